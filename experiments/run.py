@@ -1,0 +1,22 @@
+"""Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
+
+from gtzan_lightning.cli import guarded, parse_run
+
+
+def main(argv: list[str]) -> None:
+    """Parse, train, print the comparison table with the new run's row marked."""
+    recipe, resume = parse_run(argv)
+    from gtzan_lightning.corpus import resolve
+
+    _, loud = resolve(recipe.data)
+    if loud:
+        print(loud, flush=True)
+    # five seconds of imports, only once the command line is known to be right
+    from gtzan_lightning.training import result_lines, train
+
+    outcome = train(recipe, resume)
+    print(result_lines(recipe, outcome))
+
+
+if __name__ == "__main__":
+    guarded(main)

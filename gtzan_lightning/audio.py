@@ -1,0 +1,82 @@
+"""Sound files -> mono waveforms. The only file that opens sound files.
+
+soundfile reads them (libsndfile: wav, au, aiff, flac, ogg, opus, mp3) and soxr resamples them
+(HQ: flat to 0.9 of the Nyquist frequency, stop band below -140 dB); torchaudio's loader needs
+ffmpeg and its default resampler aliases.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) holds no music
+
+
+class BrokenSong(Exception):
+    """A file that can't be used as a song; ``what`` is the kind of fault."""
+
+    def __init__(self, what: str, detail: str) -> None:
+        super().__init__(f"{what}: {detail}" if detail else what)
+        self.what, self.detail = what, detail
+
+
+def probe_seconds(path: Path) -> float:
+    """Length that the file's header states, in seconds.
+
+    Raises:
+        BrokenSong: the file can't be read as sound, is empty, or is shorter than it states.
+    """
+    try:
+        info = soundfile.info(path, verbose=True)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise BrokenSong("unreadable", _reason(error, path)) from None
+    if info.frames <= 0:
+        raise BrokenSong("too short", "no samples")
+    # libsndfile reads a cut file as if it ended there; its log alone tells what was promised
+    cut = re.search(r"data\s*(?:size)?\s*: (\d+) \(should be (\d+)\)", info.extra_info, re.I)
+    if cut and int(cut[2]) < int(cut[1]) < 0xFFFFFF00:
+        raise BrokenSong("truncated", f"{cut[2]} of {cut[1]} bytes are there")
+    return info.frames / info.samplerate
+
+
+def decode(path: Path, sample_rate: int) -> np.ndarray:
+    """A file of any rate and channel count as float32 (sample,) in [-1, 1] at ``sample_rate``.
+
+    Raises:
+        BrokenSong: unreadable, without samples, or with values that are no numbers.
+    """
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise BrokenSong("unreadable", _reason(error, path)) from None
+    mono = wave.mean(axis=1) if wave.shape[1] > 1 else wave[:, 0]
+    if not len(mono):
+        raise BrokenSong("too short", "no samples")
+    if not np.isfinite(mono).all():
+        raise BrokenSong("unreadable", "samples that are not numbers")
+    return np.clip(soxr.resample(mono, rate, sample_rate, quality="HQ"), -1.0, 1.0)
+
+
+def to_int16(wave: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] -> int16; ``/ 32767`` brings it back."""
+    return np.round(wave * 32767).astype(np.int16)
+
+
+def check_song(wave: np.ndarray, sample_rate: int, min_seconds: float) -> None:
+    """Raise ``BrokenSong`` for a waveform that is too short or silent."""
+    seconds = len(wave) / sample_rate
+    if seconds < min_seconds:
+        raise BrokenSong(
+            "too short", f"{seconds:.2f} s, less than data.min_seconds {min_seconds:g}"
+        )
+    if float(np.abs(wave).max()) < SILENCE:
+        raise BrokenSong("silent", f"no sample above {SILENCE:g}")
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if path.is_file() and path.stat().st_size == 0:
+        return "the file is empty"
+    return " ".join(str(getattr(error, "error_string", error)).split())

@@ -1,0 +1,209 @@
+"""Which songs there are: folders -> a catalogue of songs, and what is wrong with the folder.
+
+Knows GTZAN's ten genres, its 1,000 song ids, its artists and its known faults; opens no sound.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gtzan_lightning.errors import UserError
+
+GENRES = (
+    "blues",
+    "classical",
+    "country",
+    "disco",
+    "hiphop",
+    "jazz",
+    "metal",
+    "pop",
+    "reggae",
+    "rock",
+)
+AUDIO = (".wav", ".au", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
+FACTS = Path(__file__).parent / "facts"
+KAGGLE = (
+    "kaggle datasets download -d andradaolteanu/gtzan-dataset-music-genre-classification "
+    "--unzip -p data/gtzan"
+)
+ADVICE = (
+    f"get it with '{KAGGLE}' (a Kaggle account; or by hand from that dataset's page), "
+    "or name its folder with --data.root"
+)
+# Heard or read faults that no decoder notices; repetitions are in facts/identical_songs.txt.
+KNOWN_FAULTS = {
+    "jazz.00054": "unreadable header in the Kaggle copy",
+    "reggae.00086": "the last half is unusable (Sturm 2013)",
+    "pop.00037": "distorted (Sturm 2013)",
+}
+
+
+@dataclass(frozen=True)
+class Song:
+    """One recording with one genre; ``artist`` is a group id, the song's own id where unknown."""
+
+    id: str
+    genre: str
+    path: Path
+    artist: str
+    faults: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file or song that is not as it should be; ``left_out`` songs are not used."""
+
+    what: str  # missing, extra, unreadable, silent, too short, truncated, duplicate, known fault
+    name: str
+    detail: str = ""
+    left_out: bool = True
+
+
+def gtzan_ids() -> list[str]:
+    """The 1,000 song ids of GTZAN, ``blues.00000`` to ``rock.00099``."""
+    return [f"{genre}.{number:05}" for genre in GENRES for number in range(100)]
+
+
+def read_facts(name: str) -> list[list[str]]:
+    """Words of each line of ``facts/NAME.txt``; lines that begin with # state the source."""
+    lines = (FACTS / f"{name}.txt").read_text().splitlines()
+    return [line.split() for line in lines if line and not line.startswith("#")]
+
+
+@cache
+def artists() -> dict[str, str]:
+    """Song id -> artist group, for the 948 songs of GTZAN whose artist group is published."""
+    return {song: f"group{group}" for group, song in read_facts("artist_groups")}
+
+
+@cache
+def twins() -> dict[str, str]:
+    """Song id -> the id of the first song that is the same recording (only for the later one)."""
+    return {later: first for first, later in read_facts("identical_songs")}
+
+
+def find_gtzan(root: Path) -> Path | None:
+    """The folder under ``root`` whose subfolders are GTZAN's genres; the one with most songs.
+
+    Finds ``genres/``, ``genres_original/`` and ``Data/genres_original/`` at any depth up to four.
+    """
+    best: tuple[int, Path] | None = None
+    for folder in _folders(root, depth=4):
+        count = sum(1 for _ in _gtzan_files(folder))
+        if count and (best is None or count > best[0]):
+            best = (count, folder)
+    return best[1] if best else None
+
+
+def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
+    """Catalogue of a copy of GTZAN, whole or in part, in id order; missing and extra files.
+
+    Raises:
+        UserError: there is no song of GTZAN under ``root``.
+    """
+    base = find_gtzan(root)
+    if base is None:
+        state = "is empty of GTZAN songs" if root.is_dir() else "does not exist"
+        raise UserError(f"GTZAN was not found: {root} {state}; {ADVICE}")
+    songs: dict[str, Song] = {}
+    problems = []
+    for id_, genre, path in _gtzan_files(base):
+        if id_ in songs:
+            problems.append(Problem("extra", str(path), f"{songs[id_].path.name} is used"))
+        else:
+            songs[id_] = Song(id_, genre, path, artists().get(id_, id_), _known_faults(id_))
+    used = {song.path for song in songs.values()}
+    for folder in sorted(p for p in base.iterdir() if p.is_dir() and _genre(p.name)):
+        for path in sorted(folder.iterdir()):
+            if path not in used and not path.name.startswith("."):
+                reason = "not a song of GTZAN"
+                if not any(p.name == str(path) for p in problems):
+                    problems.append(Problem("extra", str(path), reason))
+    problems += [Problem("missing", id_) for id_ in gtzan_ids() if id_ not in songs]
+    problems += [
+        Problem("known fault", song.id, song.faults, left_out=False)
+        for song in songs.values()
+        if song.faults
+    ]
+    return [songs[id_] for id_ in sorted(songs)], problems
+
+
+def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
+    """Catalogue of any ``ROOT/GENRE/*.audio``; a song's id is ``GENRE/FILE``.
+
+    Raises:
+        UserError: no such folder, no sound in it, or a genre with fewer than three songs.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} does not exist: --data.root must hold one folder for each genre")
+    songs, problems = [], []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        for path in sorted(folder.iterdir()):
+            id_ = f"{folder.name}/{path.name}"
+            if path.suffix.lower() in AUDIO and path.is_file():
+                songs.append(Song(id_, folder.name, path, id_))
+            elif not path.name.startswith("."):
+                problems.append(Problem("extra", str(path), "not a sound file"))
+    if not songs:
+        raise UserError(
+            f"{root} has no sound: --data.root must hold GENRE/*{{{','.join(AUDIO)}}} files"
+        )
+    for genre in sorted({song.genre for song in songs}):
+        count = sum(song.genre == genre for song in songs)
+        if count < 3:
+            raise UserError(
+                f"{root / genre} has {count} song{'s' * (count > 1)}: a genre needs at least "
+                "three, for train, valid and test; add songs or remove the folder"
+            )
+    return songs, problems
+
+
+def summary(problems: list[Problem]) -> str:
+    """One line: how many songs and files are wrong in which way."""
+    counts: dict[str, int] = {}
+    for problem in problems:
+        counts[problem.what] = counts.get(problem.what, 0) + 1
+    return ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "nothing wrong"
+
+
+def _gtzan_files(base: Path) -> Iterator[tuple[str, str, Path]]:
+    for folder in sorted(p for p in _listing(base) if p.is_dir()):
+        genre = _genre(folder.name)
+        if genre is None:
+            continue
+        for path in _listing(folder):
+            match = re.fullmatch(r"([a-z-]+)\.(\d{5})", path.stem.lower())
+            named = match and _genre(match[1]) == genre and int(match[2]) < 100
+            if match and named and path.suffix.lower() in AUDIO:
+                yield f"{genre}.{match[2]}", genre, path
+
+
+def _genre(name: str) -> str | None:
+    plain = re.sub(r"[-_ ]", "", name.lower())
+    return plain if plain in GENRES else None
+
+
+def _folders(root: Path, depth: int) -> Iterator[Path]:
+    if root.is_dir():
+        yield root
+        if depth:
+            for child in _listing(root):
+                if child.is_dir() and not child.name.startswith(".") and not _genre(child.name):
+                    yield from _folders(child, depth - 1)
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder} can't be read: {error.strerror}") from None
+
+
+def _known_faults(id_: str) -> str:
+    faults = [KNOWN_FAULTS[id_]] if id_ in KNOWN_FAULTS else []
+    if id_ in twins():
+        faults.append(f"same recording as {twins()[id_]}")
+    return "; ".join(faults)

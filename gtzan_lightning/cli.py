@@ -1,0 +1,269 @@
+"""Command line and recipes -> one frozen ``Recipe``. Nothing heavy is imported here.
+
+Values lie over one another: defaults, ``experiments/recipes/MODEL.yaml``, every ``--config`` in
+its order, then the flags.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.settings import MODEL_SETTINGS, Protocol, Recipe, Section, TrackSettings
+
+RECIPES = Path(__file__).parent.parent / "experiments" / "recipes"
+SECTIONS = ("data", "augment", "fit", "track")
+_NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line and name the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+    def parse_all(self, argv: list[str]) -> argparse.Namespace:
+        args, unknown = self.parse_known_args(argv)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            known = [o for action in self._actions for o in action.option_strings]
+            raise UserError(f"unknown flag {flag!r}{near(flag, known)} (see {self.prog} --help)")
+        return args
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """``": did you mean X?"`` or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f": did you mean {close[0]!r}?" if close else ""
+
+
+def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe, str | None]:
+    """Recipe of a run, and the id of the run to resume (then the recipe is that run's own).
+
+    Raises:
+        UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
+        SystemExit: after ``--help``, ``--list`` and ``--print_config``.
+    """
+    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
+    first.add_argument("--model")
+    first.add_argument("--config", action="append", default=[])
+    chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
+    layers = [(file, read_recipe(Path(file))) for file in chosen.config]
+    name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_name(r))), None)
+    if name is not None and name not in MODEL_SETTINGS:
+        hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
+        raise UserError(f"unknown model {name!r}{hint}")
+
+    parser = _full_parser(prog, name)
+    args = vars(parser.parse_all(argv))
+    if args["list"]:
+        print(listing(args["list"]))
+        raise SystemExit(0)
+    if args["resume"]:
+        if set(args) - {"track.folder"} > set(_NOT_SETTINGS) or args["model"] or args["config"]:
+            raise UserError(
+                "--resume takes the run's own recipe: give no other flag but --track.folder"
+            )
+        folder = args.get("track.folder", TrackSettings().folder)
+        return resumed_recipe(Path(folder) / "runs" / args["resume"]), args["resume"]
+    if name is None:
+        raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
+    own = RECIPES / f"{name}.yaml"
+    if own.exists():
+        layers.insert(0, (str(own), read_recipe(own)))
+    recipe = build_recipe(name, layers, _flags_given(args))
+    if args["print_config"]:
+        print(dump(recipe), end="")
+        raise SystemExit(0)
+    return recipe, None
+
+
+def resumed_recipe(folder: Path) -> Recipe:
+    """The recipe of an interrupted run, from its folder.
+
+    Raises:
+        UserError: no such run, it is complete, or it stopped before its first checkpoint.
+    """
+    if not (folder / "recipe.yaml").exists():
+        raise UserError(f"there is no run to resume at {folder}: see experiments/compare.py")
+    if (folder / "done").exists():
+        raise UserError(f"run {folder.name} is complete: there is nothing to resume")
+    if not (folder / "last.ckpt").exists():
+        raise UserError(f"run {folder.name} stopped before its first checkpoint: start it anew")
+    return Recipe.model_validate(read_recipe(folder / "recipe.yaml"))
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A recipe file as nested dicts."""
+    try:
+        recipe = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"recipe {path} can't be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from None
+    if recipe is not None and not isinstance(recipe, dict):
+        raise UserError(f"recipe {path} must be sections with keys, such as 'fit:'")
+    return recipe or {}
+
+
+def build_recipe(
+    model: str, layers: list[tuple[str, dict[str, Any]]], flags: dict[str, Any]
+) -> Recipe:
+    """Lay recipes and flags over the defaults and check everything once."""
+    merged: dict[str, Any] = {}
+    for where, layer in [*layers, ("", flags)]:
+        for key, value in layer.items():
+            if key == "model" and isinstance(value, str):
+                value = {"name": value}
+            if isinstance(value, dict):
+                # a recipe of another model still gives its data, augment and fit sections
+                if key == "model" and value.get("name", model) != model:
+                    continue
+                merged[key] = {**merged.get(key, {}), **value}
+            else:
+                merged[key] = value
+        _check_keys(merged, model, where)
+    merged["model"] = {**merged.get("model", {}), "name": model}
+    try:
+        return Recipe.model_validate(merged)
+    except ValidationError as error:
+        raise UserError(_first_complaint(error)) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML that ``--config`` reads back to the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def listing(what: str) -> str:
+    """Models or protocols, a line each."""
+    if what == "models":
+        return "\n".join(f"{n:14} {_doc(c)}" for n, c in MODEL_SETTINGS.items())
+    return "\n".join(get_args(Protocol))
+
+
+def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Run an entry point: a ``UserError`` becomes one line on stderr and exit status 2."""
+    try:
+        status = main(sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    raise SystemExit(status or 0)
+
+
+def _full_parser(prog: str, model: str | None) -> Parser:
+    parser = Parser(
+        prog=prog,
+        usage="%(prog)s --model NAME [--section.key value ...] [--config FILE] [--seed N]",
+        allow_abbrev=False,
+        description="Train, test and record one genre classifier.",
+        epilog="example: run.py --model efficientnet --data.root data/gtzan --data.split filtered",
+    )
+    parser.add_argument("--model", metavar="NAME", help=f"one of: {', '.join(MODEL_SETTINGS)}")
+    parser.add_argument(
+        "--config", action="append", metavar="FILE", help="recipe laid over the model's own (YAML)"
+    )
+    parser.add_argument("--resume", metavar="RUN_ID", help="go on with an interrupted run")
+    parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
+    parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
+    _add_flag(parser, "--seed", Recipe.model_fields["seed"])
+    classes = {key: type(Recipe.model_fields[key].default) for key in SECTIONS}
+    if model:
+        classes = {"model": MODEL_SETTINGS[model], **classes}
+    for key, cls in classes.items():
+        group = parser.add_argument_group(f"--{key}.*", _doc(cls))
+        for name, field in cls.model_fields.items():
+            if name != "name" or key != "model":
+                _add_flag(group, f"--{key}.{name}", field)
+    if not model:
+        parser.add_argument_group("--model.*", "add --model NAME to see that model's own flags")
+    return parser
+
+
+def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo) -> None:
+    many = get_origin(field.annotation) is tuple
+    default = " ".join(map(str, field.default)) if many else _word(field.default)
+    text = " ".join((field.description or "").split()).replace("%", "%%")
+    parser.add_argument(
+        flag,
+        metavar=_type_name(field.annotation),
+        nargs="+" if many else None,
+        default=argparse.SUPPRESS,
+        help=f"{text} (default: {default})",
+    )
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "{" + ",".join(map(str, get_args(annotation))) + "}"
+    if isinstance(annotation, UnionType):
+        return _type_name(get_args(annotation)[0])
+    if get_args(annotation):
+        return _type_name(get_args(annotation)[0])
+    return annotation.__name__.upper()
+
+
+def _flags_given(args: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for flag, value in args.items():
+        section, dot, name = flag.partition(".")
+        value = None if value in ("none", "null") else value
+        if dot:
+            given.setdefault(section, {})[name] = value
+        elif flag == "seed":
+            given["seed"] = value
+    return given
+
+
+def _model_name(recipe: dict[str, Any]) -> str | None:
+    model = recipe.get("model")
+    return model.get("name") if isinstance(model, dict) else model
+
+
+def _check_keys(recipe: dict[str, Any], model: str, where: str) -> None:
+    source = f"recipe {where}: " if where else ""
+    top = list(Recipe.model_fields)
+    for key, value in recipe.items():
+        if key not in top:
+            raise UserError(f"{source}unknown key {key!r}{near(key, top)}")
+        cls: type[Section] | None
+        cls = MODEL_SETTINGS[model] if key == "model" else None
+        if key in SECTIONS:
+            cls = type(Recipe.model_fields[key].default)
+        if cls is None:
+            continue
+        if not isinstance(value, dict):
+            raise UserError(f"{source}{key} must be a section with keys")
+        for name in value:
+            if name not in cls.model_fields:
+                raise UserError(
+                    f"{source}unknown key '{key}.{name}'{near(str(name), cls.model_fields)}"
+                )
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(p) for p in first["loc"] if p not in MODEL_SETTINGS)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error" and "." in message.split(" ")[0]:
+        return message  # a contradiction names its own fields
+    return f"--{place}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
+
+
+def _doc(cls: type[Section]) -> str:
+    return " ".join((cls.__doc__ or "").split())
+
+
+def _word(value: Any) -> str:
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )

@@ -1,0 +1,111 @@
+"""Runs -> comparison tables: only runs of the same songs and the same protocol share one."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gtzan_lightning.metrics import wilson
+
+MARK_OWN, MARK_LEAKY = " <- this run", " LEAKY"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One corpus, one protocol, one part; a row for each recipe, averaged over seeds and folds."""
+
+    title: str
+    rows: pd.DataFrame
+    remarks: list[str]
+
+    def markdown(self) -> str:
+        body = self.rows.drop(columns="runs").to_markdown(index=False, disable_numparse=True)
+        return "\n".join([f"### {self.title}", "", body, "", *self.remarks])
+
+
+def tables(runs: pd.DataFrame, own: str = "") -> list[Table]:
+    """Tables of runs as MLflow lists them (``tags.*``, ``metrics.*``), best recipe first.
+
+    Args:
+        runs: a row for each run.
+        own: id of a run whose row is marked.
+    """
+    if runs.empty or "tags.corpus" not in runs:
+        return []
+    groups = runs.dropna(subset=["tags.corpus"]).groupby(
+        ["tags.corpus", "tags.songs_fingerprint", "tags.protocol"], sort=True
+    )
+    return [_table(key, group, own) for key, group in groups]
+
+
+def table_of(runs: pd.DataFrame, own: str) -> Table:
+    """The one table that holds a run, with its row marked."""
+    return next(t for t in tables(runs, own) if any(own in ids for ids in t.rows["runs"]))
+
+
+def _table(key: tuple[str, str, str], runs: pd.DataFrame, own: str) -> Table:
+    corpus, songs, protocol = key
+    part = "test" if (_column(runs, "metrics.final/test/songs") > 0).any() else "valid"
+    rows = [_row(group, part, own) for _, group in runs.groupby("tags.recipe")]
+    table = pd.DataFrame(sorted(rows, key=lambda row: -row.pop("order")))
+    remarks = []
+    if part == "valid":
+        remarks.append(
+            "Measured on the validation part, on which each model's best epoch was chosen "
+            "(no test song is in this corpus): such figures are optimistic."
+        )
+    remarks += sorted({w for w in _column(runs, "tags.warning", "").fillna("") if w})
+    title = f"corpus {corpus} ({songs}), protocol {protocol}, {part} part"
+    return Table(title, table, remarks)
+
+
+def _row(runs: pd.DataFrame, part: str, own: str) -> dict[str, object]:
+    done = runs[runs["status"] == "FINISHED"]
+    accuracy = _column(done, f"metrics.final/{part}/song_accuracy").dropna()
+    first = runs.iloc[0]
+    name = str(first["tags.model"]) + MARK_LEAKY * bool(_text(first, "tags.warning"))
+    unfinished = len(runs) - len(done)
+    if unfinished:
+        name += f" ({unfinished} unfinished)"
+    ids = set(runs["run_id"])
+    row: dict[str, object] = {
+        "model": name + MARK_OWN * (own in ids),
+        "features": first["tags.features"],
+        "n": "",
+        "seeds": len(set(done["tags.seed"])) if len(done) else 0,
+        "song accuracy": "",
+        "95 % interval": "",
+        "macro F1": _mean(done, f"metrics.final/{part}/song_f1"),
+        "AUROC": _mean(done, f"metrics.final/{part}/song_auroc"),
+        "parameters": f"{int(_column(runs, 'metrics.parameters').max() or 0):,}"
+        if _column(runs, "metrics.parameters").notna().any()
+        else "",
+        "minutes": _mean(done, "metrics.minutes", 1),
+        "recipe": str(first["tags.recipe"]),
+        "runs": ids,
+        "order": accuracy.mean() if len(accuracy) else -1.0,
+    }
+    if len(accuracy):
+        songs = _column(done, f"metrics.final/{part}/songs")
+        n = int(songs.groupby(done["tags.fold"]).max().sum())  # folds test different songs
+        low, high = wilson(float(accuracy.mean()), n)
+        spread = f" ± {accuracy.std():.3f}" if len(accuracy) > 1 else ""
+        row |= {
+            "n": n,
+            "song accuracy": f"{accuracy.mean():.3f}{spread}",
+            "95 % interval": f"{low:.3f}-{high:.3f}",
+        }
+    return row
+
+
+def _column(runs: pd.DataFrame, name: str, default: object = float("nan")) -> pd.Series:
+    return runs[name] if name in runs else pd.Series(default, index=runs.index)
+
+
+def _mean(runs: pd.DataFrame, name: str, digits: int = 3) -> str:
+    values = _column(runs, name).dropna()
+    return f"{values.mean():.{digits}f}" if len(values) else ""
+
+
+def _text(row: pd.Series, name: str) -> str:
+    value = row.get(name, "")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,253 @@
+"""The LightningDataModule: protocol -> clips -> batches -> pictures on the device."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation
+from gtzan_lightning.corpus import Corpus, prepare
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.features import Features, PictureSpec
+from gtzan_lightning.settings import Recipe
+from gtzan_lightning.splits import Split, make_split
+
+Clip = tuple[int, int, int]  # row of the song, start in steps (samples or frames), seed
+
+
+class GenreData(lightning.LightningDataModule):
+    """Songs, split by a protocol, as batches of clips; pictures are made on the device.
+
+    A batch on the device is ``picture (clip, bin, frame)``, ``target (clip, genre)`` (soft after
+    mixup), ``genre (clip,)``, ``song (clip,)`` (row in the corpus) and ``start (clip,)`` in steps.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.corpus: Corpus
+        self.split: Split
+
+    def prepare_data(self) -> None:
+        """Decode and pack the songs once (several processes wait for the first)."""
+        if not hasattr(self, "corpus"):
+            self.corpus = prepare(self.recipe.data)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the corpus and cut it into parts.
+
+        Raises:
+            UserError: an empty part, or a clip longer than every song.
+        """
+        if hasattr(self, "split"):
+            return
+        self.prepare_data()
+        data, corpus = self.recipe.data, self.corpus
+        genre_of = {song["id"]: song["genre"] for song in corpus.songs}
+        self.split = make_split(data, genre_of, corpus.universe, corpus.name)
+        self.spec = PictureSpec.of(data)
+        if corpus.is_pictures:
+            self.spec = PictureSpec.from_corpus(corpus.info, data)
+            self._same_as_asked()
+        self.seconds_per_step = (
+            self.spec.seconds_per_frame if corpus.is_pictures else 1 / data.sample_rate
+        )
+        self.clip_steps = max(1, round(data.clip_seconds / self.seconds_per_step))
+        longest = corpus.lengths.max() * self.seconds_per_step
+        if self.clip_steps > corpus.lengths.max() and data.clip_seconds - longest > 0.01:
+            raise UserError(
+                f"--data.clip_seconds {data.clip_seconds:g} is longer than every song "
+                f"(the longest has {longest:.2f} s): choose a shorter clip"
+            )
+        self.features = Features(self.spec)
+        self.picture_augmentation = PictureAugmentation(self.recipe.augment)
+        self.genre_numbers = torch.from_numpy(corpus.genre_numbers())
+
+    def train_dataloader(self) -> DataLoader:
+        data, fit = self.recipe.data, self.recipe.fit
+        rows = self._rows("train")
+        fixed = None
+        if self.split.by_clip:  # the leaky protocol owns clips of the grid, not songs
+            fixed = self.grid("train")
+        batches = TrainBatches(
+            rows=rows,
+            spare=np.maximum(self.corpus.lengths[rows] - self.clip_steps, 0),
+            clips_per_song=data.clips_per_song,
+            batch_size=fit.batch_size,
+            seed=self.recipe.seed,
+            epoch=lambda: self.trainer.current_epoch,
+            shard=self._shard(),
+            fixed=fixed,
+        )
+        augment = None
+        a = self.recipe.augment
+        if not self.corpus.is_pictures and a.audio and (a.shift or a.noise):
+            augment = WaveAugmentation(a, data.sample_rate)
+        return self._loader(batches, augment)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self._fixed_batches("valid"))
+
+    def test_dataloader(self) -> DataLoader:
+        """Only while the trainer tests: nothing else can reach the test part."""
+        if self.trainer is None or self.trainer.state.fn != "test":
+            raise RuntimeError("the test part is opened by trainer.test alone")
+        return self._loader(self._fixed_batches("test"))
+
+    def grid(self, part: str) -> list[Clip]:
+        """The evaluation clips of a part: a fixed, even grid over each song, song by song."""
+        ids = self.corpus.ids
+        clips = []
+        for row in range(len(ids)):
+            for number, start in enumerate(grid_starts(self.corpus.lengths[row], self.clip_steps)):
+                if self.split.part(ids[row], number) == part:
+                    clips.append((row, start, 0))
+        return clips
+
+    def class_weights(self) -> torch.Tensor:
+        """(genre,) inverse share of the training songs of each genre; 1 where all are equal."""
+        count = torch.bincount(self.genre_numbers[self._rows("train")], minlength=self.genres)
+        return count.sum() / (count.clamp_min(1) * (count > 0).sum())
+
+    @property
+    def genres(self) -> int:
+        return len(self.corpus.genres)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """The clips of a batch become pictures, on the device that they are on."""
+        with torch.no_grad():
+            picture = self.features.to(batch["clip"].device)(batch.pop("clip"))
+            target = torch.nn.functional.one_hot(batch["genre"], self.genres).float()
+            if self.trainer is not None and self.trainer.training:
+                picture, target = self.picture_augmentation(picture, target)
+        return {**batch, "picture": picture, "target": target}
+
+    def _same_as_asked(self) -> None:
+        """Pictures are what they are: a flag that asks for others is a mistake to name."""
+        asked = PictureSpec.of(self.recipe.data).to_dict()
+        for name in ("bins", "n_fft", "window", "hop_length", "f_min", "f_max", "sample_rate"):
+            if getattr(self.spec, name) != asked[name]:
+                raise UserError(
+                    f"--data.{name} {asked[name]} asks for other pictures than the corpus holds "
+                    f"({name} {getattr(self.spec, name)}): give that value"
+                )
+
+    def _rows(self, part: str) -> np.ndarray:
+        row = {id_: n for n, id_ in enumerate(self.corpus.ids)}
+        return np.array([row[id_] for id_ in self.split.songs(part)], dtype=int)
+
+    def _fixed_batches(self, part: str) -> list[list[Clip]]:
+        rank, world = self._shard()
+        clips = self.grid(part)[rank::world]
+        size = self.recipe.fit.batch_size
+        return [clips[n : n + size] for n in range(0, len(clips), size)]
+
+    def _shard(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _loader(
+        self, batches: "TrainBatches | list[list[Clip]]", augment: WaveAugmentation | None = None
+    ) -> DataLoader:
+        clips = Clips(self.corpus, self.clip_steps, self.genre_numbers, augment)
+        workers = self.recipe.data.workers
+        return DataLoader(
+            clips,
+            batch_sampler=batches,
+            collate_fn=_as_is,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+class Clips(Dataset):
+    """Clips of a packed corpus, fetched a whole batch at a time."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        steps: int,
+        genre_numbers: torch.Tensor,
+        augment: WaveAugmentation | None,
+    ) -> None:
+        self.array, self.lengths = corpus.array, corpus.lengths
+        self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
+
+    def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
+        batch = np.stack([self._cut(row, start) for row, start, _ in clips])
+        if self.augment is not None:
+            waves = batch.astype(np.float32) / 32767
+            batch = np.stack([self.augment(w, c[2]) for w, c in zip(waves, clips, strict=True)])
+        rows = torch.tensor([row for row, _, _ in clips])
+        return {
+            "clip": torch.from_numpy(batch),
+            "genre": self.genre_numbers[rows],
+            "song": rows,
+            "start": torch.tensor([start for _, start, _ in clips]),
+        }
+
+    def _cut(self, row: int, start: int) -> np.ndarray:
+        length = self.lengths[row]
+        if length >= self.steps:
+            return self.array[row, ..., start : start + self.steps]
+        # a song shorter than a clip is repeated: silence would be a feature of its own
+        return np.take(self.array[row], np.arange(self.steps) % length, axis=-1)
+
+
+class TrainBatches(Sampler[list[Clip]]):
+    """Batches of an epoch: every song ``clips_per_song`` times, at random starts.
+
+    The clips are a function of (seed, epoch) alone, so a resumed run sees the same ones; each of
+    several processes takes every n-th clip of the same global batch. An incomplete last batch is
+    dropped, unless it is the only one.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        spare: np.ndarray,
+        clips_per_song: int,
+        batch_size: int,
+        seed: int,
+        epoch: Callable[[], int],
+        shard: tuple[int, int],
+        fixed: list[Clip] | None,
+    ) -> None:
+        self.rows, self.spare, self.fixed = rows, spare, fixed
+        self.clips_per_song = clips_per_song
+        self.seed, self.epoch = seed, epoch
+        self.rank, self.world = shard
+        self.total = len(fixed) if fixed is not None else len(rows) * clips_per_song
+        self.size = min(batch_size * self.world, self.total)
+
+    def __len__(self) -> int:
+        return self.total // self.size
+
+    def __iter__(self) -> Iterator[list[Clip]]:
+        random = np.random.default_rng([self.seed, self.epoch()])
+        if self.fixed is not None:
+            clips = [self.fixed[n] for n in random.permutation(self.total)]
+        else:
+            passes = [random.permutation(len(self.rows)) for _ in range(self.clips_per_song)]
+            songs = np.concatenate(passes)
+            starts = random.integers(0, self.spare[songs] + 1)
+            clips = [(int(self.rows[n]), int(s), 0) for n, s in zip(songs, starts, strict=True)]
+        seeds = random.integers(0, 2**32, self.total)
+        clips = [(row, start, int(s)) for (row, start, _), s in zip(clips, seeds, strict=True)]
+        for n in range(len(self)):
+            yield clips[n * self.size : (n + 1) * self.size][self.rank :: self.world]
+
+
+def grid_starts(length: int, steps: int) -> list[int]:
+    """Starts of round(length / steps) clips (at least one), spread evenly from start to end."""
+    count = max(1, round(length / steps))
+    return [int(s) for s in np.linspace(0, max(0, length - steps), count).round()]
+
+
+def _as_is(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return batch

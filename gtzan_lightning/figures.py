@@ -1,0 +1,56 @@
+"""Pictures of a run's results (matplotlib, without a display)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+def confusion_figure(counts: np.ndarray, genres: list[str], title: str) -> Figure:
+    """Songs of a genre (rows) heard as another (columns); colour is the share of the row."""
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for y, x in np.ndindex(counts.shape):
+        if counts[y, x]:
+            colour = "white" if share[y, x] > 0.5 else "black"
+            axes.text(x, y, str(counts[y, x]), ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right")
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set(xlabel="heard as", ylabel="genre", title=title)
+    return figure
+
+
+def per_genre_figure(table: pd.DataFrame, title: str) -> Figure:
+    """Precision, recall and F1 of each genre as bars."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, name in enumerate(("precision", "recall", "f1")):
+        axes.bar(np.arange(len(table)) + 0.27 * (number - 1), table[name], 0.25, label=name)
+    labels = [f"{row.genre}\n{row.support}" for row in table.itertuples()]
+    axes.set_xticks(range(len(table)), labels)
+    axes.set(ylim=(0, 1), title=title, xlabel="genre and number of songs")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(ncols=3)
+    return figure
+
+
+def learning_curves(history: dict[str, list[tuple[int, float]]]) -> Figure:
+    """Loss and song accuracy over the steps, training and validation.
+
+    Args:
+        history: metric name -> (step, value) points.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = {
+        "loss": {"train/loss_epoch": "train", "valid/loss": "valid"},
+        "song accuracy": {"train/song_accuracy": "train", "valid/song_accuracy": "valid"},
+    }
+    for axes, (title, lines) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for name, label in lines.items():
+            if history.get(name):
+                axes.plot(*zip(*history[name], strict=True), label=label, marker=".")
+        axes.set(xlabel="step", title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure

@@ -1,0 +1,267 @@
+"""Every knob of the package: declared here once, with its type, its bounds and one line of help.
+
+Nothing heavy is imported, so the command line can be parsed in a fraction of a second. The line
+under a field is its ``--help`` text; a recipe (YAML) has the same sections and names as the flags.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+class Section(BaseModel):
+    """A frozen group of settings that rejects names it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        coerce_numbers_to_str=True,  # `devices: 2` in a recipe is the text "2"
+    )
+
+
+class DataSettings(Section):
+    """Songs, protocol, clips and the picture that is made of a clip."""
+
+    corpus: Literal["auto", "gtzan", "folder", "pictures", "synthetic"] = "auto"
+    """auto: GTZAN where --data.root holds it, else synthetic; gtzan: insist; folder: any
+    ROOT/GENRE/*.audio; pictures: a packed corpus; synthetic: songs made by the package"""
+    root: str = "data/gtzan"
+    """folder of the songs, or of the packed corpus with --data.corpus pictures"""
+    packed: str = "data/packed"
+    """folder that keeps the decoded songs, so that they are decoded once"""
+    pack: Literal["waveforms", "pictures"] = "waveforms"
+    """what is kept: waveforms, or their pictures (no feature is computed again while training)"""
+    sample_rate: Annotated[int, Field(ge=4000, le=192000)] = 22050
+    """samples a second after resampling"""
+    min_seconds: Positive = 1.0
+    """a song shorter than this is left out as too short"""
+    synthetic_songs: Annotated[int, Field(ge=3, le=1000)] = 16
+    """songs a genre of the synthetic corpus"""
+    synthetic_seconds: Positive = 12.0
+    """length of a synthetic song, seconds"""
+    synthetic_seed: Annotated[int, Field(ge=0)] = 0
+    """seed of the synthetic corpus"""
+
+    split: Protocol = "stratified"
+    """protocol that cuts the songs into train, valid and test; clips is the leaky one"""
+    fractions: tuple[Probability, ...] = (0.7, 0.2, 0.1)
+    """stratified and clips: train valid test, or train test (valid is then cut from train)"""
+    valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """share of the training songs that becomes valid where a protocol states no valid part"""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """kfold and artist: number of folds"""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """kfold and artist: the fold that is the test part"""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """stratified, kfold, artist and clips: seed of the draw"""
+
+    clip_seconds: Positive = 3.0
+    """length of a clip, seconds"""
+    clips_per_song: Count = 5
+    """training clips drawn from every song in an epoch, at random starts"""
+    features: Literal["mel"] = "mel"
+    """kind of picture: mel (decibels, Slaney scale and norm as in librosa)"""
+    bins: Annotated[int, Field(ge=8, le=512)] = 128
+    """mel bins of a picture"""
+    n_fft: Annotated[int, Field(ge=64, le=16384)] = 2048
+    """length of the Fourier transform, samples"""
+    window: Annotated[int, Field(ge=64, le=16384)] | None = None
+    """length of the Hann window, samples (none: n_fft)"""
+    hop_length: Annotated[int, Field(ge=16, le=8192)] = 512
+    """samples from one frame to the next"""
+    f_min: Annotated[float, Field(ge=0)] = 0.0
+    """lowest frequency of the mel bins, hertz"""
+    f_max: Positive | None = None
+    """highest frequency of the mel bins, hertz (none: half the sample rate)"""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """processes that load batches; 0 loads in the training process, enough for a packed corpus"""
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> "DataSettings":
+        if len(self.fractions) not in (2, 3) or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(
+                f"data.fractions must be two or three numbers that sum to 1, not {self.fractions}"
+            )
+        if self.fold >= self.folds:
+            raise ValueError(f"data.fold {self.fold} is not below data.folds {self.folds}")
+        if self.window is not None and self.window > self.n_fft:
+            raise ValueError(f"data.window {self.window} is longer than data.n_fft {self.n_fft}")
+        top = self.f_max or self.sample_rate / 2
+        if not self.f_min < top <= self.sample_rate / 2:
+            raise ValueError(
+                f"data.f_min {self.f_min:g} < data.f_max {top:g} <= half of data.sample_rate "
+                f"{self.sample_rate} does not hold"
+            )
+        return self
+
+
+class AugmentSettings(Section):
+    """Training only. The defaults are the probabilities of seed 000; a probability of 0 is off."""
+
+    audio: Probability = 0.5
+    """probability that a clip's waveform is augmented at all"""
+    shift: Probability = 0.3
+    """of those: probability of a circular time shift by up to half the clip"""
+    noise: Probability = 0.35
+    """of those: probability of Gaussian noise (amplitude 0.001 to 0.015)"""
+    spectrogram: Probability = 0.8
+    """probability that a clip's picture is augmented at all"""
+    mixup: Probability = 0.65
+    """of those: probability of mixup with another clip of the batch (targets are mixed too)"""
+    mixup_alpha: Positive = 0.5
+    """mixup weight ~ Beta(alpha, alpha)"""
+    cutmix: Probability = 0.0
+    """of those: probability of cutmix with another clip of the batch (targets are mixed too)"""
+    cutmix_alpha: Positive = 0.5
+    """cutmix area ~ Beta(alpha, alpha)"""
+    mask: Probability = 0.65
+    """of those: probability of one frequency and one time mask"""
+    mask_bins: Probability = 0.2
+    """widest frequency mask, share of the bins"""
+    mask_frames: Probability = 0.3
+    """widest time mask, share of the frames"""
+
+
+class TrainerSettings(Section):
+    """Handed to Lightning's Trainer as they are."""
+
+    max_epochs: Count = 30
+    """epochs to train; an epoch draws data.clips_per_song clips from every training song"""
+    max_time: str | None = None
+    """stop after this time, DD:HH:MM:SS (none: no limit)"""
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = "auto"
+    """hardware to train on"""
+    devices: str = "auto"
+    """number of devices, or a list such as 0,1"""
+    num_nodes: Count = 1
+    """machines of a cluster"""
+    strategy: str = "auto"
+    """Lightning strategy: auto, ddp, ddp_spawn, fsdp ..."""
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
+    """number format of the training"""
+    deterministic: Literal["true", "warn", "false"] = "warn"
+    """deterministic algorithms: true fails where there is none, warn only says so"""
+    gradient_clip_val: Positive | None = 5.0
+    """largest norm of the gradient (none: no limit)"""
+    accumulate_grad_batches: Count = 1
+    """batches whose gradients are summed before a step"""
+    check_val_every_n_epoch: Count = 1
+    """epochs between two validations"""
+    log_every_n_steps: Count = 50
+    """steps between two records of the training loss"""
+    limit_train_batches: Count | None = None
+    """train on this many batches an epoch only, to try things out (none: all)"""
+    profiler: Literal["simple", "advanced"] | None = None
+    """Lightning's profiler"""
+
+
+class FitSettings(TrainerSettings):
+    """Optimisation, and what Lightning's Trainer takes."""
+
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    """clips in a batch (in each process)"""
+    learning_rate: Positive = 1e-3
+    """largest learning rate of AdamW"""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """weight decay of AdamW; biases and norms are not decayed"""
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    """learning rate over the steps"""
+    warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """one_cycle: share of the steps that raise the learning rate"""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """share of the target that is spread over all genres"""
+    class_weights: bool = False
+    """weigh the loss by the inverse number of training songs of a genre"""
+    monitor: Literal["valid/song_accuracy", "valid/song_loss"] = "valid/song_accuracy"
+    """what the best checkpoint is best at"""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """stop after this many validations without a better one; 0 never stops early, as a schedule
+    that ends at a low learning rate needs its last epochs"""
+
+
+class TrackSettings(Section):
+    """Where the run is recorded."""
+
+    uri: str | None = None
+    """MLflow tracking server; local: the store in track.folder; none: MLFLOW_TRACKING_URI if set,
+    else local"""
+    folder: str = "mlruns"
+    """folder of the local store and of checkpoints while they are made"""
+    experiment: str = "gtzan_lightning"
+    """MLflow experiment"""
+    name: str | None = None
+    """name of the run (none: made of model, corpus, protocol and seed)"""
+    log_model: bool = True
+    """log a model that mlflow.pyfunc.load_model loads (waveforms in, probabilities out)"""
+
+
+class ImageBackbone(Section):
+    """What every network made for ImageNet shares."""
+
+    pretrained: bool = False
+    """start from timm's ImageNet weights (downloaded at the first use)"""
+    weights: str | None = None
+    """local file of such weights, in place of the download"""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """dropout before the last layer"""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """stochastic depth"""
+
+
+class EfficientNetSettings(ImageBackbone):
+    """EfficientNet-B0 (seeds 000 and 003)."""
+
+    name: Literal["efficientnet"] = "efficientnet"
+    """model"""
+
+
+class ResNetSettings(ImageBackbone):
+    """ResNet-50 or ResNet-18 (seeds 000, 003 and 004)."""
+
+    name: Literal["resnet"] = "resnet"
+    """model"""
+    depth: Annotated[Literal[18, 50], BeforeValidator(_number)] = 50
+    """number of layers: 18 or 50"""
+
+
+class SmallCnnSettings(Section):
+    """Five 3x3 convolutions: the laptop's choice."""
+
+    name: Literal["small_cnn"] = "small_cnn"
+    """model"""
+    channels: tuple[Count, ...] = (32, 64, 128, 256, 256)
+    """channels of the convolutions; every one halves the picture"""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """dropout before the last layer"""
+
+
+MODEL_SETTINGS: dict[str, type[Section]] = {
+    "efficientnet": EfficientNetSettings,
+    "resnet": ResNetSettings,
+    "small_cnn": SmallCnnSettings,
+}
+
+
+class Recipe(Section):
+    """Everything a run is made from; the same recipe and songs give the same figures."""
+
+    model: Annotated[
+        EfficientNetSettings | ResNetSettings | SmallCnnSettings, Field(discriminator="name")
+    ]
+    data: DataSettings = DataSettings()
+    augment: AugmentSettings = AugmentSettings()
+    fit: FitSettings = FitSettings()
+    track: TrackSettings = TrackSettings()
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """seed of weights, clips, augmentation and dropout"""

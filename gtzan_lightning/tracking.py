@@ -1,0 +1,246 @@
+"""MLflow: one run for one training. The only file that imports mlflow."""
+
+import contextlib
+import logging
+import os
+import platform
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+from lightning.pytorch.loggers import MLFlowLogger
+from matplotlib.figure import Figure
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.settings import TrackSettings
+from gtzan_lightning.tagger import Tagger
+
+PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow")
+PACKAGES += ("audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning")
+
+
+def store_uri(track: TrackSettings) -> str:
+    """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
+    uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
+    return f"sqlite:///{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
+
+
+def check_output(track: TrackSettings) -> None:
+    """Fail early if the run could not be written: no permission, no space, no server.
+
+    Raises:
+        UserError: says which, and how to go on.
+    """
+    folder = Path(track.folder)
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        probe = folder / "runs" / f".probe{os.getpid()}"
+        probe.write_bytes(bytes(1_000_000))
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"results can't be written to {folder}: {error.strerror}; make room or permission, "
+            "or name another folder with --track.folder"
+        ) from None
+    uri = store_uri(track)
+    if uri.startswith("http"):
+        try:
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+        except urllib.error.HTTPError:
+            pass  # an answer, if only of a proxy in front: MLflow's client will say more
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise UserError(
+                f"the MLflow server {uri} does not answer ({reason}): start it, or record this "
+                "run without it by --track.uri local"
+            ) from None
+
+
+class Tracker:
+    """One MLflow run, from start to its final status."""
+
+    def __init__(self, track: TrackSettings) -> None:
+        self.track, self.uri = track, store_uri(track)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(self.uri)
+        self.client = mlflow.MlflowClient(self.uri)
+        self.run_id = ""
+
+    def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
+        """Open a run with its parameters and tags; returns its id."""
+        run = self.client.create_run(self._experiment(), run_name=name, tags=tags)
+        self.run_id = run.info.run_id
+        items = [mlflow.entities.Param(k, str(v)[:500]) for k, v in params.items()]
+        self.client.log_batch(self.run_id, params=items)
+        return self.run_id
+
+    def reopen(self, run_id: str) -> None:
+        """Go on in an existing run."""
+        try:
+            self.client.update_run(run_id, status="RUNNING")
+        except mlflow.MlflowException:
+            raise UserError(f"run {run_id} is not in the MLflow store {self.uri}") from None
+        self.run_id = run_id
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """System metrics while the block runs; the run ends with the status of the block."""
+        mlflow.start_run(self.run_id, log_system_metrics=True)
+        status = "FAILED"
+        try:
+            yield
+            status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit):
+            status = "KILLED"
+            raise
+        finally:
+            mlflow.end_run(status)
+
+    def logger(self) -> MLFlowLogger:
+        """Lightning's logger for this run; the run's status stays the tracker's."""
+        return _StatuslessLogger(tracking_uri=self.uri, run_id=self.run_id)
+
+    def log(self, artifact: Any, name: str) -> None:
+        """An artifact under ``name``: figure, text, table (CSV) or a file."""
+        if isinstance(artifact, Figure):
+            self.client.log_figure(self.run_id, artifact, name)
+        elif isinstance(artifact, pd.DataFrame):
+            self.client.log_text(self.run_id, artifact.to_csv(index=False), name)
+        elif isinstance(artifact, Path):
+            folder = str(Path(name).parent)
+            self.client.log_artifact(self.run_id, str(artifact), None if folder == "." else folder)
+        else:
+            self.client.log_text(self.run_id, str(artifact), name)
+
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        values = {k: v for k, v in metrics.items() if np.isfinite(v)}
+        now = mlflow.utils.time.get_current_time_millis()
+        items = [mlflow.entities.Metric(k, float(v), now, 0) for k, v in values.items()]
+        self.client.log_batch(self.run_id, metrics=items)
+
+    def tag(self, tags: dict[str, str]) -> None:
+        for key, value in tags.items():
+            self.client.set_tag(self.run_id, key, value)
+
+    def log_songs(self, members: pd.DataFrame, name: str, fingerprint: str) -> None:
+        """The corpus as a logged dataset: which song is in which part."""
+        source = mlflow.data.from_pandas(members, name=name, digest=fingerprint)
+        mlflow.log_input(source, context="corpus")
+
+    def log_model(self, checkpoint: Path) -> None:
+        """A model that ``mlflow.pyfunc.load_model`` loads: waveforms in, probabilities out."""
+        tagger = Tagger.load(checkpoint)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1), "wave")]),
+            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(tagger.genres)))]),
+        )
+        metadata = {"genres": tagger.genres, "sample_rate": tagger.spec.sample_rate}
+        with _quiet("mlflow"):
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=WaveModel(),
+                artifacts={"checkpoint": str(checkpoint)},
+                code_paths=[str(Path(__file__).parent)],
+                pip_requirements=[f"{p}=={version(p)}" for p in PACKAGES[:-1]],
+                signature=signature,
+                metadata=metadata,
+            )
+
+    def history(self, names: list[str]) -> dict[str, list[tuple[int, float]]]:
+        """(step, value) points of metrics, in order."""
+        found = {}
+        for name in names:
+            points = self.client.get_metric_history(self.run_id, name)
+            found[name] = sorted({p.step: p.value for p in points}.items())
+        return found
+
+    def _experiment(self) -> str:
+        """Id of the experiment, created once however many runs start at this moment."""
+        local = self.uri.startswith("sqlite")
+        folder = Path(self.track.folder).resolve()
+        # two processes that create the same SQLite store at once break each other's migrations
+        guard = FileLock(folder / ".store.lock") if local else contextlib.nullcontext()
+        with guard:
+            known = self.client.get_experiment_by_name(self.track.experiment)
+            if known:
+                return known.experiment_id
+            place = f"file://{folder}/artifacts" if local else None
+            return self.client.create_experiment(self.track.experiment, artifact_location=place)
+
+
+class WaveModel(mlflow.pyfunc.PythonModel):
+    """The logged model: (song, sample) float32 waveforms -> (song, genre) probabilities."""
+
+    def load_context(self, context: Any) -> None:
+        self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> np.ndarray:
+        waves = model_input["wave"] if isinstance(model_input, dict) else model_input
+        return self.tagger.probabilities(np.asarray(waves, dtype=np.float32))
+
+
+def runs_table(track: TrackSettings) -> pd.DataFrame:
+    """All runs of the experiment: a row each, with MLflow's ``tags.*`` and ``metrics.*`` columns.
+
+    Raises:
+        UserError: there is no store yet.
+    """
+    uri = store_uri(track)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
+    mlflow.set_tracking_uri(uri)
+    return mlflow.search_runs(experiment_names=[track.experiment], max_results=10_000)
+
+
+def environment() -> dict[str, str]:
+    """Versions, machine, commit and whether the working tree differs from it."""
+    here = Path(__file__).parent
+    found = {f"version.{name}": version(name) for name in PACKAGES}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    found |= {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}",
+        "commit": _git(here, "rev-parse", "HEAD") or "unknown",
+        "dirty": str(bool(_git(here, "status", "--porcelain"))).lower(),
+    }
+    return found
+
+
+class _StatuslessLogger(MLFlowLogger):
+    """Lightning would end the run when training ends, before it is tested."""
+
+    def finalize(self, status: str = "success") -> None:
+        pass
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
