@@ -68,10 +68,9 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
         print(listing(args["list"]))
         raise SystemExit(0)
     if args["resume"]:
-        if set(args) - {"track.folder"} > set(_NOT_SETTINGS) or args["model"] or args["config"]:
-            raise UserError(
-                "--resume takes the run's own recipe: give no other flag but --track.folder"
-            )
+        others = set(args) - {*_NOT_SETTINGS, "track.folder"}
+        if others or args["model"] or args["config"]:
+            raise UserError("--resume takes the run's own recipe: give --track.folder at most")
         folder = args.get("track.folder", TrackSettings().folder)
         return resumed_recipe(Path(folder) / "runs" / args["resume"]), args["resume"]
     if name is None:
@@ -264,6 +263,6 @@ def _doc(cls: type[Section]) -> str:
 
 
 def _word(value: Any) -> str:
-    return (
-        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -157,9 +157,8 @@ class _Source:
 
 
 def _synthetic(data: DataSettings) -> _Source:
-    from gtzan_lightning import synthetic
+    from gtzan_lightning.synthetic import SOURCE_DIGEST, render
 
-    made_by = digest(Path(synthetic.__file__).read_bytes())
     numbers = range(data.synthetic_songs)
     ids = [(genre, number, f"{genre}.s{number:04}") for genre in GENRES for number in numbers]
     numbered = {id_: number for _, number, id_ in ids}
@@ -168,9 +167,9 @@ def _synthetic(data: DataSettings) -> _Source:
         name="synthetic",
         songs=[Song(id_, genre, Path(), id_) for genre, _, id_ in ids],
         problems=[],
-        sources=f"{made_by} {data.synthetic_songs} {seconds} {seed} {rate}",
+        sources=f"{SOURCE_DIGEST} {data.synthetic_songs} {seconds} {seed} {rate}",
         seconds=lambda song: seconds,
-        waveform=lambda song: synthetic.render(song.genre, numbered[song.id], seed, seconds, rate),
+        waveform=lambda song: render(song.genre, numbered[song.id], seed, seconds, rate),
     )
 
 

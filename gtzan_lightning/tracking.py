@@ -7,6 +7,7 @@ import platform
 import subprocess
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -73,7 +74,10 @@ class Tracker:
     def __init__(self, track: TrackSettings) -> None:
         self.track, self.uri = track, store_uri(track)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name in ("alembic", "mlflow", "mlflow.system_metrics", "mlflow.store.db"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", ".*input example was not provided.*")
         mlflow.set_tracking_uri(self.uri)
         self.client = mlflow.MlflowClient(self.uri)
         self.run_id = ""
@@ -186,7 +190,8 @@ class WaveModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context: Any) -> None:
         self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> np.ndarray:
+    # no type hints: MLflow would take them for a schema of its own
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         waves = model_input["wave"] if isinstance(model_input, dict) else model_input
         return self.tagger.probabilities(np.asarray(waves, dtype=np.float32))
 

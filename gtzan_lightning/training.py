@@ -334,6 +334,8 @@ def _file(name: str, data: GenreData) -> str:
 def _quieten() -> None:
     """Lightning's hints that do not apply here: the packed corpus needs no loader processes."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")
+    warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*No negative samples in targets.*")

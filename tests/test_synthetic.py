@@ -64,4 +64,4 @@ def test_genres_differ_but_the_average_spectrum_does_not_tell_them():
         gram = known.T @ known + 30 * np.eye(50)
         weights = np.linalg.solve(gram, known.T @ np.eye(10)[labels[~held_out]])
         hits += np.sum((features[held_out] @ weights).argmax(1) == labels[held_out])
-    assert 0.3 < hits / 160 < 0.8
+    assert 0.3 < hits / 160 < 0.6

@@ -1,0 +1,83 @@
+"""Small songs made by the project, and real ones where they are at hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from gtzan_lightning.catalogue import GENRES
+from gtzan_lightning.cli import parse_run
+from gtzan_lightning.settings import Recipe
+from gtzan_lightning.synthetic import render
+
+REAL = Path(__file__).parent.parent.parent / "shared" / "data"
+RATE = 8000  # small songs: enough for the road, cheap to compute
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real music beside the checkout; tests that need it are skipped without it."""
+    if not (REAL / "gtzan").is_dir():
+        pytest.skip("no real music (../shared/data) beside this checkout")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def gtzan_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of GTZAN in Kaggle's layout, of synthetic sound: 6 songs a genre of 4 s."""
+    root = tmp_path_factory.mktemp("gtzan")
+    for genre in GENRES:
+        folder = root / "Data" / "genres_original" / genre
+        folder.mkdir(parents=True)
+        for number in range(6):
+            wave = render(genre, number, 0, 4.0 + 0.1 * number, RATE)
+            soundfile.write(folder / f"{genre}.{number:05}.wav", wave, RATE)
+    return root
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("packed")
+
+
+@pytest.fixture
+def quick(packed: Path, tmp_path: Path) -> Callable[..., Recipe]:
+    """A recipe that trains in seconds on the synthetic corpus; flags lie over it."""
+
+    def make(*flags: str, model: str = "small_cnn") -> Recipe:
+        given = quick_flags(packed, tmp_path, model)
+        return parse_run([*given, *flags])[0]
+
+    return make
+
+
+def quick_flags(packed: Path, folder: Path, model: str = "small_cnn") -> list[str]:
+    flags = {
+        "--model": model,
+        "--data.corpus": "synthetic",
+        "--data.synthetic_songs": "6",
+        "--data.synthetic_seconds": "4",
+        "--data.sample_rate": str(RATE),
+        "--data.n_fft": "512",
+        "--data.hop_length": "256",
+        "--data.bins": "32",
+        "--data.clip_seconds": "1",
+        "--data.clips_per_song": "2",
+        "--data.packed": str(packed),
+        "--fit.max_epochs": "2",
+        "--fit.batch_size": "16",
+        "--track.folder": str(folder / "mlruns"),
+        "--track.uri": "local",
+    }
+    if model == "small_cnn":
+        flags["--model.channels"] = "8"
+    return [word for pair in flags.items() for word in pair]
+
+
+@pytest.fixture(scope="session")
+def tone() -> np.ndarray:
+    """One second of a chord at RATE."""
+    t = np.arange(RATE) / RATE
+    return (0.2 * sum(np.sin(2 * np.pi * f * t) for f in (220, 277, 330))).astype(np.float32)
