@@ -6,7 +6,7 @@ from gtzan_lightning.cli import guarded, parse_run
 def main(argv: list[str]) -> None:
     """Parse, train, print the comparison table with the new run's row marked."""
     recipe, resume = parse_run(argv)
-    from gtzan_lightning.corpus import resolve
+    from gtzan_lightning.packing import resolve
 
     _, loud = resolve(recipe.data)
     if loud:

@@ -9,9 +9,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation
-from gtzan_lightning.corpus import Corpus, prepare
+from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec
+from gtzan_lightning.packing import prepare
 from gtzan_lightning.settings import Recipe
 from gtzan_lightning.splits import Split, make_split
 
@@ -78,7 +79,7 @@ class GenreData(lightning.LightningDataModule):
             clips_per_song=data.clips_per_song,
             batch_size=fit.batch_size,
             seed=self.recipe.seed,
-            epoch=lambda: self.trainer.current_epoch,
+            epoch=lambda: self.trainer.current_epoch if self.trainer else 0,
             shard=self._shard(),
             fixed=fixed,
         )

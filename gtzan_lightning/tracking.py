@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from filelock import FileLock
 from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
@@ -29,6 +30,7 @@ from gtzan_lightning.tagger import Tagger
 
 PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow")
 PACKAGES += ("audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning")
+SHARED_RUN = "GTZAN_LIGHTNING_RUN_ID"  # environment variable: the run of all processes
 
 
 def store_uri(track: TrackSettings) -> str:
@@ -82,16 +84,22 @@ class Tracker:
         self.client = mlflow.MlflowClient(self.uri)
         self.run_id = ""
 
-    def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
-        """Open a run with its parameters and tags; returns its id."""
-        run = self.client.create_run(self._experiment(), run_name=name, tags=tags)
-        self.run_id = run.info.run_id
-        items = [mlflow.entities.Param(k, str(v)[:500]) for k, v in params.items()]
-        self.client.log_batch(self.run_id, params=items)
-        return self.run_id
+    def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> None:
+        """Open a run with its parameters and tags; processes of one training share it."""
+        if rank_zero_only.rank == 0:
+            run = self.client.create_run(self._experiment(), run_name=name, tags=tags)
+            items = [mlflow.entities.Param(k, str(v)[:500]) for k, v in params.items()]
+            self.client.log_batch(run.info.run_id, params=items)
+            # Lightning starts the other processes with this environment
+            os.environ[SHARED_RUN] = run.info.run_id
+        self.run_id = os.environ.get(SHARED_RUN, "")
 
     def reopen(self, run_id: str) -> None:
-        """Go on in an existing run."""
+        """Go on in an existing run.
+
+        Raises:
+            UserError: the store does not know it.
+        """
         try:
             self.client.update_run(run_id, status="RUNNING")
         except mlflow.MlflowException:
@@ -101,6 +109,9 @@ class Tracker:
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """System metrics while the block runs; the run ends with the status of the block."""
+        if rank_zero_only.rank != 0:
+            yield
+            return
         mlflow.start_run(self.run_id, log_system_metrics=True)
         status = "FAILED"
         try:
@@ -116,33 +127,36 @@ class Tracker:
         """Lightning's logger for this run; the run's status stays the tracker's."""
         return _StatuslessLogger(tracking_uri=self.uri, run_id=self.run_id)
 
-    def log(self, artifact: Any, name: str) -> None:
-        """An artifact under ``name``: figure, text, table (CSV) or a file."""
+    @rank_zero_only
+    def log(self, artifact: Figure | pd.DataFrame | str, name: str) -> None:
+        """A figure, a table (as CSV) or a text as the artifact ``name``."""
         if isinstance(artifact, Figure):
             self.client.log_figure(self.run_id, artifact, name)
         elif isinstance(artifact, pd.DataFrame):
             self.client.log_text(self.run_id, artifact.to_csv(index=False), name)
-        elif isinstance(artifact, Path):
-            folder = str(Path(name).parent)
-            self.client.log_artifact(self.run_id, str(artifact), None if folder == "." else folder)
         else:
-            self.client.log_text(self.run_id, str(artifact), name)
+            self.client.log_text(self.run_id, artifact, name)
 
+    @rank_zero_only
+    def log_file(self, file: Path, folder: str | None = None) -> None:
+        """A file as an artifact, under its own name; nothing where there is none."""
+        if file.exists():
+            self.client.log_artifact(self.run_id, str(file), folder)
+
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float]) -> None:
         values = {k: v for k, v in metrics.items() if np.isfinite(v)}
         now = mlflow.utils.time.get_current_time_millis()
         items = [mlflow.entities.Metric(k, float(v), now, 0) for k, v in values.items()]
         self.client.log_batch(self.run_id, metrics=items)
 
-    def tag(self, tags: dict[str, str]) -> None:
-        for key, value in tags.items():
-            self.client.set_tag(self.run_id, key, value)
-
+    @rank_zero_only
     def log_songs(self, members: pd.DataFrame, name: str, fingerprint: str) -> None:
         """The corpus as a logged dataset: which song is in which part."""
         source = mlflow.data.from_pandas(members, name=name, digest=fingerprint)
         mlflow.log_input(source, context="corpus")
 
+    @rank_zero_only
     def log_model(self, checkpoint: Path) -> None:
         """A model that ``mlflow.pyfunc.load_model`` loads: waveforms in, probabilities out."""
         tagger = Tagger.load(checkpoint)

@@ -1,6 +1,5 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
-import json
 import logging
 import time
 import warnings
@@ -19,26 +18,22 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.utilities import rank_zero_only
 
-from gtzan_lightning import figures as pictures
 from gtzan_lightning import metrics
 from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.cli import dump
-from gtzan_lightning.compare import table_of
-from gtzan_lightning.corpus import digest
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import model_class
+from gtzan_lightning.record import describe, file_name, flat, report, run_name, tags
 from gtzan_lightning.settings import Recipe, TrainerSettings
-from gtzan_lightning.splits import PARTS
 from gtzan_lightning.tagger import read_checkpoint
-from gtzan_lightning.tracking import Tracker, check_output, environment, runs_table
+from gtzan_lightning.tracking import Tracker, check_output
 
-CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
+say = rank_zero_only(print)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What a run left behind."""
+    """What a run left behind: its MLflow id, its folder and its final figures."""
 
     run_id: str
     folder: Path
@@ -53,13 +48,13 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
 
     Raises:
         UserError: bad input; nothing is recorded then.
+        SystemExit: Ctrl-C; the run is closed as killed, with its best checkpoint.
     """
     _quieten()
     check_output(recipe.track)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     data = GenreData(recipe)
     data.setup()
-    say = rank_zero_only(print)
     say(f"{data.corpus.name}, {data.split.label}: {data.split.counts()} songs")
     if data.split.warning:
         say(f"WARNING: {data.split.warning}")
@@ -68,49 +63,32 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
     model = make_model(recipe, data)
     tracker = Tracker(recipe.track)
     if resume:
+        _check_same_songs(_run_folder(recipe, resume), data)
         tracker.reopen(resume)
     else:
-        tracker.start(run_name(recipe, data), flat(recipe), _tags(recipe, data))
-    folder = run_folder(recipe, tracker.run_id)
-    _check_same_songs(folder, data)
+        tracker.start(run_name(recipe, data), flat(recipe), tags(recipe, data))
+    folder = _run_folder(recipe, tracker.run_id)
     say(f"run {tracker.run_id}; checkpoints in {folder}")
     with tracker.recording():
-        _describe(tracker, recipe, data, folder)
+        if not resume:
+            describe(tracker, recipe, data, folder)
         try:
             minutes = _fit(recipe, data, model, tracker, folder, resume)
+            predictions = _predict(recipe, data, model, folder)
         except SystemExit:  # Lightning's answer to Ctrl-C
-            _keep_best(tracker, folder)
+            tracker.log_file(folder / "best.ckpt", "checkpoints")
             say(f"interrupted; go on with --resume {tracker.run_id}")
             raise
-        predictions = _predict(recipe, data, model, folder)
-        found = _report(tracker, predictions, data, folder)
+        found = report(tracker, predictions, data)
         parameters = sum(p.numel() for p in model.network.parameters())
         tracker.log_metrics({"minutes": minutes, "parameters": parameters, **found})
-        _keep_best(tracker, folder)
+        tracker.log_file(folder / file_name("predictions.csv", data))
+        tracker.log_file(folder / "best.ckpt", "checkpoints")
         if recipe.track.log_model:
             tracker.log_model(folder / "best.ckpt")
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(tracker.run_id, folder, found)
-
-
-def result_lines(recipe: Recipe, outcome: Outcome) -> str:
-    """What ``run.py`` ends with: the headline, and the table with the run's own row marked."""
-    found = outcome.figures
-    part = "test" if found.get("final/test/songs") else "valid"
-    get = {name: found[f"final/{part}/{name}"] for name in _HEADLINE}
-    headline = (
-        f"{part}: song accuracy {get['song_accuracy']:.3f} "
-        f"[{get['song_accuracy_low']:.3f}, {get['song_accuracy_high']:.3f}] on "
-        f"{get['songs']:.0f} songs (mean probability {get['song_accuracy_mean']:.3f}, hard vote "
-        f"{get['song_accuracy_hard']:.3f}, single clips {get['clip_accuracy']:.3f})"
-    )
-    table = table_of(runs_table(recipe.track), outcome.run_id)
-    return f"{table.markdown()}\n\n{headline}"
-
-
-_HEADLINE = ("song_accuracy", "song_accuracy_low", "song_accuracy_high", "songs")
-_HEADLINE += ("song_accuracy_mean", "song_accuracy_hard", "clip_accuracy")
 
 
 def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
@@ -127,40 +105,8 @@ def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
     return model_class(recipe.model.name)(recipe, about, len(data.corpus.songs), weights)
 
 
-def run_folder(recipe: Recipe, run_id: str) -> Path:
+def _run_folder(recipe: Recipe, run_id: str) -> Path:
     return Path(recipe.track.folder) / "runs" / run_id
-
-
-def run_name(recipe: Recipe, data: GenreData) -> str:
-    leaky = "-LEAKY" if data.split.warning else ""
-    words = (recipe.model.name, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
-    return recipe.track.name or "-".join(words) + leaky
-
-
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as ``section.name`` -> value."""
-    found: dict[str, Any] = {}
-    for section, values in recipe.model_dump(mode="json").items():
-        if isinstance(values, dict):
-            found |= {f"{section}.{name}": value for name, value in values.items()}
-        else:
-            found[section] = values
-    return found
-
-
-def recipe_key(recipe: Recipe) -> str:
-    """The same for two runs that differ in nothing but seed, fold, places and hardware."""
-    plain = flat(recipe)
-    for name in ("seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"):
-        plain.pop(name)
-    own = set(TrainerSettings.model_fields) - {"max_epochs", "precision", "gradient_clip_val"}
-    own -= {"accumulate_grad_batches", "limit_train_batches", "max_time"}
-    kept = {
-        k: v
-        for k, v in plain.items()
-        if not k.startswith("track.") and k.removeprefix("fit.") not in own
-    }
-    return digest(json.dumps(kept, sort_keys=True).encode())[:6]
 
 
 def _fit(
@@ -232,7 +178,7 @@ def _predict(recipe: Recipe, data: GenreData, model: GenreClassifier, folder: Pa
     predictions = pd.concat(parts, ignore_index=True)
     part = folder / "predictions.csv.part"
     predictions.to_csv(part, index=False, float_format="%.7g")
-    part.rename(folder / _file("predictions.csv", data))
+    part.rename(folder / file_name("predictions.csv", data))
     return predictions
 
 
@@ -246,73 +192,6 @@ def _table(model: GenreClassifier, data: GenreData, part: str) -> pd.DataFrame:
     return metrics.predictions_table(rows, genres)
 
 
-def _report(
-    tracker: Tracker, predictions: pd.DataFrame, data: GenreData, folder: Path
-) -> dict[str, float]:
-    """Figures of every part, recomputed from the predictions, into the run."""
-    tracker.log(folder / _file("predictions.csv", data), "predictions.csv")
-    found: dict[str, float] = {}
-    for part in ("valid", "test"):
-        figures = metrics.figures(predictions, part)
-        if not figures:
-            continue
-        found |= {f"final/{part}/{name}": value for name, value in figures.items()}
-        table = metrics.per_genre(predictions, part)
-        title = f"{data.corpus.name}, {data.split.label}, {part}: {figures['songs']} songs"
-        counts = metrics.confusion(predictions, part)
-        tracker.log(table, _file(f"{part}_per_genre.csv", data))
-        tracker.log(pictures.per_genre_figure(table, title), _file(f"{part}_per_genre.png", data))
-        confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
-        tracker.log(confusion, _file(f"{part}_confusion.png", data))
-    curves = pictures.learning_curves(tracker.history(CURVES))
-    tracker.log(curves, _file("learning_curves.png", data))
-    return found
-
-
-def _describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) -> None:
-    """What the run is made of, before it trains: recipe, songs, membership, surroundings."""
-    if (folder / "recipe.yaml").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    corpus = data.corpus
-    members = pd.DataFrame(
-        [(s["id"], s["genre"], data.split.members.get(s["id"], "")) for s in corpus.songs],
-        columns=["song", "genre", "part"],
-    )
-    problems = pd.DataFrame(
-        [(p.what, p.name, p.detail, p.left_out) for p in corpus.problems],
-        columns=["what", "name", "detail", "left_out"],
-    )
-    members.to_csv(folder / "songs.csv", index=False)
-    (folder / "split.txt").write_text(data.split.fingerprint)
-    tracker.log(dump(recipe), "recipe.yaml")
-    tracker.log(members, "songs.csv")
-    tracker.log(problems, "verification.csv")
-    tracker.log(json.dumps(environment(), indent=1), "environment.json")
-    tracker.log_songs(members, corpus.name, corpus.fingerprint)
-    counts = {f"songs_{part}": len(data.split.songs(part)) for part in PARTS}
-    tracker.log_metrics(counts)
-    (folder / "recipe.yaml").write_text(dump(recipe))
-
-
-def _tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
-    surroundings = environment()
-    return {
-        "model": recipe.model.name,
-        "corpus": data.corpus.name,
-        "features": f"{data.spec.picture} {data.spec.bins}, {recipe.data.clip_seconds:g} s",
-        "protocol": data.split.label,
-        "songs": data.split.counts(),
-        "songs_fingerprint": data.corpus.fingerprint,
-        "split_fingerprint": data.split.fingerprint,
-        "seed": str(recipe.seed),
-        "fold": str(recipe.data.fold),
-        "recipe": recipe_key(recipe),
-        "warning": data.split.warning,
-        **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
-    }
-
-
 def _check_same_songs(folder: Path, data: GenreData) -> None:
     known = folder / "split.txt"
     if known.exists() and known.read_text() != data.split.fingerprint:
@@ -320,15 +199,6 @@ def _check_same_songs(folder: Path, data: GenreData) -> None:
             f"run {folder.name} trained on other songs than are here now: bring them back, or "
             "start a new run"
         )
-
-
-def _keep_best(tracker: Tracker, folder: Path) -> None:
-    if (folder / "best.ckpt").exists():
-        tracker.log(folder / "best.ckpt", "checkpoints/best.ckpt")
-
-
-def _file(name: str, data: GenreData) -> str:
-    return f"LEAKY_{name}" if data.split.warning else name
 
 
 def _quieten() -> None:

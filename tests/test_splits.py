@@ -114,7 +114,7 @@ def test_clips_leaks_on_purpose_and_says_so():
 
 
 def test_lists_of_gtzan_refuse_other_songs_and_empty_parts_are_named():
-    with pytest.raises(UserError, match="made of GTZAN's songs.*stratified"):
+    with pytest.raises(UserError, match=r"made of GTZAN's songs.*stratified"):
         split(ids=["a/1"], universe=None, split="filtered")
     with pytest.raises(UserError, match="train part has no song"):
         split(ids=["blues.00012"], split="filtered")

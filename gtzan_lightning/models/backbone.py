@@ -1,7 +1,10 @@
 """Networks made for ImageNet, on one-channel pictures. The only file that imports timm."""
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import huggingface_hub
 import timm
 import torch
 from torch import Tensor, nn
@@ -42,8 +45,10 @@ def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
         if not Path(settings.weights).is_file():
             raise UserError(f"--model.weights {settings.weights}: no such file")
         overlay = {"file": settings.weights}
+    elif settings.pretrained:
+        _stay_offline_if_the_hub_is_out_of_reach()
     try:
-        return timm.create_model(
+        net = timm.create_model(
             timm_name,
             pretrained=settings.pretrained or overlay is not None,
             pretrained_cfg_overlay=overlay,
@@ -52,6 +57,8 @@ def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
             drop_rate=settings.dropout,
             drop_path_rate=settings.drop_path,
         )
+        if overlay:
+            _check_complete(net, timm.models.load_state_dict(settings.weights))
     except Exception as error:
         # timm, the hub client and the file's own format each fail in their own ways
         reason = " ".join(str(error).split())[:200]
@@ -64,3 +71,21 @@ def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
                 "--model.pretrained false"
             )
         raise UserError(message) from None
+    return net
+
+
+def _check_complete(net: nn.Module, weights: dict[str, Tensor]) -> None:
+    """timm leaves what a file lacks at random values; only the last layer may be new."""
+    last = {f"{net.default_cfg['classifier']}.{name}" for name in ("weight", "bias")}
+    lacking = set(net.state_dict()) - set(weights) - last
+    if lacking:
+        raise ValueError(f"{len(lacking)} tensors are not in it, such as {min(lacking)}")
+
+
+def _stay_offline_if_the_hub_is_out_of_reach() -> None:
+    """Take cached weights or fail at once, in place of a minute of retries."""
+    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
+    try:
+        socket.create_connection((host, 443), timeout=5).close()
+    except OSError:
+        huggingface_hub.constants.HF_HUB_OFFLINE = True

@@ -1,0 +1,140 @@
+"""What a run writes down: its name and tags, what it is made of, and what it found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gtzan_lightning import figures as pictures
+from gtzan_lightning import metrics
+from gtzan_lightning.cli import dump
+from gtzan_lightning.compare import table_of
+from gtzan_lightning.corpus import digest
+from gtzan_lightning.data import GenreData
+from gtzan_lightning.settings import Recipe, TrainerSettings
+from gtzan_lightning.splits import PARTS
+from gtzan_lightning.tracking import Tracker, environment, runs_table
+
+CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
+# Trainer settings that change the figures; the others only say where and how fast
+_MATTER = {"max_epochs", "max_time", "precision", "gradient_clip_val", "accumulate_grad_batches"}
+_MATTER |= {"limit_train_batches"}
+_PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"}
+
+
+def run_name(recipe: Recipe, data: GenreData) -> str:
+    leaky = "-LEAKY" if data.split.warning else ""
+    words = (recipe.model.name, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
+    return recipe.track.name or "-".join(words) + leaky
+
+
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as ``section.name`` -> value."""
+    found: dict[str, Any] = {}
+    for section, values in recipe.model_dump(mode="json").items():
+        if isinstance(values, dict):
+            found |= {f"{section}.{name}": value for name, value in values.items()}
+        else:
+            found[section] = values
+    return found
+
+
+def recipe_key(recipe: Recipe) -> str:
+    """The same for two runs that differ in nothing but seed, fold, places and hardware."""
+    plain = flat(recipe)
+    places = set(TrainerSettings.model_fields) - _MATTER
+    kept = {
+        name: value
+        for name, value in plain.items()
+        if name not in _PLACES
+        and not name.startswith("track.")
+        and name.removeprefix("fit.") not in places
+    }
+    return digest(json.dumps(kept, sort_keys=True).encode())[:6]
+
+
+def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
+    surroundings = environment()
+    return {
+        "model": recipe.model.name,
+        "corpus": data.corpus.name,
+        "features": f"{data.spec.picture} {data.spec.bins}, {recipe.data.clip_seconds:g} s",
+        "protocol": data.split.label,
+        "songs": data.split.counts(),
+        "songs_fingerprint": data.corpus.fingerprint,
+        "split_fingerprint": data.split.fingerprint,
+        "seed": str(recipe.seed),
+        "fold": str(recipe.data.fold),
+        "recipe": recipe_key(recipe),
+        "warning": data.split.warning,
+        **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
+    }
+
+
+def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) -> None:
+    """What the run is made of, before it trains: recipe, songs, membership, surroundings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    corpus = data.corpus
+    members = pd.DataFrame(
+        [(s["id"], s["genre"], data.split.members.get(s["id"], "")) for s in corpus.songs],
+        columns=["song", "genre", "part"],
+    )
+    problems = pd.DataFrame(
+        [(p.what, p.name, p.detail, p.left_out) for p in corpus.problems],
+        columns=["what", "name", "detail", "left_out"],
+    )
+    members.to_csv(folder / "songs.csv", index=False)
+    (folder / "split.txt").write_text(data.split.fingerprint)
+    tracker.log(dump(recipe), "recipe.yaml")
+    tracker.log(members, "songs.csv")
+    tracker.log(problems, "verification.csv")
+    tracker.log(json.dumps(environment(), indent=1), "environment.json")
+    tracker.log_songs(members, corpus.name, corpus.fingerprint)
+    counts = {f"songs_{part}": len(data.split.songs(part)) for part in PARTS}
+    tracker.log_metrics(counts)
+    (folder / "recipe.yaml").write_text(dump(recipe))
+
+
+def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict[str, float]:
+    """Figures of every part, recomputed from the predictions, into the run."""
+    found: dict[str, float] = {}
+    for part in ("valid", "test"):
+        figures = metrics.figures(predictions, part)
+        if not figures:
+            continue
+        found |= {f"final/{part}/{name}": value for name, value in figures.items()}
+        table = metrics.per_genre(predictions, part)
+        title = f"{data.corpus.name}, {data.split.label}, {part}: {figures['songs']} songs"
+        counts = metrics.confusion(predictions, part)
+        tracker.log(table, file_name(f"{part}_per_genre.csv", data))
+        tracker.log(
+            pictures.per_genre_figure(table, title), file_name(f"{part}_per_genre.png", data)
+        )
+        confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
+        tracker.log(confusion, file_name(f"{part}_confusion.png", data))
+    curves = pictures.learning_curves(tracker.history(CURVES))
+    tracker.log(curves, file_name("learning_curves.png", data))
+    return found
+
+
+def result_lines(recipe: Recipe, run_id: str, found: dict[str, float]) -> str:
+    """What ``run.py`` ends with: the headline, and the table with the run's own row marked."""
+    part = "test" if found.get("final/test/songs") else "valid"
+    get = {name: found[f"final/{part}/{name}"] for name in _HEADLINE}
+    headline = (
+        f"{part}: song accuracy {get['song_accuracy']:.3f} "
+        f"[{get['song_accuracy_low']:.3f}, {get['song_accuracy_high']:.3f}] on "
+        f"{get['songs']:.0f} songs (mean probability {get['song_accuracy_mean']:.3f}, hard vote "
+        f"{get['song_accuracy_hard']:.3f}, single clips {get['clip_accuracy']:.3f})"
+    )
+    table = table_of(runs_table(recipe.track), run_id)
+    return f"{table.markdown()}\n\n{headline}"
+
+
+_HEADLINE = ("song_accuracy", "song_accuracy_low", "song_accuracy_high", "songs")
+_HEADLINE += ("song_accuracy_mean", "song_accuracy_hard", "clip_accuracy")
+
+
+def file_name(name: str, data: GenreData) -> str:
+    return f"LEAKY_{name}" if data.split.warning else name

@@ -1,0 +1,74 @@
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from gtzan_lightning.features import (
+    Features,
+    PictureSpec,
+    bytes_to_decibels,
+    decibels_to_bytes,
+)
+from gtzan_lightning.packing import prepare
+from gtzan_lightning.settings import DataSettings
+
+SEED_000 = {"n_fft": 4096, "window": 1024, "hop_length": 512, "bins": 64, "f_max": 8000.0}
+
+
+@pytest.mark.parametrize("given", [{}, SEED_000, {"hop_length": 1024, "f_min": 50.0}])
+def test_mel_picture_equals_librosa(given):
+    spec = PictureSpec.of(DataSettings(**given))
+    wave = np.random.default_rng(0).normal(0, 0.1, 66_150).astype(np.float32)
+    wave += 0.3 * np.sin(np.arange(66_150) * 0.1).astype(np.float32)
+    power = librosa.feature.melspectrogram(
+        y=wave, sr=22050, n_fft=spec.n_fft, hop_length=spec.hop_length, win_length=spec.window,
+        n_mels=spec.bins, fmin=spec.f_min, fmax=spec.f_max, power=2.0,
+    )  # fmt: skip
+    features = Features(spec)
+    ours = features.mel(torch.from_numpy(wave)[None])[0].numpy()
+    np.testing.assert_allclose(ours, power, rtol=2e-4, atol=2e-6 * power.max())
+    truth = librosa.power_to_db(power, ref=np.max, top_db=80)
+    decibels = features.decibels(torch.from_numpy(wave)[None])[0].numpy()
+    np.testing.assert_allclose(decibels, truth, atol=2e-3)
+
+
+def test_a_clip_does_not_hear_its_neighbours_in_the_batch():
+    torch.manual_seed(0)
+    waves = torch.randn(3, 22050) * torch.tensor([[1.0], [1e-3], [0.1]])
+    features = Features(PictureSpec.of(DataSettings()))
+    together = features(waves)
+    alone = torch.cat([features(wave[None]) for wave in waves])
+    torch.testing.assert_close(together, alone)
+
+
+def test_gain_and_number_format_do_not_matter_and_silence_is_finite():
+    wave = torch.randn(1, 22050, generator=torch.Generator().manual_seed(0)) * 0.1
+    features = Features(PictureSpec.of(DataSettings()))
+    torch.testing.assert_close(features(wave), features(wave * 0.5), atol=1e-3, rtol=0)
+    as_int16 = (wave * 32767).round().to(torch.int16)
+    torch.testing.assert_close(features(wave), features(as_int16), atol=0.05, rtol=0)
+    assert features(torch.zeros(1, 22050)).abs().max() == 0
+
+
+def test_bytes_keep_decibels_to_a_third():
+    decibels = torch.linspace(-80, 0, 1000).view(1, 10, 100)
+    back = bytes_to_decibels(decibels_to_bytes(decibels))
+    assert (back - decibels).abs().max() <= 80 / 255 / 2 + 1e-4
+
+
+def test_pictures_of_a_song_match_the_published_plots(real_data):
+    """The spec read from the pictures' corpus.json makes the same pictures from waveforms."""
+    plots = prepare(DataSettings(corpus="pictures", root=str(real_data / "gtzan-pictures")))
+    songs = prepare(DataSettings(corpus="gtzan", root=str(real_data / "gtzan")))
+    spec = PictureSpec.from_corpus(plots.info, DataSettings())
+    both = [i for i in songs.ids if i in plots.ids][:5]
+    assert both
+    for id_ in both:
+        row = songs.ids.index(id_)
+        wave = torch.from_numpy(songs.array[row, : songs.lengths[row]].copy())[None]
+        ours = Features(spec).decibels(wave)
+        plot = bytes_to_decibels(torch.from_numpy(plots.array[plots.ids.index(id_)].copy())[None])
+        assert abs(ours.shape[2] - plot.shape[2]) <= 3
+        # the plots begin between one and two frames into the song
+        pairs = [(ours[:, :, n : n + 700].flatten(), plot[:, :, :700].flatten()) for n in (1, 2)]
+        assert max(torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs) > 0.95

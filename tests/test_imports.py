@@ -1,0 +1,43 @@
+"""One file each may import the libraries whose end or change should cost one file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "gtzan_lightning"
+OWNERS = {
+    "mlflow": {"tracking.py"},
+    "torchaudio": {"features.py"},
+    "timm": {"models/backbone.py"},
+    "sklearn": {"metrics.py"},
+    "soundfile": {"audio.py"},
+    "soxr": {"audio.py"},
+    "audiomentations": {"augment.py"},
+    "matplotlib": {"figures.py", "tracking.py"},  # tracking names the type of a figure
+    "argparse": {"cli.py"},
+}
+
+
+def imports(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_only_its_owner_imports(library):
+    users = {
+        str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if library in imports(file)
+    }
+    assert users == OWNERS[library]
+
+
+def test_files_stay_readable():
+    for file in PACKAGE.rglob("*.py"):
+        assert len(file.read_text().splitlines()) <= 330, file
+        assert file.stem not in ("utils", "helpers", "common", "core", "base")

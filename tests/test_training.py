@@ -1,0 +1,314 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import quick_flags
+
+from experiments import compare, run
+from gtzan_lightning import metrics, training
+from gtzan_lightning.cli import parse_run
+from gtzan_lightning.corpus import Corpus
+from gtzan_lightning.data import GenreData
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.tagger import Tagger, read_checkpoint
+from gtzan_lightning.tracking import runs_table, store_uri
+from gtzan_lightning.training import make_model, train
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, packed):
+    """One whole run of the main job, and what it printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    flags = [*quick_flags(packed, folder), "--data.clips_per_song", "10", "--fit.max_epochs", "6"]
+    recipe, _ = parse_run(flags)
+    return recipe, train(recipe), flags
+
+
+def client(recipe) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(store_uri(recipe.track))
+
+
+def test_it_learns(trained):
+    _, outcome, _ = trained
+    assert outcome.figures["final/valid/song_accuracy"] > 0.25  # ten genres: chance is 0.1
+
+
+def test_the_run_carries_everything(trained):
+    recipe, outcome, _ = trained
+    got = client(recipe).get_run(outcome.run_id)
+    assert got.info.status == "FINISHED"
+    assert got.data.params["fit.max_epochs"] == "6"
+    for tag in ("corpus", "protocol", "split_fingerprint", "commit", "dirty", "seed", "recipe"):
+        assert got.data.tags[tag], tag
+    artifacts = {a.path for a in client(recipe).list_artifacts(outcome.run_id)}
+    assert artifacts >= {
+        "recipe.yaml", "songs.csv", "verification.csv", "environment.json", "predictions.csv",
+        "learning_curves.png", "test_confusion.png", "test_per_genre.png", "test_per_genre.csv",
+        "valid_confusion.png", "checkpoints",
+    }  # fmt: skip
+    environment = json.loads(
+        mlflow.artifacts.load_text(f"{got.info.artifact_uri}/environment.json")
+    )
+    assert environment["version.torch"] == torch.__version__
+    assert got.inputs.dataset_inputs[0].dataset.name == "synthetic"
+    for name in ("valid/song_accuracy", "valid/clip_f1", "train/clip_auroc", "train/loss_epoch"):
+        assert len(client(recipe).get_metric_history(outcome.run_id, name)) == 6, name
+    for name in ("final/test/songs", "final/test/song_accuracy_low", "minutes", "parameters"):
+        assert name in got.data.metrics
+
+
+def test_every_figure_is_recomputed_from_the_predictions(trained):
+    _, outcome, _ = trained
+    predictions = pd.read_csv(outcome.folder / "predictions.csv")
+    for part in ("valid", "test"):
+        for name, value in metrics.figures(predictions, part).items():
+            assert outcome.figures[f"final/{part}/{name}"] == pytest.approx(value, abs=1e-6)
+
+
+def test_torchmetrics_and_the_predictions_agree(trained):
+    """The best epoch's logged validation figures are those of the tested checkpoint."""
+    recipe, outcome, _ = trained
+    points = client(recipe).get_metric_history(outcome.run_id, "valid/song_accuracy")
+    best = max(p.value for p in points)
+    assert outcome.figures["final/valid/song_accuracy"] == pytest.approx(best, abs=1e-6)
+    step = next(p.step for p in points if p.value == best)
+    for name in ("clip_accuracy", "song_f1", "song_auroc", "clip_auroc", "song_accuracy_hard"):
+        logged = {p.step: p.value for p in client(recipe).get_metric_history(
+            outcome.run_id, "valid/" + name)}[step]  # fmt: skip
+        assert outcome.figures[f"final/valid/{name}"] == pytest.approx(logged, abs=1e-4), name
+
+
+def test_the_logged_model_takes_any_batch_and_equals_the_test_loop(trained):
+    recipe, outcome, _ = trained
+    model = mlflow.pyfunc.load_model(
+        client(recipe).get_run(outcome.run_id).outputs.model_outputs[0].model_id
+        and f"models:/{client(recipe).get_run(outcome.run_id).outputs.model_outputs[0].model_id}"
+    )
+    data = GenreData(recipe)
+    data.setup()
+    ids = data.split.songs("test")
+    rows = [data.corpus.ids.index(i) for i in ids]
+    waves = data.corpus.array[rows].astype(np.float32) / 32767
+    found = model.predict(waves)
+    assert found.shape == (len(ids), 10)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(model.predict(waves[:1]), found[:1], atol=1e-5)
+    predictions = pd.read_csv(outcome.folder / "predictions.csv")
+    votes = metrics.vote(predictions[predictions["part"] == "test"]).set_index("song").loc[ids]
+    truth = torch.tensor(votes[data.corpus.genres].to_numpy()).softmax(1).numpy()
+    np.testing.assert_allclose(found, truth, atol=1e-4)
+
+
+def test_the_table_marks_its_own_row_and_compare_writes_it(trained, tmp_path, capsys):
+    recipe, outcome, _ = trained
+    from gtzan_lightning.record import result_lines
+
+    text = result_lines(recipe, outcome.run_id, outcome.figures)
+    assert "small_cnn <- this run" in text
+    assert "test part" in text
+    compare.main(["--track.folder", recipe.track.folder, "--out", str(tmp_path)])
+    assert "small_cnn" in capsys.readouterr().out
+    assert "| small_cnn" in (tmp_path / "compare-1.md").read_text()
+    assert pd.read_csv(tmp_path / "compare-1.csv")["n"].iloc[0] == outcome.figures[
+        "final/test/songs"
+    ]  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_losses_bit_for_bit(quick):
+    losses = []
+    for seed in (0, 0, 1):
+        recipe = quick("--seed", str(seed), "--track.log_model", "false", "--augment.cutmix", "0.5")
+        got = client(recipe).get_metric_history(train(recipe).run_id, "train/loss_epoch")
+        losses.append([p.value for p in got])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkeypatch):
+    flags = ("--fit.max_epochs", "4", "--track.log_model", "false")
+    whole = train(quick(*flags))
+    recipe = quick(*flags)
+    step = training.GenreClassifier.on_train_epoch_start
+
+    def interrupt(self):
+        step(self)
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+
+    before = {r for r in runs_table(recipe.track)["run_id"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(training.GenreClassifier, "on_train_epoch_start", interrupt)
+        with pytest.raises(SystemExit):
+            train(recipe)
+    (killed,) = set(runs_table(recipe.track)["run_id"]) - before
+    got = client(recipe).get_run(killed)
+    assert got.info.status == "KILLED"
+    assert client(recipe).list_artifacts(killed, "checkpoints")[0].path == "checkpoints/best.ckpt"
+    resumed_recipe, run_id = parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
+    assert resumed_recipe == recipe
+    resumed = train(resumed_recipe, run_id)
+    assert resumed.run_id == killed
+    assert client(recipe).get_run(killed).info.status == "FINISHED"
+    for name, value in whole.figures.items():
+        assert resumed.figures[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+    with pytest.raises(UserError, match="is complete"):
+        parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
+
+
+def test_nothing_looks_at_the_test_part_before_the_test(quick, monkeypatch):
+    """Songs of the test part can't be read until the trainer tests."""
+    recipe = quick("--track.log_model", "false")
+    data = GenreData(recipe)
+    data.setup()
+    closed = {data.corpus.ids.index(i) for i in data.split.songs("test")}
+    opened: list[str] = []
+    state = {"now": "fit"}
+
+    class Watched:
+        def __init__(self, array):
+            self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+        def __getitem__(self, key):
+            row = key[0] if isinstance(key, tuple) else key
+            if row in closed:
+                opened.append(state["now"])
+            return self.array[key]
+
+    real = training.GenreData.setup
+
+    def setup(self, stage=None):
+        real(self, stage)
+        if not isinstance(self.corpus.array, Watched):
+            self.corpus = Corpus(**{**self.corpus.__dict__, "array": Watched(self.corpus.array)})
+
+    original = training.lightning.Trainer.test
+
+    def test(self, *args, **kwargs):
+        state["now"] = "test"
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(training.GenreData, "setup", setup)
+    monkeypatch.setattr(training.lightning.Trainer, "test", test)
+    train(recipe)
+    assert set(opened) == {"test"}
+
+
+def test_the_leaky_protocol_is_marked_everywhere(quick, capsys):
+    recipe = quick("--data.split", "clips", "--track.log_model", "false")
+    outcome = train(recipe)
+    assert "WARNING: LEAKY" in capsys.readouterr().out
+    assert (outcome.folder / "LEAKY_predictions.csv").exists()
+    got = client(recipe).get_run(outcome.run_id)
+    assert got.info.run_name.endswith("LEAKY")
+    assert "LEAKY" in got.data.tags["warning"]
+    compare.main(["--track.folder", recipe.track.folder])
+    assert "small_cnn LEAKY" in capsys.readouterr().out
+
+
+def test_a_corpus_without_test_songs_copes_and_says_so(gtzan_copy, quick, capsys):
+    flags = ["--data.corpus", "gtzan", "--data.root", str(gtzan_copy), "--data.split", "first20"]
+    recipe = quick(*flags, "--data.split", "kfold", "--data.folds", "50", "--data.fold", "37")
+    data = GenreData(recipe)
+    data.setup()
+    if data.grid("test"):
+        pytest.fail("choose a fold of which the copy has no song")
+    outcome = train(recipe)
+    assert "no song of the test part is here" in capsys.readouterr().out
+    assert "final/test/songs" not in outcome.figures
+    compare.main(["--track.folder", recipe.track.folder])
+    assert "optimistic" in capsys.readouterr().out
+
+
+def test_a_tracking_server_that_does_not_answer(quick):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"does not answer.*--track\.uri local"):
+            train(quick("--track.uri", uri))
+
+
+def test_results_that_can_not_be_written(quick, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"can't be written to .*--track\.folder"):
+        train(quick("--track.folder", str(tmp_path / "file")))
+
+
+def test_checkpoints_that_can_not_be_used_are_one_line(trained, tmp_path):
+    _, outcome, _ = trained
+    best = outcome.folder / "best.ckpt"
+    whole = best.read_bytes()
+    cut = tmp_path / "cut.ckpt"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="truncated"):
+        read_checkpoint(cut)
+    other = torch.load(best, weights_only=True)
+    other["gtzan_lightning"] |= {"format": 0, "version": "0.0.1"}
+    torch.save(other, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match=r"made by gtzan_lightning 0\.0\.1"):
+        Tagger.load(tmp_path / "other.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(UserError, match="was not made by gtzan_lightning"):
+        Tagger.load(tmp_path / "foreign.ckpt")
+
+    class Code:
+        def __reduce__(self):
+            return os.system, ("echo executed",)
+
+    torch.save({"gtzan_lightning": Code()}, tmp_path / "code.ckpt")
+    with pytest.raises(UserError, match="can't be read"):
+        read_checkpoint(tmp_path / "code.ckpt")
+
+
+def test_several_runs_may_create_the_store_at_the_same_moment(tmp_path):
+    code = (
+        "import sys; from gtzan_lightning.tracking import Tracker\n"
+        "from gtzan_lightning.settings import TrackSettings\n"
+        "t = Tracker(TrackSettings(uri='local', folder=sys.argv[1])); t.start('r', {}, {})"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    many = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [process.communicate()[1] for process in many]
+    assert [process.returncode for process in many] == [0] * 3, errors
+
+
+def test_ctrl_c_on_the_command_line(tmp_path, packed):
+    flags = [*quick_flags(packed, tmp_path), "--fit.max_epochs", "500"]
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.time() + 90
+    while not list(tmp_path.glob("mlruns/runs/*/last.ckpt")) and time.time() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "go on with --resume" in said
+    assert "Traceback" not in said
+
+
+def test_checkpoints_rebuild_with_weights_only(trained):
+    recipe, outcome, _ = trained
+    tagger = Tagger.load(outcome.folder / "best.ckpt")
+    assert tagger.recipe == recipe
+    data = GenreData(recipe)
+    data.setup()
+    model = make_model(recipe, data)
+    model.load_state_dict(torch.load(outcome.folder / "best.ckpt", weights_only=True)["state_dict"])
+
+
+def test_main_is_a_plain_function(quick, packed, tmp_path, capsys):
+    run.main(
+        [*quick_flags(packed, tmp_path), "--fit.max_epochs", "1", "--track.log_model", "false"]
+    )
+    assert "<- this run" in capsys.readouterr().out
