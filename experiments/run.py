@@ -12,10 +12,11 @@ def main(argv: list[str]) -> None:
     if loud:
         print(loud, flush=True)
     # five seconds of imports, only once the command line is known to be right
-    from gtzan_lightning.training import result_lines, train
+    from gtzan_lightning.record import result_lines
+    from gtzan_lightning.training import train
 
     outcome = train(recipe, resume)
-    print(result_lines(recipe, outcome))
+    print(result_lines(recipe, outcome.run_id, outcome.figures))
 
 
 if __name__ == "__main__":

@@ -224,6 +224,8 @@ class EfficientNetSettings(ImageBackbone):
 
     name: Literal["efficientnet"] = "efficientnet"
     """model"""
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """weight of a batch in the running statistics: 0.01 as in the authors' code (PyTorch: 0.1)"""
 
 
 class ResNetSettings(ImageBackbone):

@@ -81,7 +81,9 @@ class Tracker:
             logging.getLogger(name).setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", ".*input example was not provided.*")
         mlflow.set_tracking_uri(self.uri)
-        self.client = mlflow.MlflowClient(self.uri)
+        with self._alone():  # the first connection to a new SQLite store makes its tables
+            self.client = mlflow.MlflowClient(self.uri)
+            self.client.search_experiments(max_results=1)
         self.run_id = ""
 
     def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> None:
@@ -161,7 +163,7 @@ class Tracker:
         """A model that ``mlflow.pyfunc.load_model`` loads: waveforms in, probabilities out."""
         tagger = Tagger.load(checkpoint)
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1), "wave")]),
+            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]),
             outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(tagger.genres)))]),
         )
         metadata = {"genres": tagger.genres, "sample_rate": tagger.spec.sample_rate}
@@ -185,17 +187,24 @@ class Tracker:
         return found
 
     def _experiment(self) -> str:
-        """Id of the experiment, created once however many runs start at this moment."""
-        local = self.uri.startswith("sqlite")
-        folder = Path(self.track.folder).resolve()
-        # two processes that create the same SQLite store at once break each other's migrations
-        guard = FileLock(folder / ".store.lock") if local else contextlib.nullcontext()
-        with guard:
+        """Id of the experiment, made by the first run."""
+        with self._alone():
             known = self.client.get_experiment_by_name(self.track.experiment)
             if known:
                 return known.experiment_id
-            place = f"file://{folder}/artifacts" if local else None
+            folder = Path(self.track.folder).resolve()
+            place = f"file://{folder}/artifacts" if self._is_local else None
             return self.client.create_experiment(self.track.experiment, artifact_location=place)
+
+    @property
+    def _is_local(self) -> bool:
+        return self.uri.startswith("sqlite")
+
+    def _alone(self) -> contextlib.AbstractContextManager[Any]:
+        """One process at a time: two that create a SQLite store at once break each other."""
+        if not self._is_local:
+            return contextlib.nullcontext()
+        return FileLock(Path(self.track.folder).resolve() / ".store.lock")
 
 
 class WaveModel(mlflow.pyfunc.PythonModel):
@@ -204,10 +213,10 @@ class WaveModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context: Any) -> None:
         self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))
 
-    # no type hints: MLflow would take them for a schema of its own
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        waves = model_input["wave"] if isinstance(model_input, dict) else model_input
-        return self.tagger.probabilities(np.asarray(waves, dtype=np.float32))
+    def predict(
+        self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> np.ndarray:
+        return self.tagger.probabilities(model_input)
 
 
 def runs_table(track: TrackSettings) -> pd.DataFrame:
@@ -229,6 +238,7 @@ def environment() -> dict[str, str]:
     found = {f"version.{name}": version(name) for name in PACKAGES}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     found |= {
+        "version.torch": torch.__version__,  # with its build, such as +cu130
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}",
         "commit": _git(here, "rev-parse", "HEAD") or "unknown",

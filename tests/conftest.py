@@ -71,9 +71,10 @@ def quick_flags(packed: Path, folder: Path, model: str = "small_cnn") -> list[st
         "--track.folder": str(folder / "mlruns"),
         "--track.uri": "local",
     }
+    more = ["--data.fractions", "0.5", "0.25", "0.25"]
     if model == "small_cnn":
-        flags["--model.channels"] = "8"
-    return [word for pair in flags.items() for word in pair]
+        more += ["--model.channels", "16", "32", "64"]
+    return [*(word for pair in flags.items() for word in pair), *more]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ Seed 000 does not state the variant, the optimiser or whether ImageNet weights w
 three equal channels, here the picture is one channel.
 """
 
+from torch import nn
+
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.models.backbone import Backbone
 from gtzan_lightning.settings import EfficientNetSettings
@@ -14,6 +16,9 @@ class EfficientNet(Backbone):
 
     def __init__(self, settings: EfficientNetSettings, genres: int, bins: int) -> None:
         super().__init__("efficientnet_b0", settings, genres)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = settings.batch_norm_momentum
 
 
 class EfficientNetClassifier(GenreClassifier):
