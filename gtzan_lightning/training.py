@@ -1,6 +1,7 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
 import logging
+import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
     return lightning.Trainer(
         **own,
         logger=logger,
-        callbacks=[*callbacks, RichProgressBar()],
+        callbacks=[*callbacks, RichProgressBar() if sys.stdout.isatty() else EpochLines()],
         enable_model_summary=False,
         enable_checkpointing=bool(logger),
         use_distributed_sampler=False,  # TrainBatches and the grid share clips out themselves
@@ -190,6 +191,16 @@ def _table(model: GenreClassifier, data: GenreData, part: str) -> pd.DataFrame:
     rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
     rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
     return metrics.predictions_table(rows, genres)
+
+
+class EpochLines(Callback):
+    """A line an epoch where there is no terminal to draw a bar on, such as a cluster's log."""
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        if trainer.state.fn == "fit":
+            names = ("valid/loss", "valid/song_accuracy")
+            figures = ", ".join(f"{name} {trainer.callback_metrics[name]:.3f}" for name in names)
+            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures}", flush=True)
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:

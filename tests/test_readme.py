@@ -1,0 +1,34 @@
+"""Every command of the README is parsed, and what it names exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gtzan_lightning.cli import parse_run
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for line in block.splitlines()
+]
+
+
+@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if "run.py" in c}))
+def test_run_commands_are_parsed(command):
+    words = shlex.split(command)
+    assert (ROOT / words[1]).exists()
+    if "--resume" not in words:
+        assert parse_run(words[2:])[0].model.name == words[words.index("--model") + 1]
+
+
+def test_make_targets_and_pictures_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {c.split()[1] for c in COMMANDS if c.startswith("make ")}
+    assert targets >= {"run", "test", "ui"}
+    assert all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
+    for path in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / path).exists(), path
