@@ -57,7 +57,7 @@ class GenreClassifier(lightning.LightningModule):
         self.rows: list[tuple[Tensor, ...]] = []
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, bin, frame) -> (clip, genre)
-        return self.network(picture)
+        return self.network(picture.to(self.dtype))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         logits = self(batch["picture"])

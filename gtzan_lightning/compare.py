@@ -60,10 +60,12 @@ def _table(key: tuple[str, str, str], runs: pd.DataFrame, own: str) -> Table:
 
 def _row(runs: pd.DataFrame, part: str, own: str) -> dict[str, object]:
     done = runs[runs["status"] == "FINISHED"]
+    # a run that was repeated counts once, the latest: MLflow lists it first
+    done = done.drop_duplicates(["tags.seed", "tags.fold"])
     accuracy = _column(done, f"metrics.final/{part}/song_accuracy").dropna()
     first = runs.iloc[0]
     name = str(first["tags.model"]) + MARK_LEAKY * bool(_text(first, "tags.warning"))
-    unfinished = len(runs) - len(done)
+    unfinished = int((runs["status"] != "FINISHED").sum())
     if unfinished:
         name += f" ({unfinished} unfinished)"
     ids = set(runs["run_id"])

@@ -40,15 +40,31 @@ COLUMNS = ("id", "genre", "artist", "length", "path", "digest", "faults")
 
 
 def resolve(data: DataSettings) -> tuple[str, str | None]:
-    """Which corpus ``--data.corpus auto`` means here, and the loud line if it is not GTZAN."""
-    if data.corpus != "auto":
-        return data.corpus, None
-    if find_gtzan(Path(data.root)):
-        return "gtzan", None
-    return "synthetic", (
-        f"GTZAN WAS NOT FOUND at {data.root}: this run uses SYNTHETIC songs made by the package, "
-        f"whose figures say nothing about music. To use GTZAN, {ADVICE}."
-    )
+    """Which corpus ``--data.corpus`` means here, and the loud line where auto is not GTZAN.
+
+    Looks at folders only, so that a wrong root is named at once.
+
+    Raises:
+        UserError: there is no such corpus at ``data.root``.
+    """
+    root = Path(data.root)
+    if data.corpus == "auto" and not find_gtzan(root):
+        if data.root != DataSettings().root:
+            raise UserError(
+                f"there is no GTZAN at {root}: {ADVICE}; your own genres need --data.corpus "
+                "folder, a packed corpus --data.corpus pictures"
+            )
+        return "synthetic", (
+            f"GTZAN WAS NOT FOUND at {root}: this run uses SYNTHETIC songs made by the package, "
+            f"whose figures say nothing about music. To use GTZAN, {ADVICE}."
+        )
+    if data.corpus == "folder":
+        folder_songs(root)
+    elif data.corpus == "pictures":
+        open_corpus(root)
+    elif data.corpus == "gtzan":
+        gtzan_songs(root)
+    return ("gtzan" if data.corpus == "auto" else data.corpus), None
 
 
 def prepare(data: DataSettings) -> Corpus:

@@ -49,12 +49,15 @@ def test_extra_files_are_named(tmp_path, tone):
     assert extra == {"rock.00001.wav", "other.wav"}
 
 
-def test_auto_says_loudly_that_gtzan_is_missing(tmp_path, gtzan_copy):
-    kind, line = resolve(ask(tmp_path, tmp_path, "auto"))
+def test_auto_says_loudly_that_gtzan_is_missing(tmp_path, gtzan_copy, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kind, line = resolve(DataSettings())
     assert kind == "synthetic"
     assert "NOT FOUND" in line
     assert "kaggle" in line.lower()
     assert resolve(ask(gtzan_copy, tmp_path, "auto")) == ("gtzan", None)
+    with pytest.raises(UserError, match=r"no GTZAN at .*kaggle.*--data\.corpus folder"):
+        resolve(ask(tmp_path, tmp_path, "auto"))  # a root that was named is not passed over
     with pytest.raises(UserError, match=r"GTZAN was not found.*kaggle"):
         prepare(ask(tmp_path / "none", tmp_path, "gtzan"))
 

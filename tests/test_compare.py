@@ -1,0 +1,97 @@
+import pandas as pd
+
+from gtzan_lightning.compare import table_of, tables
+
+
+def run(run_id, **over):
+    row = {
+        "run_id": run_id,
+        "status": "FINISHED",
+        "tags.corpus": "gtzan",
+        "tags.songs_fingerprint": "abc",
+        "tags.protocol": "filtered",
+        "tags.model": "small_cnn",
+        "tags.features": "mel 128, 3 s",
+        "tags.recipe": "r1",
+        "tags.seed": "0",
+        "tags.fold": "0",
+        "tags.warning": "",
+        "metrics.final/test/songs": 290,
+        "metrics.final/test/song_accuracy": 0.60,
+        "metrics.final/test/song_f1": 0.58,
+        "metrics.final/test/song_auroc": 0.9,
+        "metrics.parameters": 1000,
+        "metrics.minutes": 2.0,
+    }
+    return {**row, **over}
+
+
+def column(table, name):
+    return table.rows[name].tolist()
+
+
+def test_seeds_are_averaged_with_sd_and_interval_of_the_songs():
+    accuracies = {"0": 0.5, "1": 0.6, "2": 0.7}
+    runs = [
+        run(f"a{s}", **{"tags.seed": s, "metrics.final/test/song_accuracy": a})
+        for s, a in accuracies.items()
+    ]
+    (table,) = tables(pd.DataFrame(runs))
+    assert column(table, "song accuracy") == ["0.600 ± 0.100"]
+    assert column(table, "n") == [290]  # the same songs three times are not 870 songs
+    assert column(table, "95 % interval") == ["0.543-0.655"]
+    assert column(table, "seeds") == [3]
+
+
+def test_folds_test_different_songs():
+    runs = [run(f"f{f}", **{"tags.fold": str(f), "metrics.final/test/songs": 200}) for f in "01234"]
+    (table,) = tables(pd.DataFrame(runs))
+    assert column(table, "n") == [1000]
+
+
+def test_a_repeated_run_counts_once():
+    again = run("b", **{"metrics.final/test/song_accuracy": 0.9})
+    (table,) = tables(pd.DataFrame([run("a"), again]))
+    assert column(table, "song accuracy") == ["0.600"]
+
+
+def test_other_corpora_protocols_and_songs_have_tables_of_their_own():
+    runs = [
+        run("a"),
+        run("b", **{"tags.corpus": "synthetic"}),
+        run("c", **{"tags.protocol": "first20"}),
+        run("d", **{"tags.songs_fingerprint": "def"}),
+    ]
+    assert len(tables(pd.DataFrame(runs))) == 4
+
+
+def test_leaky_unfinished_and_own_runs_are_marked_and_the_best_is_first():
+    runs = [
+        run("a", **{"tags.recipe": "r1"}),
+        run("b", **{"tags.recipe": "r2", "metrics.final/test/song_accuracy": 0.8}),
+        run("c", **{"tags.recipe": "r3", "status": "KILLED"}),
+        run("d", **{"tags.recipe": "r4", "tags.warning": "LEAKY PROTOCOL"}),
+    ]
+    table = table_of(pd.DataFrame(runs), "a")
+    names = column(table, "model")
+    assert column(table, "song accuracy")[0] == "0.800"
+    assert "small_cnn <- this run" in names
+    assert "small_cnn (1 unfinished)" in names
+    assert "small_cnn LEAKY" in names
+    assert "LEAKY PROTOCOL" in table.markdown()
+
+
+def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic():
+    figures = {
+        "metrics.final/test/songs": float("nan"),
+        "metrics.final/valid/songs": 197,
+        "metrics.final/valid/song_accuracy": 0.6,
+    }
+    (table,) = tables(pd.DataFrame([run("a", **figures)]))
+    assert "valid part" in table.title
+    assert "optimistic" in table.markdown()
+    assert column(table, "n") == [197]
+
+
+def test_no_runs_no_tables():
+    assert tables(pd.DataFrame()) == []
