@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import TrackSettings
 
 
@@ -28,10 +29,13 @@ def main(argv: list[str]) -> None:
     print("\n\n".join(table.markdown() for table in found) or "no runs yet")
     if args["out"]:
         out = Path(args["out"])
-        out.mkdir(parents=True, exist_ok=True)
-        for number, table in enumerate(found, 1):
-            (out / f"compare-{number}.md").write_text(table.markdown() + "\n")
-            table.rows.drop(columns="runs").to_csv(out / f"compare-{number}.csv", index=False)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for number, table in enumerate(found, 1):
+                (out / f"compare-{number}.md").write_text(table.markdown() + "\n")
+                table.rows.drop(columns="runs").to_csv(out / f"compare-{number}.csv", index=False)
+        except OSError as error:
+            raise UserError(f"tables can't be written to {out}: {error.strerror}") from None
         print(f"written to {out}")
 
 

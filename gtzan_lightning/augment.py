@@ -106,7 +106,7 @@ def _blend(first: Tensor, second: Tensor, keep: Tensor) -> Tensor:
 
 def _span(share: Tensor, size: int, picture: Tensor) -> Tensor:
     """(clip,) shares -> (clip, size) True on a stretch of that share at a random place."""
-    width = (share * size).round()
+    width = (share * size).floor()
     start = (torch.rand(len(share), device=picture.device) * (size - width + 1)).floor()
     at = torch.arange(size, device=picture.device)
     return (at >= start[:, None]) & (at < (start + width)[:, None])

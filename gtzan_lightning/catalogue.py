@@ -116,8 +116,8 @@ def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
         else:
             songs[id_] = Song(id_, genre, path, artists().get(id_, id_), _known_faults(id_))
     used = {song.path for song in songs.values()}
-    for folder in sorted(p for p in base.iterdir() if p.is_dir() and _genre(p.name)):
-        for path in sorted(folder.iterdir()):
+    for folder in (p for p in _listing(base) if p.is_dir() and _genre(p.name)):
+        for path in _listing(folder):
             if path not in used and not path.name.startswith("."):
                 reason = "not a song of GTZAN"
                 if not any(p.name == str(path) for p in problems):
@@ -140,8 +140,8 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
     if not root.is_dir():
         raise UserError(f"{root} does not exist: --data.root must hold one folder for each genre")
     songs, problems = [], []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        for path in sorted(folder.iterdir()):
+    for folder in (p for p in _listing(root) if p.is_dir() and not p.name.startswith(".")):
+        for path in _listing(folder):
             id_ = f"{folder.name}/{path.name}"
             if path.suffix.lower() in AUDIO and path.is_file():
                 songs.append(Song(id_, folder.name, path, id_))
@@ -177,7 +177,7 @@ def _gtzan_files(base: Path) -> Iterator[tuple[str, str, Path]]:
         for path in _listing(folder):
             match = re.fullmatch(r"([a-z-]+)\.(\d{5})", path.stem.lower())
             named = match and _genre(match[1]) == genre and int(match[2]) < 100
-            if match and named and path.suffix.lower() in AUDIO:
+            if match and named and path.suffix.lower() in AUDIO and path.is_file():
                 yield f"{genre}.{match[2]}", genre, path
 
 

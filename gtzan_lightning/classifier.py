@@ -6,10 +6,15 @@ import lightning
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassAUROC,
+    MulticlassF1Score,
+    MulticlassStatScores,
+)
 
 from gtzan_lightning import __version__
-from gtzan_lightning.metrics import SongVotes
+from gtzan_lightning.metrics import SongVotes, macro
 from gtzan_lightning.settings import Recipe
 
 CHECKPOINT = "gtzan_lightning"  # key under which a checkpoint describes itself
@@ -48,8 +53,9 @@ class GenreClassifier(lightning.LightningModule):
         clip = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(genres, average="micro"),
-                "f1": MulticlassF1Score(genres, average="macro"),
-                "auroc": MulticlassAUROC(genres, average="macro"),
+                "f1": MulticlassF1Score(genres, average=None),
+                "auroc": MulticlassAUROC(genres, average=None),
+                "counts": MulticlassStatScores(genres, average=None),
             }
         )
         self.clip_metrics = nn.ModuleDict({f"{p}_part": clip.clone() for p in PARTS})
@@ -151,8 +157,10 @@ class GenreClassifier(lightning.LightningModule):
     def _log_figures(self, part: str) -> None:
         clip, song = self.clip_metrics[f"{part}_part"], self.votes[f"{part}_part"]
         if song.update_called:
-            for level, metric in (("clip", clip), ("song", song)):
-                for name, value in metric.compute().items():
+            clips = clip.compute()
+            found = {"clip": macro(clips, clips["counts"][:, -1]), "song": song.compute()}
+            for level, figures in found.items():
+                for name, value in figures.items():
                     bar = name == "accuracy" and level == "song"
                     self.log(f"{part}/{level}_{name}", value.float(), prog_bar=bar)
         clip.reset()

@@ -39,9 +39,9 @@ class Parser(argparse.ArgumentParser):
         return args
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def near(word: object, known: Iterable[str]) -> str:
     """``": did you mean X?"`` or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f": did you mean {close[0]!r}?" if close else ""
 
 
@@ -58,7 +58,7 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
     chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
     layers = [(file, read_recipe(Path(file))) for file in chosen.config]
     name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_name(r))), None)
-    if name is not None and name not in MODEL_SETTINGS:
+    if name is not None and str(name) not in MODEL_SETTINGS:
         hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
         raise UserError(f"unknown model {name!r}{hint}")
 
@@ -72,7 +72,7 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
         if others or args["model"] or args["config"]:
             raise UserError("--resume takes the run's own recipe: give --track.folder at most")
         folder = args.get("track.folder", TrackSettings().folder)
-        return resumed_recipe(Path(folder) / "runs" / args["resume"]), args["resume"]
+        return resumed_recipe(folder, args["resume"]), args["resume"]
     if name is None:
         raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
     own = RECIPES / f"{name}.yaml"
@@ -85,19 +85,27 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
     return recipe, None
 
 
-def resumed_recipe(folder: Path) -> Recipe:
+def resumed_recipe(track_folder: str, run_id: str) -> Recipe:
     """The recipe of an interrupted run, from its folder.
 
     Raises:
-        UserError: no such run, it is complete, or it stopped before its first checkpoint.
+        UserError: no such run, it is complete, it stopped before its first checkpoint, or it is
+            of a version with other settings.
     """
+    folder = Path(track_folder) / "runs" / run_id
     if not (folder / "recipe.yaml").exists():
         raise UserError(f"there is no run to resume at {folder}: see experiments/compare.py")
     if (folder / "done").exists():
         raise UserError(f"run {folder.name} is complete: there is nothing to resume")
     if not (folder / "last.ckpt").exists():
         raise UserError(f"run {folder.name} stopped before its first checkpoint: start it anew")
-    return Recipe.model_validate(read_recipe(folder / "recipe.yaml"))
+    recipe = read_recipe(folder / "recipe.yaml")
+    # the folder may have been moved, or be named from another place now
+    recipe["track"] = {**recipe.get("track", {}), "folder": track_folder}
+    try:
+        return Recipe.model_validate(recipe)
+    except ValidationError as error:
+        raise UserError(f"run {run_id} is of another version: {_first_complaint(error)}") from None
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -150,12 +158,15 @@ def listing(what: str) -> str:
 
 
 def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
-    """Run an entry point: a ``UserError`` becomes one line on stderr and exit status 2."""
+    """Run an entry point: errors and Ctrl-C become one line on stderr (status 2, 130)."""
     try:
         status = main(sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
     raise SystemExit(status or 0)
 
 

@@ -73,7 +73,8 @@ def _row(runs: pd.DataFrame, part: str, own: str) -> dict[str, object]:
         "model": name + MARK_OWN * (own in ids),
         "features": first["tags.features"],
         "n": "",
-        "seeds": len(set(done["tags.seed"])) if len(done) else 0,
+        "seeds": done["tags.seed"].nunique(),
+        "folds": _folds(done, str(first["tags.protocol"])),
         "song accuracy": "",
         "95 % interval": "",
         "macro F1": _mean(done, f"metrics.final/{part}/song_f1"),
@@ -84,19 +85,28 @@ def _row(runs: pd.DataFrame, part: str, own: str) -> dict[str, object]:
         "minutes": _mean(done, "metrics.minutes", 1),
         "recipe": str(first["tags.recipe"]),
         "runs": ids,
-        "order": accuracy.mean() if len(accuracy) else -1.0,
+        "order": -1.0,
     }
     if len(accuracy):
         songs = _column(done, f"metrics.final/{part}/songs")
         n = int(songs.groupby(done["tags.fold"]).max().sum())  # folds test different songs
-        low, high = wilson(float(accuracy.mean()), n)
-        spread = f" ± {accuracy.std():.3f}" if len(accuracy) > 1 else ""
+        mean = float(accuracy.groupby(done["tags.fold"]).mean().mean())
+        of_seeds = accuracy.groupby(done["tags.seed"]).mean()
+        spread = f" ± {of_seeds.std():.3f}" if len(of_seeds) > 1 else ""
+        low, high = wilson(mean, n)
         row |= {
             "n": n,
-            "song accuracy": f"{accuracy.mean():.3f}{spread}",
+            "song accuracy": f"{mean:.3f}{spread}",
             "95 % interval": f"{low:.3f}-{high:.3f}",
+            "order": mean,
         }
     return row
+
+
+def _folds(done: pd.DataFrame, protocol: str) -> str:
+    """Such as 2/5, for protocols whose label says how many folds there are."""
+    words = protocol.split()
+    return f"{done['tags.fold'].nunique()}/{words[1]}" if words[0] in ("kfold", "artist") else ""
 
 
 def _column(runs: pd.DataFrame, name: str, default: object = float("nan")) -> pd.Series:

@@ -50,13 +50,15 @@ class Corpus:
     def universe(self) -> list[str] | None:
         """Every song id that could be here; None where any folder may hold any song."""
         if self.info.get("universe") == "all":
-            return [*self.ids, *(p.name for p in self.problems if p.what == "missing")]
+            return [*self.ids, *(problem.name for problem in self.problems if problem.left_out)]
         return gtzan_ids() if set(self.ids) <= set(gtzan_ids()) else None
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a song is added, removed or renamed; the same on any machine."""
-        return digest("\n".join(sorted(self.ids)).encode())
+        """Of which songs are here (ids, lengths, version): equal on any machine and at any rate."""
+        step = self.info.get("seconds_per_frame") or 1 / self.info["sample_rate"]
+        lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
+        return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
 
     def genre_numbers(self) -> np.ndarray:
         """(song,) position of each song's genre in ``genres``."""
@@ -64,7 +66,7 @@ class Corpus:
 
 
 def open_corpus(folder: Path) -> Corpus:
-    """Open a packed corpus; reads its two tables and maps the array.
+    """Open a packed corpus; reads its tables and maps the array.
 
     Raises:
         UserError: not a packed corpus, or its files do not fit one another.
@@ -72,28 +74,44 @@ def open_corpus(folder: Path) -> Corpus:
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: name a packed corpus with --data.root")
     try:
-        info = json.loads((folder / "corpus.json").read_text())
-        with (folder / "songs.csv").open(newline="") as file:
-            songs = list(csv.DictReader(file))
-        array = np.load(folder / "array.npy", mmap_mode="r")
-        problems = _read_problems(folder / "left_out.csv")
-    except (OSError, ValueError, KeyError) as error:
+        return _open(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{folder} is not a packed corpus ({' '.join(str(error).split())}): it needs "
-            "corpus.json, songs.csv and array.npy"
+            "corpus.json, songs.csv and array.npy that fit one another"
         ) from None
-    if len(songs) != len(array) or not songs or not {"id", "genre"} <= set(songs[0]):
+
+
+def open_pictures(folder: Path) -> Corpus:
+    """Open a packed corpus that must hold pictures, as ``--data.corpus pictures`` asks."""
+    corpus = open_corpus(folder)
+    if not corpus.is_pictures:
         raise UserError(
-            f"{folder}: songs.csv has {len(songs)} songs and array.npy {len(array)} rows"
+            f"{folder} holds waveforms, not pictures: name the folder of the songs themselves, "
+            "with --data.corpus gtzan or folder"
         )
-    wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}.get(info.get("kind"))
+    return corpus
+
+
+def _open(folder: Path) -> Corpus:
+    info = json.loads((folder / "corpus.json").read_text())
+    with (folder / "songs.csv").open(newline="") as file:
+        songs = list(csv.DictReader(file))
+    array = np.load(folder / "array.npy", mmap_mode="r")
+    wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}[info["kind"]]
     if wanted != (array.dtype, array.ndim):
-        raise UserError(f"{folder}: array.npy does not hold what corpus.json says")
+        raise ValueError(f"array.npy holds no {info['kind']}s")
+    if len(songs) != len(array) or not songs:
+        raise ValueError(f"songs.csv has {len(songs)} songs and array.npy {len(array)} rows")
     info.setdefault("name", folder.resolve().name)
     found = {song["genre"] for song in songs}
     info.setdefault("genres", list(GENRES) if found <= set(GENRES) else sorted(found))
+    if not found <= set(info["genres"]) or len({song["id"] for song in songs}) < len(songs):
+        raise ValueError("songs.csv repeats a song or names a genre that corpus.json does not")
     lengths = np.array([int(song.get("length") or array.shape[-1]) for song in songs])
-    return Corpus(folder, info, songs, lengths, array, problems)
+    if lengths.min() < 1 or lengths.max() > array.shape[-1]:
+        raise ValueError("songs.csv states lengths that array.npy does not have")
+    return Corpus(folder, info, songs, lengths, array, _read_problems(folder / "left_out.csv"))
 
 
 def digest(content: bytes) -> str:

@@ -63,6 +63,9 @@ class GenreData(lightning.LightningDataModule):
                 f"--data.clip_seconds {data.clip_seconds:g} is longer than every song "
                 f"(the longest has {longest:.2f} s): choose a shorter clip"
             )
+        for part in ("train", "valid"):
+            if not self.grid(part):
+                raise UserError(f"--data.split {self.split.label}: the {part} part is empty")
         self.features = Features(self.spec)
         self.picture_augmentation = PictureAugmentation(self.recipe.augment)
         self.genre_numbers = torch.from_numpy(corpus.genre_numbers())

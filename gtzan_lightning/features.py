@@ -90,10 +90,6 @@ class Features(nn.Module):
             mel_scale="slaney",
         )
 
-    @property
-    def bins(self) -> int:
-        return self.spec.bins
-
     def forward(self, clips: Tensor) -> Tensor:  # wave or bytes -> (clip, bin, frame)
         picture = bytes_to_decibels(clips) if clips.dtype == torch.uint8 else self.decibels(clips)
         return standardise(picture)

@@ -1,5 +1,6 @@
 """Song votes while training, and every figure recomputed from ``predictions.csv``.
 
+Macro figures are averages over the genres that a part has songs of.
 A clip's prediction is its ten log-probabilities. A song is voted by its clips in three ways: the
 mean log-probability (the headline; a product of experts), the mean probability, and the hard
 majority (ties go to the clips' mean log-probability).
@@ -62,13 +63,19 @@ class SongVotes(Metric):
 
 def clip_figures(log_probs: Tensor, genre: Tensor, genres: int) -> dict[str, Tensor]:
     """Accuracy, macro F1 and macro AUROC with torchmetrics; (row, genre), (row,)."""
-    present = torch.bincount(genre, minlength=genres) > 0
-    auroc = tm.multiclass_auroc(log_probs.softmax(1), genre, genres, average=None)
-    return {
+    per_genre = {
         "accuracy": tm.multiclass_accuracy(log_probs, genre, genres, average="micro"),
-        "f1": tm.multiclass_f1_score(log_probs, genre, genres, average="macro"),
-        "auroc": auroc[present].mean(),
+        "f1": tm.multiclass_f1_score(log_probs, genre, genres, average=None),
+        "auroc": tm.multiclass_auroc(log_probs.softmax(1), genre, genres, average=None),
     }
+    return macro(per_genre, torch.bincount(genre, minlength=genres))
+
+
+def macro(figures: dict[str, Tensor], support: Tensor) -> dict[str, Tensor]:
+    """Average F1 and AUROC (genre,) over the genres that are there: support (genre,) above 0."""
+    present = support > 0
+    averaged = {name: figures[name][present].mean() for name in ("f1", "auroc")}
+    return {"accuracy": figures["accuracy"], **averaged}
 
 
 def predictions_table(rows: dict[str, Any], genres: Sequence[str]) -> pd.DataFrame:
@@ -147,7 +154,7 @@ def _scores(table: pd.DataFrame) -> dict[str, float]:
     ]
     return {
         "accuracy": float(sk.accuracy_score(truth, decided)),
-        "f1": float(sk.f1_score(truth, decided, labels=genres, average="macro", zero_division=0)),
+        "f1": float(sk.f1_score(truth, decided, labels=present, average="macro", zero_division=0)),
         "auroc": float(np.mean(areas)) if areas else float("nan"),
     }
 

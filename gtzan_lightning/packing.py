@@ -31,7 +31,7 @@ from gtzan_lightning.catalogue import (
     summary,
     twins,
 )
-from gtzan_lightning.corpus import Corpus, digest, open_corpus
+from gtzan_lightning.corpus import Corpus, digest, open_corpus, open_pictures
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import DataSettings
 
@@ -61,7 +61,7 @@ def resolve(data: DataSettings) -> tuple[str, str | None]:
     if data.corpus == "folder":
         folder_songs(root)
     elif data.corpus == "pictures":
-        open_corpus(root)
+        open_pictures(root)
     elif data.corpus == "gtzan":
         gtzan_songs(root)
     return ("gtzan" if data.corpus == "auto" else data.corpus), None
@@ -75,7 +75,7 @@ def prepare(data: DataSettings) -> Corpus:
     """
     kind, _ = resolve(data)
     if kind == "pictures":
-        return open_corpus(Path(data.root))
+        return open_pictures(Path(data.root))
     source = _synthetic(data) if kind == "synthetic" else _from_disk(kind, data)
     return open_corpus(_packed(source, data))
 
@@ -86,6 +86,7 @@ class _Source:
     songs: list[Song]
     problems: list[Problem]
     sources: str  # changes whenever the packed corpus would
+    version: str  # of songs that have no files: changes when they sound different
     seconds: Callable[[Song], float]
     waveform: Callable[[Song], np.ndarray]
 
@@ -102,6 +103,7 @@ def _synthetic(data: DataSettings) -> _Source:
         songs=[Song(id_, genre, Path(), id_) for genre, _, id_ in ids],
         problems=[],
         sources=f"{SOURCE_DIGEST} {data.synthetic_songs} {seconds} {seed} {rate}",
+        version=f"{SOURCE_DIGEST[:12]} seed {seed}",
         seconds=lambda song: seconds,
         waveform=lambda song: render(song.genre, numbered[song.id], seed, seconds, rate),
     )
@@ -114,6 +116,7 @@ def _from_disk(kind: str, data: DataSettings) -> _Source:
         songs=songs,
         problems=problems,
         sources=f"{kind} {data.sample_rate} {data.min_seconds}\n{_source_list(songs)}",
+        version="",
         seconds=lambda song: probe_seconds(song.path),
         waveform=lambda song: decode(song.path, data.sample_rate),
     )
@@ -132,7 +135,8 @@ def _packed(source: _Source, data: DataSettings) -> Path:
         pictures = Path(data.packed) / f"{source.name}-pictures-{key}"
         if (pictures / "corpus.json").exists():
             return pictures
-    _make_once(waves, lambda part: _pack_waveforms(part, source, data))
+    if not (waves / "corpus.json").exists():
+        _make_once(waves, lambda part: _pack_waveforms(part, source, data))
     if pictures is None:
         return waves
     _make_once(pictures, lambda part: _pack_pictures(part, open_corpus(waves), data))
@@ -140,25 +144,24 @@ def _packed(source: _Source, data: DataSettings) -> Path:
 
 
 def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
-    if (folder / "corpus.json").exists():
-        return
     part = folder.with_name(f".{folder.name}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if (folder / "corpus.json").exists():  # another run made it while this one waited
                 return
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            make(part)
-            part.rename(folder)
+            shutil.rmtree(part, ignore_errors=True)  # what a killed run left
+            try:
+                part.mkdir()
+                make(part)
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"the decoded songs can't be written to {folder.parent}: {error.strerror or error}; "
             "make room or name another folder with --data.packed"
         ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
@@ -173,6 +176,8 @@ def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
             else:
                 seconds[song.id] = found
         songs = [song for song in source.songs if song.id in seconds]
+        if not songs:
+            raise UserError(f"no song of {source.name} can be used: {summary(problems)}")
         width = int(max(seconds.values(), default=0) * data.sample_rate) + 1
         array = _reserve(part / "array.npy", (len(songs), width), np.int16)
         rows: list[list[Any]] = []
@@ -189,8 +194,12 @@ def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
             mark = hashlib.sha256(row.tobytes()).hexdigest()
             seen.setdefault(mark, song.id)
             rows.append([song.id, song.genre, song.artist, len(row), song.path, mark, song.faults])
-    if not rows:
-        raise UserError(f"no song of {source.name} can be used: {summary(problems)}")
+    lost = {song.genre for song in source.songs} - {row[1] for row in rows}
+    if lost:
+        raise UserError(
+            f"genre {', '.join(sorted(lost))} of {source.name} has no usable song "
+            f"({summary([p for p in problems if p.left_out])}): mend its files or remove its folder"
+        )
     array.flush()
     _shorten(part / "array.npy", array, len(rows))
     genres = list(GENRES) if source.name in ("gtzan", "synthetic") else None
@@ -200,6 +209,7 @@ def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
         "sample_rate": data.sample_rate,
         "genres": genres or sorted({song.genre for song in source.songs}),
         "universe": "all" if source.name == "synthetic" else "any",
+        "version": source.version,
         "sources": digest(source.sources.encode()),
         "made": f"decoded to mono, soxr HQ, int16; format {FORMAT}",
     }

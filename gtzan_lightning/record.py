@@ -8,6 +8,7 @@ import pandas as pd
 
 from gtzan_lightning import figures as pictures
 from gtzan_lightning import metrics
+from gtzan_lightning.catalogue import summary
 from gtzan_lightning.cli import dump
 from gtzan_lightning.compare import table_of
 from gtzan_lightning.corpus import digest
@@ -19,7 +20,7 @@ from gtzan_lightning.tracking import Tracker, environment, runs_table
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
 # Trainer settings that change the figures; the others only say where and how fast
 _MATTER = {"max_epochs", "max_time", "precision", "gradient_clip_val", "accumulate_grad_batches"}
-_MATTER |= {"limit_train_batches"}
+_MATTER |= {"limit_train_batches", "check_val_every_n_epoch", "devices", "num_nodes"}
 _PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"}
 
 
@@ -72,20 +73,55 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
     }
 
 
+def remarks(recipe: Recipe, data: GenreData) -> list[str]:
+    """What a user should know of the songs before the training starts, a line each."""
+    corpus, split = data.corpus, data.split
+    lines = []
+    if corpus.problems:
+        lines.append(f"verification: {summary(corpus.problems)} (the run's verification.csv)")
+    lines.append(f"{corpus.name}, {split.label}: {split.counts()} songs")
+    if split.warning:
+        lines.append(f"WARNING: {split.warning}")
+    genre_of = {song["id"]: song["genre"] for song in corpus.songs}
+    for part in PARTS:
+        here = {genre_of[song] for song in split.songs(part)}
+        lacking = [genre for genre in corpus.genres if genre not in here]
+        if here and lacking:
+            lines.append(f"the {part} part has no song of {', '.join(lacking)}")
+    if not data.grid("test"):
+        lines.append(
+            "no song of the test part is here: the model is measured on the validation part only"
+        )
+    a = recipe.augment
+    if corpus.is_pictures and a.audio and (a.shift or a.noise):
+        lines.append("the corpus holds pictures: time shift and noise of waveforms are left out")
+    return lines
+
+
+def membership_mark(data: GenreData) -> str:
+    """Equal where the same songs, with the same sound, are in the same parts."""
+    sounds = "\n".join(song.get("digest", "") for song in data.corpus.songs)
+    return f"{data.split.fingerprint} {data.corpus.fingerprint} {digest(sounds.encode())}"
+
+
 def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) -> None:
     """What the run is made of, before it trains: recipe, songs, membership, surroundings."""
     folder.mkdir(parents=True, exist_ok=True)
     corpus = data.corpus
     members = pd.DataFrame(
-        [(s["id"], s["genre"], data.split.members.get(s["id"], "")) for s in corpus.songs],
-        columns=["song", "genre", "part"],
+        [(s["id"], s["genre"], data.split.members[s["id"]], s.get("digest")) for s in corpus.songs],
+        columns=["song", "genre", "part", "digest"],
     )
+    if data.split.by_clip:
+        clips = [(part, *clip[:2]) for part in PARTS for clip in data.grid(part)]
+        rows = [(corpus.ids[row], start, part) for part, row, start in clips]
+        tracker.log(pd.DataFrame(rows, columns=["song", "start", "part"]), "LEAKY_clips.csv")
     problems = pd.DataFrame(
         [(p.what, p.name, p.detail, p.left_out) for p in corpus.problems],
         columns=["what", "name", "detail", "left_out"],
     )
     members.to_csv(folder / "songs.csv", index=False)
-    (folder / "split.txt").write_text(data.split.fingerprint)
+    (folder / "split.txt").write_text(membership_mark(data))
     tracker.log(dump(recipe), "recipe.yaml")
     tracker.log(members, "songs.csv")
     tracker.log(problems, "verification.csv")

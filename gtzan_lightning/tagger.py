@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from gtzan_lightning import __version__
 from gtzan_lightning.classifier import CHECKPOINT, CHECKPOINT_FORMAT
 from gtzan_lightning.data import grid_starts
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.features import Features, PictureSpec
+from gtzan_lightning.features import Features, PictureSpec, decibels_to_bytes
 from gtzan_lightning.models import model_class
 from gtzan_lightning.settings import Recipe
 
@@ -48,7 +49,18 @@ class Tagger:
 
     def __init__(self, checkpoint: dict[str, Any]) -> None:
         about = checkpoint[CHECKPOINT]
+        try:
+            self._rebuild(about, checkpoint["state_dict"])
+        except (ValidationError, KeyError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"this checkpoint was made by gtzan_lightning {about['version']}, whose settings "
+                f"or layers are not those of {__version__} ({' '.join(str(error).split())[:150]}): "
+                "install that version, or train again"
+            ) from None
+
+    def _rebuild(self, about: dict[str, Any], state: dict[str, torch.Tensor]) -> None:
         self.recipe = Recipe.model_validate(about["recipe"])
+        self.of_pictures = about["corpus_kind"] == "picture"
         self.genres: list[str] = about["genres"]
         self.spec = PictureSpec(**about["picture"])
         self.features = Features(self.spec)
@@ -60,7 +72,7 @@ class Tagger:
         self.network = network(settings, len(self.genres), self.spec.bins).eval()
         weights = {
             key.removeprefix("network."): value
-            for key, value in checkpoint["state_dict"].items()
+            for key, value in state.items()
             if key.startswith("network.")
         }
         self.network.load_state_dict(weights)
@@ -77,12 +89,18 @@ class Tagger:
         Each song is cut into the evaluation grid of clips; a song's probabilities are the softmax
         of its clips' mean log-probability, the headline vote.
         """
-        waves = np.atleast_2d(np.asarray(waves, dtype=np.float32))
-        steps = max(1, round(self.recipe.data.clip_seconds * self.spec.sample_rate))
-        if waves.shape[1] < steps:
-            waves = np.take(waves, np.arange(steps) % waves.shape[1], axis=1)
+        waves = torch.from_numpy(np.atleast_2d(np.asarray(waves, dtype=np.float32)))
+        seconds = self.recipe.data.clip_seconds
+        if self.of_pictures:
+            # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
+            songs = decibels_to_bytes(self.features.decibels(waves))
+            steps = self.spec.frames(seconds)
+        else:
+            songs, steps = waves, max(1, round(seconds * self.spec.sample_rate))
+        if songs.shape[-1] < steps:
+            songs = songs[..., torch.arange(steps) % songs.shape[-1]]
         votes = []
-        for start in grid_starts(waves.shape[1], steps):
-            clips = torch.from_numpy(waves[:, start : start + steps].copy())
-            votes.append(self.network(self.features(clips)).log_softmax(1))
+        for start in grid_starts(songs.shape[-1], steps):
+            picture = self.features(songs[..., start : start + steps])
+            votes.append(self.network(picture).log_softmax(1))
         return torch.stack(votes).mean(0).softmax(1).numpy()

@@ -1,15 +1,18 @@
 """MLflow: one run for one training. The only file that imports mlflow."""
 
 import contextlib
+import errno
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
+from http.client import HTTPException
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from gtzan_lightning.tagger import Tagger
 
 PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow")
 PACKAGES += ("audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning")
+ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
 SHARED_RUN = "GTZAN_LIGHTNING_RUN_ID"  # environment variable: the run of all processes
 
 
@@ -49,25 +53,32 @@ def check_output(track: TrackSettings) -> None:
     try:
         (folder / "runs").mkdir(parents=True, exist_ok=True)
         probe = folder / "runs" / f".probe{os.getpid()}"
-        probe.write_bytes(bytes(1_000_000))
+        probe.touch()
         probe.unlink()
+        if shutil.disk_usage(folder).free < ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise UserError(
             f"results can't be written to {folder}: {error.strerror}; make room or permission, "
             "or name another folder with --track.folder"
         ) from None
-    uri = store_uri(track)
-    if uri.startswith("http"):
-        try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
-        except urllib.error.HTTPError:
-            pass  # an answer, if only of a proxy in front: MLflow's client will say more
-        except OSError as error:
-            reason = getattr(error, "reason", error)
-            raise UserError(
-                f"the MLflow server {uri} does not answer ({reason}): start it, or record this "
-                "run without it by --track.uri local"
-            ) from None
+    _check_server(store_uri(track))
+
+
+def _check_server(uri: str) -> None:
+    """MLflow's own client would retry for minutes before it says that nobody answers."""
+    if not uri.startswith("http"):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+    except urllib.error.HTTPError:
+        pass  # an answer, if only of a proxy in front: the client will say more
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"the MLflow server {uri} does not answer ({reason}): start it, or record without it "
+            "by --track.uri local"
+        ) from None
 
 
 class Tracker:
@@ -82,8 +93,15 @@ class Tracker:
         warnings.filterwarnings("ignore", ".*input example was not provided.*")
         mlflow.set_tracking_uri(self.uri)
         with self._alone():  # the first connection to a new SQLite store makes its tables
-            self.client = mlflow.MlflowClient(self.uri)
-            self.client.search_experiments(max_results=1)
+            try:
+                self.client = mlflow.MlflowClient(self.uri)
+                self.client.search_experiments(max_results=1)
+            except (mlflow.MlflowException, OSError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(
+                    f"the MLflow store {self.uri} can't be used ({reason}): record without it by "
+                    "--track.uri local"
+                ) from None
         self.run_id = ""
 
     def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> None:
@@ -173,7 +191,7 @@ class Tracker:
                 python_model=WaveModel(),
                 artifacts={"checkpoint": str(checkpoint)},
                 code_paths=[str(Path(__file__).parent)],
-                pip_requirements=[f"{p}=={version(p)}" for p in PACKAGES[:-1]],
+                pip_requirements=[r for r in requires("gtzan-lightning") if "extra ==" not in r],
                 signature=signature,
                 metadata=metadata,
             )
@@ -228,6 +246,7 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     uri = store_uri(track)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
+    _check_server(uri)
     mlflow.set_tracking_uri(uri)
     return mlflow.search_runs(experiment_names=[track.experiment], max_results=10_000)
 

@@ -1,5 +1,6 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
+import errno
 import logging
 import sys
 import time
@@ -18,13 +19,23 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning import metrics
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import model_class
-from gtzan_lightning.record import describe, file_name, flat, report, run_name, tags
+from gtzan_lightning.record import (
+    describe,
+    file_name,
+    flat,
+    membership_mark,
+    remarks,
+    report,
+    run_name,
+    tags,
+)
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.tagger import read_checkpoint
 from gtzan_lightning.tracking import Tracker, check_output
@@ -53,14 +64,15 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
     """
     _quieten()
     check_output(recipe.track)
+    try:
+        _trainer(recipe, False, [])
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"Lightning refuses --fit.*: {' '.join(str(error).split())}") from None
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     data = GenreData(recipe)
     data.setup()
-    say(f"{data.corpus.name}, {data.split.label}: {data.split.counts()} songs")
-    if data.split.warning:
-        say(f"WARNING: {data.split.warning}")
-    if not data.grid("test"):
-        say("no song of the test part is here: the model is measured on the validation part only")
+    for line in remarks(recipe, data):
+        say(line)
     model = make_model(recipe, data)
     tracker = Tracker(recipe.track)
     if resume:
@@ -76,17 +88,25 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
         try:
             minutes = _fit(recipe, data, model, tracker, folder, resume)
             predictions = _predict(recipe, data, model, folder)
-        except SystemExit:  # Lightning's answer to Ctrl-C
+            found = report(tracker, predictions, data)
+            parameters = sum(p.numel() for p in model.network.parameters())
+            tracker.log_metrics({"minutes": minutes, "parameters": parameters, **found})
+            tracker.log_file(folder / file_name("predictions.csv", data))
             tracker.log_file(folder / "best.ckpt", "checkpoints")
-            say(f"interrupted; go on with --resume {tracker.run_id}")
-            raise
-        found = report(tracker, predictions, data)
-        parameters = sum(p.numel() for p in model.network.parameters())
-        tracker.log_metrics({"minutes": minutes, "parameters": parameters, **found})
-        tracker.log_file(folder / file_name("predictions.csv", data))
-        tracker.log_file(folder / "best.ckpt", "checkpoints")
-        if recipe.track.log_model:
-            tracker.log_model(folder / "best.ckpt")
+            if recipe.track.log_model:
+                tracker.log_model(folder / "best.ckpt")
+        except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
+            tracker.log_file(folder / "best.ckpt", "checkpoints")
+            again = f"--resume {tracker.run_id}" if (folder / "last.ckpt").exists() else "a new run"
+            say(f"interrupted; go on with {again}")
+            raise SystemExit(1) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(
+                f"no space left while run {tracker.run_id} was written: make room, then go on "
+                f"with --resume {tracker.run_id}"
+            ) from None
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(tracker.run_id, folder, found)
@@ -96,6 +116,7 @@ def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
     """The untrained model of a recipe for the songs of ``data``."""
     about = {
         "genres": data.corpus.genres,
+        "corpus_kind": data.corpus.info["kind"],
         "picture": data.spec.to_dict(),
         "corpus": data.corpus.name,
         "songs_fingerprint": data.corpus.fingerprint,
@@ -126,8 +147,9 @@ def _fit(
         enable_version_counter=False,
     )  # fmt: skip
     last = ModelCheckpoint(
-        dirpath=folder, filename="last", monitor=None, enable_version_counter=False
-    )
+        dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )  # fmt: skip
     callbacks: list[Callback] = [best, last, LearningRateMonitor("step")]
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
@@ -152,8 +174,6 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
     own = {n: getattr(recipe.fit, n) for n in TrainerSettings.model_fields}
     own = {n: v for n, v in own.items() if v is not None}
     own["deterministic"] = {"true": True, "false": False}.get(own["deterministic"], "warn")
-    if logger is False:
-        own.pop("limit_train_batches", None)
     return lightning.Trainer(
         **own,
         logger=logger,
@@ -205,7 +225,7 @@ class EpochLines(Callback):
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:
     known = folder / "split.txt"
-    if known.exists() and known.read_text() != data.split.fingerprint:
+    if known.exists() and known.read_text() != membership_mark(data):
         raise UserError(
             f"run {folder.name} trained on other songs than are here now: bring them back, or "
             "start a new run"

@@ -5,7 +5,7 @@ from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation, cutmi
 from gtzan_lightning.settings import AugmentSettings
 
 
-def batch(clips=64, bins=40, frames=50, genres=10):
+def batch(clips=256, bins=128, frames=94, genres=10):
     torch.manual_seed(0)
     picture = torch.randn(clips, bins, frames) + 5
     target = torch.nn.functional.one_hot(torch.arange(clips) % genres, genres).float()
@@ -34,11 +34,11 @@ def test_cutmix_target_is_the_pasted_area():
 
 def test_masks_stay_within_their_widest_and_only_where_chosen():
     picture, _ = batch()
-    on = torch.arange(64) % 2 == 0
-    for dim, size in ((1, 40), (2, 50)):
+    on = torch.arange(256) % 2 == 0
+    for dim, size in ((1, 128), (2, 94)):
         masked = mask(picture, on, 0.2, dim) == 0
         stripes = masked.all(3 - dim).sum(1)
-        assert torch.equal(masked.any((1, 2)) & ~on, torch.zeros(64, dtype=torch.bool))
+        assert torch.equal(masked.any((1, 2)) & ~on, torch.zeros(256, dtype=torch.bool))
         assert stripes.max() <= 0.2 * size
         assert stripes.max() > 0.1 * size
         assert len(stripes.unique()) > 3  # each clip has a mask of its own

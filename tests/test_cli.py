@@ -1,6 +1,6 @@
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -38,16 +38,13 @@ def complaint(*flags: str) -> str:
     ],
 )
 def test_answers_in_under_a_second_without_a_traceback(script, flags, status):
-    seconds = []
-    for _ in range(3):  # the best of three: another process may hold the machine for a moment
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, script, *flags], capture_output=True, text=True)
-        seconds.append(time.perf_counter() - start)
-        if seconds[-1] < 1:
-            break
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, script, *flags], capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == status
     assert "Traceback" not in done.stderr
-    assert min(seconds) < 1
+    # processor time, so that a busy machine does not fail the test
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
 def test_nothing_heavy_is_imported_before_the_command_line_is_known():
@@ -82,6 +79,10 @@ def test_unknown_flag_names_the_near_miss():
         (["--data.fold", "7"], ["data.fold 7", "data.folds 5"]),
         (["--data.f_max", "20000"], ["data.f_max 20000"]),
         (["--model.depth", "34"], ["--model.depth", "18 or 50"]),
+        (["--fit.max_time", "5min"], ["--fit.max_time", "'5min'"]),
+        (["--fit.devices", "two"], ["--fit.devices", "'two'"]),
+        (["--fit.check_val_every_n_epoch", "99"], ["fit.check_val_every_n_epoch 99"]),
+        (["--track.uri", "https://me:pw@host/"], ["MLFLOW_TRACKING_PASSWORD"]),
         (["--data.root"], ["--data.root", "expected one argument"]),
     ],
 )
@@ -98,6 +99,9 @@ def test_misspelt_recipe_key_names_file_and_near_miss(tmp_path):
     assert "'fit.learning_rat': did you mean 'learning_rate'" in said
     file.write_text("fti: {}\n")
     assert "'fti': did you mean 'fit'" in complaint("--model", "resnet", "--config", str(file))
+    file.write_text("1: {}\nmodel: [a]\n")
+    assert "unknown model" in complaint("--config", str(file))
+    assert "unknown key 1" in complaint("--model", "resnet", "--config", str(file))
     file.write_text("fit: [1\n")
     assert "is not YAML" in complaint("--model", "resnet", "--config", str(file))
     assert "can't be read" in complaint("--model", "resnet", "--config", str(tmp_path / "no.yaml"))

@@ -2,6 +2,8 @@ import pandas as pd
 
 from gtzan_lightning.compare import table_of, tables
 
+_ACCURACY = "metrics.final/test/song_accuracy"
+
 
 def run(run_id, **over):
     row = {
@@ -44,9 +46,16 @@ def test_seeds_are_averaged_with_sd_and_interval_of_the_songs():
 
 
 def test_folds_test_different_songs():
-    runs = [run(f"f{f}", **{"tags.fold": str(f), "metrics.final/test/songs": 200}) for f in "01234"]
+    kfold = {"tags.protocol": "kfold 5 seed 0", "metrics.final/test/songs": 200}
+    runs = [run(f"f{f}", **kfold, **{"tags.fold": f}) for f in "0123"]
+    # three more seeds on one fold must not outweigh the others
+    runs += [
+        run(f"s{s}", **kfold, **{"tags.fold": "0", "tags.seed": s}) | {_ACCURACY: 0.2} for s in "12"
+    ]
     (table,) = tables(pd.DataFrame(runs))
-    assert column(table, "n") == [1000]
+    assert column(table, "n") == [800]
+    assert column(table, "folds") == ["4/5"]
+    assert column(table, "song accuracy")[0].startswith("0.533 ± ")  # (1/3 + 3 * 0.6) / 4
 
 
 def test_a_repeated_run_counts_once():

@@ -93,6 +93,14 @@ def test_every_kind_of_broken_file_is_left_out_by_name(tmp_path, tone):
     assert corpus.array.shape[0] == 7
 
 
+def test_a_genre_without_a_usable_song_is_one_line(tmp_path, tone):
+    for n in range(3):
+        write(tmp_path / "songs" / "a" / f"{n}.wav", tone * (0.5 + 0.1 * n))
+        write(tmp_path / "songs" / "b" / f"{n}.wav", np.zeros_like(tone))
+    with pytest.raises(UserError, match=r"genre b of folder has no usable song \(3 silent\)"):
+        prepare(ask(tmp_path / "songs", tmp_path, "folder"))
+
+
 def test_packed_songs_are_the_decoded_songs(gtzan_copy, packed):
     corpus = prepare(ask(gtzan_copy, packed))
     assert corpus.array.dtype == np.int16
@@ -123,6 +131,7 @@ def test_a_warm_start_decodes_nothing_and_a_changed_source_is_noticed(
     row = second.ids.index("pop.00002")
     assert not np.array_equal(first.array[row], second.array[row])
     assert second.fingerprint == first.fingerprint  # of the songs, not of their bytes
+    assert [s["digest"] for s in second.songs] != [s["digest"] for s in first.songs]
 
 
 def test_a_kill_or_a_full_disk_leaves_nothing_half_made(tmp_path, gtzan_copy, monkeypatch):
@@ -141,6 +150,28 @@ def test_a_kill_or_a_full_disk_leaves_nothing_half_made(tmp_path, gtzan_copy, mo
     part.with_suffix(".part").mkdir()
     (part.with_suffix(".part") / "corpus.json").write_text("{}")
     assert len(prepare(settings).songs) == 60
+
+
+def test_a_run_that_gives_up_waiting_does_not_disturb_the_one_that_packs(
+    tmp_path, gtzan_copy, monkeypatch
+):
+    settings = ask(gtzan_copy, tmp_path)
+    pack = packing._pack_waveforms
+
+    def interrupted_elsewhere(part, *args):
+        pack(part, *args)
+        with monkeypatch.context() as patch:
+            patch.setattr(packing, "FileLock", lambda path: _raise(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                prepare(settings)
+        assert part.is_dir()
+
+    monkeypatch.setattr(packing, "_pack_waveforms", interrupted_elsewhere)
+    assert len(prepare(settings).songs) == 60
+
+
+def _raise(error):
+    raise error
 
 
 def test_two_runs_at_once_pack_one_corpus(tmp_path, gtzan_copy):
@@ -177,8 +208,15 @@ def test_damaged_or_foreign_folders_are_one_line(tmp_path, gtzan_copy, packed):
     shutil.copytree(prepare(ask(gtzan_copy, packed)).folder, copy)
     info = json.loads((copy / "corpus.json").read_text())
     (copy / "corpus.json").write_text(json.dumps({**info, "kind": "picture"}))
-    with pytest.raises(UserError, match=r"array.npy does not hold"):
+    with pytest.raises(UserError, match=r"array.npy holds no pictures"):
         open_corpus(copy)
+    (copy / "corpus.json").write_text(json.dumps(info))
+    with pytest.raises(UserError, match="holds waveforms, not pictures"):
+        resolve(ask(copy, tmp_path, "pictures"))
+    for wrong in ("[]", json.dumps({**info, "genres": ["blues"]})):
+        (copy / "corpus.json").write_text(wrong)
+        with pytest.raises(UserError, match="not a packed corpus"):
+            open_corpus(copy)
 
 
 def test_folders_that_can_not_be_a_corpus_are_one_line(tmp_path, tone):

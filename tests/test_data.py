@@ -1,9 +1,15 @@
+from itertools import combinations
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gtzan_lightning.catalogue import GENRES, gtzan_ids
+from gtzan_lightning.cli import parse_run
+from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.data import GenreData, TrainBatches, grid_starts
 from gtzan_lightning.errors import UserError
 
@@ -110,8 +116,60 @@ def test_leaky_clips_train_on_their_own_part_of_the_grid(quick):
     assert {r for r, _, _ in data.grid("test")} & {r for r, _ in trained}
 
 
-def test_class_weights_are_one_for_balanced_genres(quick):
+def test_class_weights_are_inverse_to_the_training_songs(quick):
     data = ready(quick())
+    torch.testing.assert_close(data.class_weights(), torch.ones(10))
+    # one genre has a third of the songs of each other
+    few = [i for i in data.split.songs("train") if i.startswith("rock")][1:]
+    data.split.members.update(dict.fromkeys(few, ""))
     weights = data.class_weights()
-    counts = torch.bincount(data.genre_numbers[data._rows("train")], minlength=10)
-    torch.testing.assert_close((weights * counts).sum(), counts.sum().float())
+    torch.testing.assert_close(weights[9] / weights[0], torch.tensor(3.0))
+
+
+WORLDS = {
+    "gtzan": (gtzan_ids(), "any"),
+    "synthetic": ([f"{genre}.s{n:04}" for genre in GENRES for n in range(12)], "all"),
+    "folder": ([f"{genre}/{n}.wav" for genre in GENRES[:4] for n in range(40)], "any"),
+}
+OPEN_TO_ALL = st.sampled_from(["stratified", "kfold"])
+OF_GTZAN = st.sampled_from(["stratified", "kfold", "filtered", "artist", "first20"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(list(WORLDS)).flatmap(
+        lambda name: st.tuples(st.just(name), OF_GTZAN if name == "gtzan" else OPEN_TO_ALL)
+    ),
+    st.integers(0, 100),
+    st.integers(1, 3),
+    st.integers(0, 2**32 - 1),
+)
+def test_clips_of_a_part_share_no_song_with_another(world, split_seed, clips_per_song, seed):
+    """Whatever the protocol, the lengths of the songs and the number of clips."""
+    ids, universe = WORLDS[world[0]]
+    genre = [i.replace("/", ".").split(".")[0] for i in ids]
+    lengths = np.random.default_rng(seed).integers(5, 100, len(ids))
+    flags = ["--model", "small_cnn", "--data.split", world[1], "--data.split_seed", str(split_seed)]
+    flags += ["--data.clip_seconds", "0.01", "--data.clips_per_song", str(clips_per_song)]
+    data = GenreData(parse_run([*flags, "--data.sample_rate", "4000", "--seed", str(seed)])[0])
+    data.corpus = Corpus(
+        folder=Path(),
+        info={"name": world[0], "genres": sorted(set(genre)), "kind": "waveform",
+              "universe": universe, "sample_rate": 4000},
+        songs=[{"id": i, "genre": g} for i, g in zip(ids, genre, strict=True)],
+        lengths=lengths,
+        array=np.zeros((len(ids), 100), np.int16),
+        problems=[],
+    )  # fmt: skip
+    data.setup()
+    songs = {part: {row for row, _, _ in data.grid(part)} for part in ("valid", "test")}
+    songs["train"] = {row for batch in data.train_dataloader().batch_sampler for row, _, _ in batch}
+    for one, other in combinations(songs, 2):
+        assert not songs[one] & songs[other]
+    assert min(map(len, songs.values())) > 0
+
+
+def test_an_empty_part_of_the_leaky_protocol_is_one_line(quick):
+    flags = ["--data.split", "clips", "--data.fractions", "0.5", "0", "0.5"]
+    with pytest.raises(UserError, match="valid part is empty"):
+        ready(quick(*flags))

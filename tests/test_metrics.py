@@ -47,10 +47,9 @@ def test_the_state_sums_over_batches_and_processes_and_equals_the_predictions():
     for number, rows in enumerate(order.split(17)):  # uneven batches over two processes
         ranks[number % 2].update(log_probs[rows], song[rows], genre[rows])
     merged = SongVotes(40, 3)
-    for name in (*metrics.VOTES, "clips"):
-        setattr(merged, name, sum(getattr(rank, name) for rank in ranks))
-    merged.genre = torch.maximum(ranks[0].genre, ranks[1].genre)
-    merged.update(log_probs[:0], song[:0], genre[:0])
+    for name, reduce in merged._reductions.items():  # what torchmetrics does over processes
+        setattr(merged, name, reduce(torch.stack([getattr(rank, name) for rank in ranks])))
+    merged._update_count = 1
     from_state = merged.compute()
     recomputed = metrics.figures(as_table(log_probs, song, genre), "test")
     for name, key in [
@@ -65,18 +64,33 @@ def test_the_state_sums_over_batches_and_processes_and_equals_the_predictions():
 
 def test_per_process_votes_averaged_would_be_wrong():
     """The reason for a state that sums: two halves of a song can each be wrong."""
-    p = torch.tensor([[0.1, 0.5, 0.4], [0.6, 0.01, 0.39], [0.1, 0.5, 0.4], [0.4, 0.1, 0.5]])
-    votes = SongVotes(1, 3)
-    zeros = torch.zeros(4, dtype=torch.long)
-    votes.update(p.log(), zeros, zeros + 2)
-    assert votes.compute()["accuracy"] == 1
-    assert (p.argmax(1) == 2).float().mean() < 0.5
+    p = torch.tensor([[0.1, 0.5, 0.4], [0.6, 0.01, 0.39]])
+    zero, genre = torch.tensor([0]), torch.tensor([2])
+    together, alone = SongVotes(1, 3), [SongVotes(1, 3), SongVotes(1, 3)]
+    for row, rank in zip(p, alone, strict=True):
+        rank.update(row[None].log(), zero, genre)
+        together.update(row[None].log(), zero, genre)
+    assert together.compute()["accuracy"] == 1
+    assert [float(rank.compute()["accuracy"]) for rank in alone] == [0, 0]
 
 
 def test_songs_that_were_not_seen_do_not_count():
     votes = SongVotes(10, 3)
     votes.update(torch.eye(3).log_softmax(1)[:1], torch.tensor([4]), torch.tensor([0]))
     assert votes.compute()["accuracy"] == 1
+
+
+def test_genres_without_songs_do_not_lower_the_macro_figures():
+    """Perfect predictions of two genres out of three are perfect everywhere."""
+    genre = torch.tensor([0, 1, 0, 1])
+    log_probs = (torch.nn.functional.one_hot(genre, 3) * 9.0).log_softmax(1)
+    votes = SongVotes(4, 3)
+    votes.update(log_probs, torch.arange(4), genre)
+    clips = metrics.clip_figures(log_probs, genre, 3)
+    final = metrics.figures(as_table(log_probs, torch.arange(4), genre), "test")
+    for name in ("accuracy", "f1", "auroc"):
+        assert votes.compute()[name] == clips[name] == 1
+        assert final[f"song_{name}"] == final[f"clip_{name}"] == 1
 
 
 def test_rows_that_a_sampler_repeats_count_once():

@@ -91,11 +91,16 @@ def test_torchmetrics_and_the_predictions_agree(trained):
         assert outcome.figures[f"final/valid/{name}"] == pytest.approx(logged, abs=1e-4), name
 
 
-def test_the_logged_model_takes_any_batch_and_equals_the_test_loop(trained):
+@pytest.mark.parametrize("pack", ["waveforms", "pictures"])
+def test_the_logged_model_takes_any_batch_and_equals_the_test_loop(trained, quick, pack):
     recipe, outcome, _ = trained
+    waves_of = recipe
+    if pack == "pictures":
+        recipe = quick("--data.pack", "pictures")
+        outcome = train(recipe)
     (logged,) = client(recipe).get_run(outcome.run_id).outputs.model_outputs
     model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
-    data = GenreData(recipe)
+    data = GenreData(waves_of)
     data.setup()
     ids = data.split.songs("test")
     rows = [data.corpus.ids.index(i) for i in ids]
@@ -224,7 +229,9 @@ def test_a_corpus_without_test_songs_copes_and_says_so(gtzan_copy, quick, capsys
     if data.grid("test"):
         pytest.fail("choose a fold of which the copy has no song")
     outcome = train(recipe)
-    assert "no song of the test part is here" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no song of the test part is here" in said
+    assert "verification: 940 missing" in said
     assert "final/test/songs" not in outcome.figures
     compare.main(["--track.folder", recipe.track.folder])
     assert "optimistic" in capsys.readouterr().out
@@ -236,6 +243,31 @@ def test_a_tracking_server_that_does_not_answer(quick):
         uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(UserError, match=r"does not answer.*--track\.uri local"):
             train(quick("--track.uri", uri))
+
+
+@pytest.mark.parametrize("flag", ["--fit.strategy", "--track.uri"])
+def test_what_lightning_or_mlflow_refuse_is_one_line(quick, flag):
+    with pytest.raises(UserError, match=r"--fit\.\*|--track\.uri local") as caught:
+        train(quick(flag, "nonsense"))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_space_for_results(quick, monkeypatch):
+    usage = training.check_output.__globals__["shutil"].disk_usage("/")._replace(free=10)
+    monkeypatch.setattr("gtzan_lightning.tracking.shutil.disk_usage", lambda path: usage)
+    with pytest.raises(UserError, match=r"No space left.*--track\.folder"):
+        train(quick())
+
+
+def test_a_disk_that_fills_up_while_training_says_how_to_go_on(quick, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training.pd.DataFrame, "to_csv", full)
+    recipe = quick("--track.log_model", "false")
+    monkeypatch.setattr(training, "describe", lambda t, r, d, folder: folder.mkdir(parents=True))
+    with pytest.raises(UserError, match=r"no space left while run .* --resume"):
+        train(recipe)
 
 
 def test_results_that_can_not_be_written(quick, tmp_path):
@@ -253,6 +285,11 @@ def test_checkpoints_that_can_not_be_used_are_one_line(trained, tmp_path):
     with pytest.raises(UserError, match="truncated"):
         read_checkpoint(cut)
     other = torch.load(best, weights_only=True)
+    renamed = torch.load(best, weights_only=True)
+    renamed["gtzan_lightning"]["recipe"]["data"]["bin"] = 3
+    torch.save(renamed, tmp_path / "renamed.ckpt")
+    with pytest.raises(UserError, match=r"settings or layers are not those"):
+        Tagger.load(tmp_path / "renamed.ckpt")
     other["gtzan_lightning"] |= {"format": 0, "version": "0.0.1"}
     torch.save(other, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match=r"made by gtzan_lightning 0\.0\.1"):

@@ -3,6 +3,7 @@
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import huggingface_hub
 import timm
@@ -60,6 +61,8 @@ def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
         if overlay:
             _check_complete(net, timm.models.load_state_dict(settings.weights))
     except Exception as error:
+        if not (overlay or settings.pretrained):
+            raise
         # timm, the hub client and the file's own format each fail in their own ways
         reason = " ".join(str(error).split())[:200]
         if overlay:
@@ -84,8 +87,11 @@ def _check_complete(net: nn.Module, weights: dict[str, Tensor]) -> None:
 
 def _stay_offline_if_the_hub_is_out_of_reach() -> None:
     """Take cached weights or fail at once, in place of a minute of retries."""
-    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
+    if getproxies():
+        return  # only the hub's own client knows the way
+    hub = urlsplit(huggingface_hub.constants.ENDPOINT)
+    port = hub.port or (443 if hub.scheme == "https" else 80)
     try:
-        socket.create_connection((host, 443), timeout=5).close()
+        socket.create_connection((hub.hostname, port), timeout=5).close()
     except OSError:
         huggingface_hub.constants.HF_HUB_OFFLINE = True
