@@ -69,6 +69,8 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "fold": str(recipe.data.fold),
         "recipe": recipe_key(recipe),
         "warning": data.split.warning,
+        "mlflow.source.name": "experiments/run.py",
+        "mlflow.source.git.commit": surroundings["commit"],
         **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
     }
 
