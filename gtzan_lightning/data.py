@@ -14,7 +14,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec
 from gtzan_lightning.packing import prepare
 from gtzan_lightning.settings import Recipe
-from gtzan_lightning.splits import Split, make_split
+from gtzan_lightning.splits import Split, grid_starts, make_split
 
 Clip = tuple[int, int, int]  # row of the song, start in steps (samples or frames), seed
 
@@ -245,12 +245,6 @@ class TrainBatches(Sampler[list[Clip]]):
         clips = [(row, start, int(s)) for (row, start, _), s in zip(clips, seeds, strict=True)]
         for n in range(len(self)):
             yield clips[n * self.size : (n + 1) * self.size][self.rank :: self.world]
-
-
-def grid_starts(length: int, steps: int) -> list[int]:
-    """Starts of round(length / steps) clips (at least one), spread evenly from start to end."""
-    count = max(1, round(length / steps))
-    return [int(s) for s in np.linspace(0, max(0, length - steps), count).round()]
 
 
 def _as_is(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -166,41 +166,29 @@ def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
 
 def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
     problems = list(source.problems)
-    seconds: dict[str, float] = {}
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
-        probes = pool.map(lambda song: _try(source.seconds, song), source.songs)
-        for song, found in zip(source.songs, probes, strict=True):
-            if isinstance(found, BrokenSong):
-                problems.append(Problem(found.what, song.id, found.detail))
-            else:
-                seconds[song.id] = found
+        seconds = _probe(pool, source, problems)
         songs = [song for song in source.songs if song.id in seconds]
         if not songs:
             raise UserError(f"no song of {source.name} can be used: {summary(problems)}")
-        width = int(max(seconds.values(), default=0) * data.sample_rate) + 1
+        width = int(max(seconds.values()) * data.sample_rate) + 1
         array = _reserve(part / "array.npy", (len(songs), width), np.int16)
         rows: list[list[Any]] = []
         seen: dict[str, str] = {}
         decoded = _windowed(pool, lambda song: _try(source.waveform, song), songs, 4 * workers)
         for song, wave in _progress(zip(songs, decoded, strict=True), "decoding", len(songs)):
             try:
-                row = _row(wave, song, seconds[song.id], data, seen)
+                row = _row(wave, seconds[song.id], data)[:width]
+                mark = hashlib.sha256(row.tobytes()).hexdigest()
+                _refuse_twin(song, seen.setdefault(mark, song.id))
             except BrokenSong as broken:
                 problems.append(Problem(broken.what, song.id, broken.detail))
                 continue
-            row = row[:width]
             array[len(rows), : len(row)] = row
-            mark = hashlib.sha256(row.tobytes()).hexdigest()
-            seen.setdefault(mark, song.id)
             rows.append([song.id, song.genre, song.artist, len(row), song.path, mark, song.faults])
-    lost = {song.genre for song in source.songs} - {row[1] for row in rows}
-    if lost:
-        raise UserError(
-            f"genre {', '.join(sorted(lost))} of {source.name} has no usable song "
-            f"({summary([p for p in problems if p.left_out])}): mend its files or remove its folder"
-        )
     array.flush()
+    _check_genres(source, rows, problems)
     _shorten(part / "array.npy", array, len(rows))
     genres = list(GENRES) if source.name in ("gtzan", "synthetic") else None
     info = {
@@ -216,25 +204,42 @@ def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
     _write_tables(part, info, rows, problems)
 
 
-def _row(
-    wave: np.ndarray | BrokenSong,
-    song: Song,
-    promised: float,
-    data: DataSettings,
-    seen: dict[str, str],
-) -> np.ndarray:
+def _probe(pool: ThreadPoolExecutor, source: _Source, problems: list[Problem]) -> dict[str, float]:
+    """Seconds that each song promises; songs that promise nothing go to the problems."""
+    seconds: dict[str, float] = {}
+    probes = pool.map(lambda song: _try(source.seconds, song), source.songs)
+    for song, found in zip(source.songs, probes, strict=True):
+        if isinstance(found, BrokenSong):
+            problems.append(Problem(found.what, song.id, found.detail))
+        else:
+            seconds[song.id] = found
+    return seconds
+
+
+def _row(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings) -> np.ndarray:
     if isinstance(wave, BrokenSong):
         raise wave
     check_song(wave, data.sample_rate, data.min_seconds)
     if len(wave) < 0.98 * promised * data.sample_rate:
         found = len(wave) / data.sample_rate
         raise BrokenSong("truncated", f"{found:.2f} of {promised:.2f} s are there")
-    row = to_int16(wave)
-    twin = seen.get(hashlib.sha256(row.tobytes()).hexdigest())
+    return to_int16(wave)
+
+
+def _refuse_twin(song: Song, first: str) -> None:
     # GTZAN's own repetitions are part of its protocols, which keep them on one side
-    if twin is not None and twins().get(song.id) != twin:
-        raise BrokenSong("duplicate", f"same sound as {twin}")
-    return row
+    if first not in (song.id, twins().get(song.id)):
+        raise BrokenSong("duplicate", f"same sound as {first}")
+
+
+def _check_genres(source: _Source, rows: list[list[Any]], problems: list[Problem]) -> None:
+    lost = {song.genre for song in source.songs} - {row[1] for row in rows}
+    if lost:
+        left_out = summary([problem for problem in problems if problem.left_out])
+        raise UserError(
+            f"genre {', '.join(sorted(lost))} of {source.name} has no usable song ({left_out}): "
+            "mend its files or remove its folder"
+        )
 
 
 def _pack_pictures(part: Path, waves: Corpus, data: DataSettings) -> None:

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gtzan_lightning.catalogue import artists, gtzan_ids, read_facts, twins
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import DataSettings
@@ -88,6 +90,12 @@ def make_split(
                 f"({split.counts()}); add songs or choose another protocol"
             )
     return split
+
+
+def grid_starts(length: int, steps: int) -> list[int]:
+    """Starts of round(length / steps) clips (at least one), spread evenly from start to end."""
+    count = max(1, round(length / steps))
+    return [int(s) for s in np.linspace(0, max(0, length - steps), count).round()]
 
 
 def draw(seed: int, *words: object) -> float:

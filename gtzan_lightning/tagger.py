@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from gtzan_lightning import __version__
 from gtzan_lightning.classifier import CHECKPOINT, CHECKPOINT_FORMAT
-from gtzan_lightning.data import grid_starts
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec, decibels_to_bytes
 from gtzan_lightning.models import model_class
 from gtzan_lightning.settings import Recipe
+from gtzan_lightning.splits import grid_starts
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

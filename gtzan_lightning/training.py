@@ -1,10 +1,12 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
+import contextlib
 import errno
 import logging
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,11 +65,7 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
         SystemExit: Ctrl-C; the run is closed as killed, with its best checkpoint.
     """
     _quieten()
-    check_output(recipe.track)
-    try:
-        _trainer(recipe, False, [])
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"Lightning refuses --fit.*: {' '.join(str(error).split())}") from None
+    _refuse_early(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     data = GenreData(recipe)
     data.setup()
@@ -82,34 +80,49 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
         tracker.start(run_name(recipe, data), flat(recipe), tags(recipe, data))
     folder = _run_folder(recipe, tracker.run_id)
     say(f"run {tracker.run_id}; checkpoints in {folder}")
-    with tracker.recording():
+    with tracker.recording(), _closing(tracker, folder):
         if not resume:
             describe(tracker, recipe, data, folder)
-        try:
-            minutes = _fit(recipe, data, model, tracker, folder, resume)
-            predictions = _predict(recipe, data, model, folder)
-            found = report(tracker, predictions, data)
-            parameters = sum(p.numel() for p in model.network.parameters())
-            tracker.log_metrics({"minutes": minutes, "parameters": parameters, **found})
-            tracker.log_file(folder / file_name("predictions.csv", data))
-            tracker.log_file(folder / "best.ckpt", "checkpoints")
-            if recipe.track.log_model:
-                tracker.log_model(folder / "best.ckpt")
-        except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
-            tracker.log_file(folder / "best.ckpt", "checkpoints")
-            again = f"--resume {tracker.run_id}" if (folder / "last.ckpt").exists() else "a new run"
-            say(f"interrupted; go on with {again}")
-            raise SystemExit(1) from None
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise UserError(
-                f"no space left while run {tracker.run_id} was written: make room, then go on "
-                f"with --resume {tracker.run_id}"
-            ) from None
+        minutes = _fit(recipe, data, model, tracker, folder, resume)
+        predictions = _predict(recipe, data, model, folder)
+        found = report(tracker, predictions, data)
+        parameters = sum(p.numel() for p in model.network.parameters())
+        tracker.log_metrics({"minutes": minutes, "parameters": parameters, **found})
+        tracker.log_file(folder / file_name("predictions.csv", data))
+        tracker.log_file(folder / "best.ckpt", "checkpoints")
+        if recipe.track.log_model:
+            tracker.log_model(folder / "best.ckpt")
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(tracker.run_id, folder, found)
+
+
+def _refuse_early(recipe: Recipe) -> None:
+    """Say what can't work before songs are decoded and a run is opened."""
+    check_output(recipe.track)
+    try:
+        _trainer(recipe, False, [])
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"Lightning refuses --fit.*: {' '.join(str(error).split())}") from None
+
+
+@contextlib.contextmanager
+def _closing(tracker: Tracker, folder: Path) -> Iterator[None]:
+    """An interrupted run keeps its best checkpoint and says how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
+        tracker.log_file(folder / "best.ckpt", "checkpoints")
+        again = f"--resume {tracker.run_id}" if (folder / "last.ckpt").exists() else "a new run"
+        say(f"interrupted; go on with {again}")
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(
+            f"no space left while run {tracker.run_id} was written: make room, then go on with "
+            f"--resume {tracker.run_id}"
+        ) from None
 
 
 def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:

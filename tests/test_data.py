@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from gtzan_lightning.catalogue import GENRES, gtzan_ids
 from gtzan_lightning.cli import parse_run
 from gtzan_lightning.corpus import Corpus
-from gtzan_lightning.data import GenreData, TrainBatches, grid_starts
+from gtzan_lightning.data import GenreData, TrainBatches
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.splits import grid_starts
 
 
 @settings(max_examples=200, deadline=None)
