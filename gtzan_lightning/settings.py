@@ -46,7 +46,7 @@ class DataSettings(Section):
     """samples a second after resampling"""
     min_seconds: Positive = 1.0
     """a song shorter than this is left out as too short"""
-    synthetic_songs: Annotated[int, Field(ge=3, le=1000)] = 16
+    synthetic_songs: Annotated[int, Field(ge=3, le=1000)] = 14
     """songs a genre of the synthetic corpus"""
     synthetic_seconds: Positive = 12.0
     """length of a synthetic song, seconds"""
