@@ -27,7 +27,7 @@ _PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data
 def run_name(recipe: Recipe, data: GenreData) -> str:
     leaky = "-LEAKY" if data.split.warning else ""
     words = (recipe.model.name, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
-    return recipe.track.name or "-".join(words) + leaky
+    return (recipe.track.name or "-".join(words)) + leaky
 
 
 def flat(recipe: Recipe) -> dict[str, Any]:

@@ -171,6 +171,17 @@ def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkey
         parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
 
 
+def test_early_stopping_stops_and_the_best_epoch_is_tested(quick):
+    still = ["--fit.learning_rate", "1e-9", "--fit.schedule", "constant"]
+    recipe = quick(*still, "--fit.max_epochs", "9", "--fit.patience", "2", "--track.log_model", "0")
+    outcome = train(recipe)
+    points = client(recipe).get_metric_history(outcome.run_id, "valid/song_accuracy")
+    assert 3 <= len(points) < 9
+    assert outcome.figures["final/valid/song_accuracy"] == pytest.approx(
+        max(p.value for p in points), abs=1e-6
+    )
+
+
 def test_nothing_looks_at_the_test_part_before_the_test(quick, monkeypatch):
     """Songs of the test part can't be read until the trainer tests."""
     recipe = quick("--track.log_model", "false")
@@ -210,12 +221,13 @@ def test_nothing_looks_at_the_test_part_before_the_test(quick, monkeypatch):
 
 
 def test_the_leaky_protocol_is_marked_everywhere(quick, capsys):
-    recipe = quick("--data.split", "clips", "--track.log_model", "false")
+    flags = ["--data.split", "clips", "--track.name", "mine", "--track.log_model", "false"]
+    recipe = quick(*flags)
     outcome = train(recipe)
     assert "WARNING: LEAKY" in capsys.readouterr().out
     assert (outcome.folder / "LEAKY_predictions.csv").exists()
     got = client(recipe).get_run(outcome.run_id)
-    assert got.info.run_name.endswith("LEAKY")
+    assert got.info.run_name == "mine-LEAKY"
     assert "LEAKY" in got.data.tags["warning"]
     compare.main(["--track.folder", recipe.track.folder])
     assert "small_cnn LEAKY" in capsys.readouterr().out
