@@ -244,8 +244,9 @@ class EfficientNetSettings(ImageBackbone):
 
     name: Literal["efficientnet"] = "efficientnet"
     """model"""
-    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
-    """weight of a batch in the running statistics: 0.01 as in the authors' code (PyTorch: 0.1)"""
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    """weight of a batch in the running statistics (none: so that they look back 1.5 epochs, within
+    0.01, which the authors use, and 0.1, PyTorch's)"""
 
 
 class ResNetSettings(ImageBackbone):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -169,6 +170,21 @@ def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkey
         assert resumed.figures[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
     with pytest.raises(UserError, match="is complete"):
         parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
+
+
+@pytest.mark.parametrize(("songs", "momentum"), [("6", 0.1), ("40", 1 / (1.5 * 25))])
+def test_batch_norms_of_efficientnet_look_back_an_epoch_and_a_half(quick, songs, momentum):
+    recipe = quick("--data.synthetic_songs", songs, model="efficientnet")
+    data = GenreData(recipe)
+    data.setup()
+    model = make_model(recipe, data)
+    model._trainer = SimpleNamespace(
+        estimated_stepping_batches=len(data.train_dataloader()) * recipe.fit.max_epochs
+    )
+    model.on_fit_start()
+    norms = [m for m in model.network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    (found,) = {m.momentum for m in norms}
+    assert found == pytest.approx(momentum)
 
 
 def test_early_stopping_stops_and_the_best_epoch_is_tested(quick):

@@ -16,12 +16,25 @@ class EfficientNet(Backbone):
 
     def __init__(self, settings: EfficientNetSettings, genres: int, bins: int) -> None:
         super().__init__("efficientnet_b0", settings, genres)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = settings.batch_norm_momentum
 
 
 class EfficientNetClassifier(GenreClassifier):
     """``--model efficientnet``."""
 
     network_class = EfficientNet
+
+    def on_fit_start(self) -> None:
+        """Fit the batch norms' memory to the epoch.
+
+        The authors' 0.01 is for thousands of steps an epoch; with the five of a handful of songs
+        the statistics would describe weights of long ago, and evaluation would see one genre.
+        """
+        fit = self.recipe.fit
+        steps = self.trainer.estimated_stepping_batches / fit.max_epochs
+        batches = steps * fit.accumulate_grad_batches
+        momentum = self.recipe.model.batch_norm_momentum
+        if momentum is None:
+            momentum = min(max(1 / (1.5 * batches), 0.01), 0.1)
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = momentum
