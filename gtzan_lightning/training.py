@@ -152,7 +152,7 @@ def _fit(
     folder: Path,
     resume: str | None,
 ) -> float:
-    """Train; returns the minutes that this took, of all the run's sessions."""
+    """Train; returns the minutes that this took, interrupted starts included."""
     fit = recipe.fit
     mode = "max" if fit.monitor == "valid/song_accuracy" else "min"
     best = ModelCheckpoint(
