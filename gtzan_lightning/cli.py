@@ -62,7 +62,10 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
         hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
         raise UserError(f"unknown model {name!r}{hint}")
 
-    parser = _full_parser(prog, name)
+    if name is not None and (own := RECIPES / f"{name}.yaml").exists():
+        layers.insert(0, (str(own), read_recipe(own)))
+    before = build_recipe(name, layers, {}) if name is not None else None
+    parser = _full_parser(prog, before)
     args = vars(parser.parse_all(argv))
     if args["list"]:
         print(listing(args["list"]))
@@ -75,9 +78,6 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
         return resumed_recipe(folder, args["resume"]), args["resume"]
     if name is None:
         raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
-    own = RECIPES / f"{name}.yaml"
-    if own.exists():
-        layers.insert(0, (str(own), read_recipe(own)))
     recipe = build_recipe(name, layers, _flags_given(args))
     if args["print_config"]:
         print(dump(recipe), end="")
@@ -170,7 +170,8 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     raise SystemExit(status or 0)
 
 
-def _full_parser(prog: str, model: str | None) -> Parser:
+def _full_parser(prog: str, before: Recipe | None) -> Parser:
+    """The flags, with the values that recipes give them as defaults in the help."""
     parser = Parser(
         prog=prog,
         usage="%(prog)s --model NAME [--section.key value ...] [--config FILE] [--seed N]",
@@ -185,23 +186,23 @@ def _full_parser(prog: str, model: str | None) -> Parser:
     parser.add_argument("--resume", metavar="RUN_ID", help="go on with an interrupted run")
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
-    _add_flag(parser, "--seed", Recipe.model_fields["seed"])
-    classes = {key: type(Recipe.model_fields[key].default) for key in SECTIONS}
-    if model:
-        classes = {"model": MODEL_SETTINGS[model], **classes}
-    for key, cls in classes.items():
-        group = parser.add_argument_group(f"--{key}.*", _doc(cls))
-        for name, field in cls.model_fields.items():
-            if name != "name" or key != "model":
-                _add_flag(group, f"--{key}.{name}", field)
-    if not model:
+    seed = Recipe.model_fields["seed"]
+    _add_flag(parser, "--seed", seed, before.seed if before else seed.default)
+    settings: dict[str, Section] = {"model": before.model} if before else {}
+    settings |= {k: getattr(before, k, Recipe.model_fields[k].default) for k in SECTIONS}
+    for key, section in settings.items():
+        group = parser.add_argument_group(f"--{key}.*", _doc(type(section)))
+        for name, field in type(section).model_fields.items():
+            if (key, name) != ("model", "name"):
+                _add_flag(group, f"--{key}.{name}", field, getattr(section, name))
+    if not before:
         parser.add_argument_group("--model.*", "add --model NAME to see that model's own flags")
     return parser
 
 
-def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo) -> None:
+def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:
     many = get_origin(field.annotation) is tuple
-    default = " ".join(map(str, field.default)) if many else _word(field.default)
+    default = " ".join(map(str, value)) if many else _word(value)
     text = " ".join((field.description or "").split()).replace("%", "%%")
     parser.add_argument(
         flag,

@@ -47,6 +47,15 @@ def test_answers_in_under_a_second_without_a_traceback(script, flags, status):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
+def test_help_shows_what_the_recipe_of_the_model_sets(capsys):
+    with pytest.raises(SystemExit):
+        parse_run(["--model", "efficientnet", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    epochs = recipe("--model", "efficientnet").fit.max_epochs
+    assert f"from every training song (default: {epochs})" in said
+    assert "--model.drop_path FLOAT stochastic depth (default: 0.2)" in said
+
+
 def test_nothing_heavy_is_imported_before_the_command_line_is_known():
     code = (
         "import sys, runpy; sys.argv = ['run.py', '--list', 'models']\n"
