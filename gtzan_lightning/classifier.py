@@ -16,6 +16,7 @@ from torchmetrics.classification import (
 from gtzan_lightning import __version__
 from gtzan_lightning.metrics import SongVotes, macro
 from gtzan_lightning.settings import Recipe
+from gtzan_lightning.splits import PARTS
 
 CHECKPOINT = "gtzan_lightning"  # key under which a checkpoint describes itself
 CHECKPOINT_FORMAT = 1
@@ -165,6 +166,3 @@ class GenreClassifier(lightning.LightningModule):
                     self.log(f"{part}/{level}_{name}", value.float(), prog_bar=bar)
         clip.reset()
         song.reset()
-
-
-PARTS = ("train", "valid", "test")
