@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gtzan_lightning.settings import AugmentSettings
 
@@ -38,17 +38,17 @@ class WaveAugmentation:
 
 
 class PictureAugmentation:
-    """Mixup, cutmix, frequency and time masks on a whole batch, without a loop over clips.
+    """Mixup, cutmix, masks, cutout, width shift on a whole batch, without a loop over clips.
 
     References: Zhang et al., mixup (ICLR 2018); Yun et al., CutMix (ICCV 2019); Park et al.,
-    SpecAugment (Interspeech 2019).
+    SpecAugment (Interspeech 2019); DeVries and Taylor, Cutout (2017).
     """
 
     def __init__(self, settings: AugmentSettings) -> None:
         self.settings = settings
 
     def __call__(self, picture: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(clip, bin, frame), (clip, genre) -> the same shapes; mixing mixes the targets too."""
+        """(clip, channel, bin, frame), (clip, genre) -> the same; mixing mixes the targets too."""
         s = self.settings
         chosen = _coin(s.spectrogram, picture)
         if s.mixup:
@@ -58,10 +58,21 @@ class PictureAugmentation:
         if s.cutmix:
             on = chosen & _coin(s.cutmix, picture)
             picture, target = cutmix(picture, target, on, s.cutmix_alpha)
+        if s.warp:
+            on = chosen & _coin(s.warp, picture)
+            picture = warp(picture, on, s.warp_tempo, s.warp_bins)
+        if s.equaliser:
+            on = chosen & _coin(s.equaliser, picture)
+            picture = equaliser(picture, on, s.equaliser_gain)
+        if s.width_shift:
+            on = chosen & _coin(s.width_shift, picture)
+            picture = width_shift(picture, on, s.width_shift_frames)
         if s.mask:
             on = chosen & _coin(s.mask, picture)
-            picture = mask(picture, on, s.mask_bins, dim=1)
-            picture = mask(picture, on, s.mask_frames, dim=2)
+            picture = mask(picture, on, s.mask_bins, dim=2)
+            picture = mask(picture, on, s.mask_frames, dim=3)
+        if s.cutout:
+            picture = cutout(picture, chosen & _coin(s.cutout, picture), s.cutout_side)
         return picture, target
 
 
@@ -74,20 +85,61 @@ def mixup(picture: Tensor, target: Tensor, on: Tensor, alpha: float) -> tuple[Te
 
 def cutmix(picture: Tensor, target: Tensor, on: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Paste a box of another clip, of 1 - Beta(alpha, alpha) of the area, into each chosen clip."""
-    clips, bins, frames = picture.shape
-    other = torch.randperm(clips, device=picture.device)
+    other = torch.randperm(len(picture), device=picture.device)
     side = torch.where(on, 1 - _beta(alpha, picture), 0.0).sqrt()
-    rows = _span(side, bins, picture)[:, :, None]
-    box = rows & _span(side, frames, picture)[:, None, :]
-    keep = 1 - box.float().mean((1, 2))
+    box = _box(side, side, picture)
+    keep = 1 - box.float().mean((1, 2, 3))
     return torch.where(box, picture[other], picture), _blend(target, target[other], keep)
 
 
 def mask(picture: Tensor, on: Tensor, widest: float, dim: int) -> Tensor:
-    """Fill one stripe of up to ``widest`` of the bins (dim 1) or frames (dim 2) with 0."""
-    width = torch.rand(len(picture), device=picture.device) * widest
-    stripe = _span(torch.where(on, width, 0.0), picture.shape[dim], picture)
-    return picture.masked_fill(stripe.unsqueeze(3 - dim), 0.0)
+    """Fill one stripe of up to ``widest`` of the bins (dim 2) or frames (dim 3) with 0."""
+    stripe = _span(_width(on, widest, picture), picture.shape[dim], picture)
+    return picture.masked_fill(stripe[:, None].unsqueeze(5 - dim), 0.0)
+
+
+def cutout(picture: Tensor, on: Tensor, widest: float) -> Tensor:
+    """Fill a box of up to ``widest`` of the bins and of the frames with 0."""
+    sides = _width(on, widest, picture), _width(on, widest, picture)
+    return picture.masked_fill(_box(*sides, picture), 0.0)
+
+
+def width_shift(picture: Tensor, on: Tensor, widest: float) -> Tensor:
+    """Move a clip by up to ``widest`` of its frames, either way; the edge frame fills the gap."""
+    frames = picture.shape[3]
+    share = (2 * torch.rand(len(picture), device=picture.device) - 1) * widest
+    moved = (torch.where(on, share, 0.0) * frames).trunc().long()
+    at = torch.arange(frames, device=picture.device)
+    source = (at - moved[:, None]).clamp(0, frames - 1)
+    return picture.gather(3, source[:, None, None].expand_as(picture))
+
+
+def warp(picture: Tensor, on: Tensor, tempo: float, bins: float) -> Tensor:
+    """Another tempo (up to 1 +- ``tempo``) and register (up to ``bins`` of the bins, up or down).
+
+    What is drawn in from beyond an edge is the picture's reflection.
+    """
+    draws = 2 * torch.rand(2, len(picture), device=picture.device) - 1
+    draws = torch.where(on, draws, 0.0)
+    theta = torch.zeros(len(picture), 2, 3, device=picture.device)
+    theta[:, 0, 0] = 1 + tempo * draws[0]
+    theta[:, 1, 1] = 1
+    theta[:, 1, 2] = 2 * bins * draws[1]
+    grid = nn.functional.affine_grid(theta, list(picture.shape), align_corners=False)
+    return nn.functional.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)
+
+
+def equaliser(picture: Tensor, on: Tensor, gain: float) -> Tensor:
+    """Add a smooth random curve over the bins: other microphones, mixes and masterings.
+
+    Five normal draws of spread ``gain`` (in units of the picture's own spread), joined by lines.
+    After Nam et al., FilterAugment (ICASSP 2022), whose bands have random edges.
+    """
+    knots = torch.randn(len(picture), 1, 5, device=picture.device) * gain
+    curve = nn.functional.interpolate(
+        torch.where(on[:, None, None], knots, 0.0), picture.shape[2], mode="linear"
+    )
+    return picture + curve.unsqueeze(3)
 
 
 def _coin(probability: float, picture: Tensor) -> Tensor:
@@ -102,6 +154,17 @@ def _beta(alpha: float, picture: Tensor) -> Tensor:
 def _blend(first: Tensor, second: Tensor, keep: Tensor) -> Tensor:
     keep = keep.view(-1, *[1] * (first.ndim - 1))
     return keep * first + (1 - keep) * second
+
+
+def _width(on: Tensor, widest: float, picture: Tensor) -> Tensor:
+    """(clip,) a share of up to ``widest`` where chosen, else 0"""
+    return torch.where(on, torch.rand(len(picture), device=picture.device) * widest, 0.0)
+
+
+def _box(height: Tensor, width: Tensor, picture: Tensor) -> Tensor:
+    """(clip,) shares of bins and frames -> (clip, 1, bin, frame) True in a box at random."""
+    rows = _span(height, picture.shape[2], picture)
+    return rows[:, None, :, None] & _span(width, picture.shape[3], picture)[:, None, None, :]
 
 
 def _span(share: Tensor, size: int, picture: Tensor) -> Tensor:

@@ -14,12 +14,35 @@ from torchmetrics.classification import (
 )
 
 from gtzan_lightning import __version__
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.metrics import SongVotes, macro
+from gtzan_lightning.sections import ModelSettings, Shape
 from gtzan_lightning.settings import Recipe
 from gtzan_lightning.splits import PARTS
 
 CHECKPOINT = "gtzan_lightning"  # key under which a checkpoint describes itself
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
+
+
+def build_network(
+    cls: type[nn.Module], settings: ModelSettings, genres: int, shape: Shape
+) -> nn.Module:
+    """A network that is known to hold pictures of that shape (channel, bin, frame).
+
+    Raises:
+        UserError: it cannot hold them, or its weights can't be had.
+    """
+    try:
+        network = cls(settings, genres, shape).eval()
+        with torch.no_grad():
+            network(torch.zeros(2, *shape))
+    except RuntimeError as error:
+        raise UserError(
+            f"--model {settings.name} can't hold pictures of {shape[1]} bins x {shape[2]} frames "
+            f"({' '.join(str(error).split())[:100]}): take longer clips (--data.clip_seconds), "
+            "more --data.bins, or resize them with --data.picture_size"
+        ) from None
+    return network.train()
 
 
 class GenreClassifier(lightning.LightningModule):
@@ -28,7 +51,8 @@ class GenreClassifier(lightning.LightningModule):
     Args:
         recipe: the whole recipe.
         about: what a checkpoint needs to be used alone, as plain values: ``genres`` (label
-            order), ``picture`` (PictureSpec), corpus and split fingerprints.
+            order), ``picture`` (PictureSpec), ``shape`` (of one picture), corpus and split
+            fingerprints.
         songs: number of songs of the corpus, whose rows batches name.
         class_weights: (genre,) weights of the loss, or None.
     """
@@ -47,9 +71,8 @@ class GenreClassifier(lightning.LightningModule):
         genres = len(about["genres"])
         # channels_last trains EfficientNet-B0 1.6 times as fast on two CPU cores (78 against 49
         # three-second clips a second)
-        self.network = self.network_class(recipe.model, genres, about["picture"]["bins"]).to(
-            memory_format=torch.channels_last
-        )
+        network = build_network(self.network_class, recipe.model, genres, about["shape"])
+        self.network = network.to(memory_format=torch.channels_last)
         self.loss = nn.CrossEntropyLoss(class_weights, label_smoothing=recipe.fit.label_smoothing)
         clip = MetricCollection(
             {
@@ -63,7 +86,7 @@ class GenreClassifier(lightning.LightningModule):
         self.votes = nn.ModuleDict({f"{p}_part": SongVotes(songs, genres) for p in PARTS})
         self.rows: list[tuple[Tensor, ...]] = []
 
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, bin, frame) -> (clip, genre)
+    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.network(picture.to(self.dtype))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
@@ -109,7 +132,15 @@ class GenreClassifier(lightning.LightningModule):
             {"params": decayed, "weight_decay": fit.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=fit.learning_rate)
+        make = {
+            "adamw": torch.optim.AdamW,
+            "adam": lambda g, lr: torch.optim.Adam([p for x in g for p in x["params"]], lr),
+            # Keras' defaults, not PyTorch's
+            "rmsprop": lambda g, lr: torch.optim.RMSprop(
+                [p for x in g for p in x["params"]], lr, alpha=0.9, eps=1e-7
+            ),
+        }[fit.optimizer]
+        optimizer = make(groups, lr=fit.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
         if fit.schedule == "one_cycle":
             schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
@@ -117,6 +148,10 @@ class GenreClassifier(lightning.LightningModule):
             )
         elif fit.schedule == "cosine":
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        elif fit.schedule == "plateau":
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+            watched = {"scheduler": schedule, "interval": "epoch", "monitor": "train/loss_epoch"}
+            return [optimizer], [watched]
         else:
             return optimizer
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]

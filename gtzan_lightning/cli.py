@@ -17,7 +17,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import MODEL_SETTINGS, Protocol, Recipe, Section, TrackSettings
+from gtzan_lightning.model_settings import MODEL_SETTINGS
+from gtzan_lightning.sections import Section
+from gtzan_lightning.settings import Protocol, Recipe, TrackSettings
 
 RECIPES = Path(__file__).parent.parent / "experiments" / "recipes"
 SECTIONS = ("data", "augment", "fit", "track")
@@ -201,8 +203,9 @@ def _full_parser(prog: str, before: Recipe | None) -> Parser:
 
 
 def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:
-    many = get_origin(field.annotation) is tuple
-    default = " ".join(map(str, value)) if many else _word(value)
+    kinds = (field.annotation, *get_args(field.annotation))
+    many = any(get_origin(kind) is tuple for kind in kinds)
+    default = " ".join(map(str, value)) or "none" if isinstance(value, tuple) else _word(value)
     text = " ".join((field.description or "").split()).replace("%", "%%")
     parser.add_argument(
         flag,
@@ -227,7 +230,7 @@ def _flags_given(args: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for flag, value in args.items():
         section, dot, name = flag.partition(".")
-        value = None if value in ("none", "null") else value
+        value = None if value in ("none", "null", ["none"]) else value
         if dot:
             given.setdefault(section, {})[name] = value
         elif flag == "seed":

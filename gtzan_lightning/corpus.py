@@ -9,7 +9,8 @@ corpus.json   kind, genres, rate, how it was made, fingerprint of the sources
 import csv
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Corpus:
     songs: list[dict[str, str]]
     lengths: np.ndarray  # (song,) true lengths in samples or frames
     array: np.ndarray
+    rows: np.ndarray  # (song,) row of ``array`` that holds each song
     problems: list[Problem]
 
     @property
@@ -59,6 +61,30 @@ class Corpus:
         step = self.info.get("seconds_per_frame") or 1 / self.info["sample_rate"]
         lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
         return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
+
+    def without(self, genres: Sequence[str]) -> "Corpus":
+        """The corpus less some of its genres.
+
+        Raises:
+            UserError: a genre that it does not have, or fewer than two would be left.
+        """
+        for genre in genres:
+            if genre not in self.genres:
+                raise UserError(
+                    f"--data.leave_out {genre}: {self.name} has no such genre, it has "
+                    f"{', '.join(self.genres)}"
+                )
+        kept = [genre for genre in self.genres if genre not in genres]
+        if genres and len(kept) < 2:
+            raise UserError("--data.leave_out leaves fewer than two genres: leave out fewer")
+        stay = [n for n, song in enumerate(self.songs) if song["genre"] in kept]
+        return replace(
+            self,
+            info={**self.info, "genres": kept},
+            songs=[self.songs[n] for n in stay],
+            lengths=self.lengths[stay],
+            rows=self.rows[stay],
+        )
 
     def genre_numbers(self) -> np.ndarray:
         """(song,) position of each song's genre in ``genres``."""
@@ -111,7 +137,9 @@ def _open(folder: Path) -> Corpus:
     lengths = np.array([int(song.get("length") or array.shape[-1]) for song in songs])
     if lengths.min() < 1 or lengths.max() > array.shape[-1]:
         raise ValueError("songs.csv states lengths that array.npy does not have")
-    return Corpus(folder, info, songs, lengths, array, _read_problems(folder / "left_out.csv"))
+    rows = np.arange(len(songs))
+    problems = _read_problems(folder / "left_out.csv")
+    return Corpus(folder, info, songs, lengths, array, rows, problems)
 
 
 def digest(content: bytes) -> str:

@@ -13,9 +13,13 @@ from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec
 from gtzan_lightning.packing import prepare
+from gtzan_lightning.sections import Shape
 from gtzan_lightning.settings import Recipe
 from gtzan_lightning.splits import Split, grid_starts, make_split
 
+LEAKY_COLUMN = (
+    "LEAKY FEATURE: the row number of the table tells the genre; the figures measure the leak"
+)
 Clip = tuple[int, int, int]  # row of the song, start in steps (samples or frames), seed
 
 
@@ -67,6 +71,9 @@ class GenreData(lightning.LightningDataModule):
             if not self.grid(part):
                 raise UserError(f"--data.split {self.split.label}: the {part} part is empty")
         self.features = Features(self.spec)
+        one = corpus.array[:1, ..., : self.clip_steps]
+        silence = torch.from_numpy(np.zeros((*one.shape[:-1], self.clip_steps), one.dtype))
+        self.shape: Shape = tuple(self.features(silence).shape[1:])
         self.picture_augmentation = PictureAugmentation(self.recipe.augment)
         self.genre_numbers = torch.from_numpy(corpus.genre_numbers())
 
@@ -82,7 +89,7 @@ class GenreData(lightning.LightningDataModule):
             clips_per_song=data.clips_per_song,
             batch_size=fit.batch_size,
             seed=self.recipe.seed,
-            epoch=lambda: self.trainer.current_epoch if self.trainer else 0,
+            epoch=self._draw_of_epoch,
             shard=self._shard(),
             fixed=fixed,
         )
@@ -100,6 +107,17 @@ class GenreData(lightning.LightningDataModule):
         if self.trainer is None or self.trainer.state.fn != "test":
             raise RuntimeError("the test part is opened by trainer.test alone")
         return self._loader(self._fixed_batches("test"))
+
+    def batches(self, part: str) -> DataLoader:
+        """The evaluation clips of a part in order, for models that are not trained by epochs."""
+        return self._loader(self._fixed_batches(part))
+
+    @property
+    def warning(self) -> str:
+        """What makes the figures of this run worthless for comparison; empty as a rule."""
+        if getattr(self.recipe.model, "leaky_id", False):
+            return LEAKY_COLUMN
+        return self.split.warning
 
     def grid(self, part: str) -> list[Clip]:
         """The evaluation clips of a part: a fixed, even grid over each song, song by song."""
@@ -129,9 +147,23 @@ class GenreData(lightning.LightningDataModule):
                 picture, target = self.picture_augmentation(picture, target)
         return {**batch, "picture": picture, "target": target}
 
+    def _draw_of_epoch(self) -> int:
+        """Number of the draw of clips: the epoch's, or always the first."""
+        if self.recipe.data.fixed_windows or self.trainer is None:
+            return 0
+        return self.trainer.current_epoch
+
     def _same_as_asked(self) -> None:
         """Pictures are what they are: a flag that asks for others is a mistake to name."""
-        asked = PictureSpec.of(self.recipe.data).to_dict()
+        holds, asked = self.corpus.info.get("picture", "mel"), PictureSpec.of(self.recipe.data)
+        if (holds, asked.picture) not in ((asked.picture, asked.picture), ("mel", "mfcc")):
+            raise UserError(
+                f"--data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
+                f"--data.features {holds}"
+            )
+        if asked.scale != "decibels":
+            raise UserError("--data.scale linear can't be made of pictures in decibels: use songs")
+        asked = asked.to_dict()
         for name in ("bins", "n_fft", "window", "hop_length", "f_min", "f_max", "sample_rate"):
             if getattr(self.spec, name) != asked[name]:
                 raise UserError(
@@ -179,7 +211,7 @@ class Clips(Dataset):
         genre_numbers: torch.Tensor,
         augment: WaveAugmentation | None,
     ) -> None:
-        self.array, self.lengths = corpus.array, corpus.lengths
+        self.array, self.rows, self.lengths = corpus.array, corpus.rows, corpus.lengths
         self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
 
     def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
@@ -198,9 +230,9 @@ class Clips(Dataset):
     def _cut(self, row: int, start: int) -> np.ndarray:
         length = self.lengths[row]
         if length >= self.steps:
-            return self.array[row, ..., start : start + self.steps]
+            return self.array[self.rows[row], ..., start : start + self.steps]
         # a song shorter than a clip is repeated: silence would be a feature of its own
-        return np.take(self.array[row], np.arange(self.steps) % length, axis=-1)
+        return np.take(self.array[self.rows[row]], np.arange(self.steps) % length, axis=-1)
 
 
 class TrainBatches(Sampler[list[Clip]]):

@@ -1,8 +1,9 @@
 """Clips -> pictures, on whatever device the batch is. The only file that imports torchaudio.
 
-A picture is (clip, bin, frame), low bins first, in decibels and then standardised by its own mean
-and spread, so that neither the gain of a recording nor the reference level of the decibels matters
-and a masked patch (0) is the picture's mean.
+A picture is (clip, channel, bin, frame), low bins first, one channel. It is standardised by its own
+mean and spread, so that neither the gain of a recording nor the reference level of the decibels
+matters and a masked patch (0) is the picture's mean. With a colour map it has three channels
+between 0 and 1, as the pictures that seeds 001 to 004 drew.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -12,10 +13,14 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import DataSettings
 
 FLOOR_DB = 80.0  # decibels below a clip's maximum at which the picture ends
-QUIET_DB = 1.5  # added to the spread: a picture of silence stays near 0 instead of amplified noise
+# added to the spread: a picture of silence stays near 0 instead of amplified noise
+QUIET_DB, QUIET_LINEAR = 1.5, 1e-6
+CHROMA = 12
+LINEAR = ("stft", "chroma", "raw")  # pictures that are not in decibels unless asked for
 
 
 @dataclass(frozen=True)
@@ -28,16 +33,21 @@ class PictureSpec:
 
     sample_rate: int
     picture: str
-    bins: int
+    bins: int  # mel bins, also those under an mfcc picture
     n_fft: int
     window: int
     hop_length: int
     f_min: float
     f_max: float
     seconds_per_frame: float
+    coefficients: int = 20
+    scale: str = "decibels"
+    size: tuple[int, int] | None = None
+    colour: str | None = None
 
     @classmethod
     def of(cls, data: DataSettings) -> "PictureSpec":
+        usual = "linear" if data.features in LINEAR else "decibels"
         return cls(
             sample_rate=data.sample_rate,
             picture=data.features,
@@ -47,70 +57,163 @@ class PictureSpec:
             hop_length=data.hop_length,
             f_min=data.f_min,
             f_max=data.f_max or data.sample_rate / 2,
-            seconds_per_frame=data.hop_length / data.sample_rate,
+            seconds_per_frame=(1 if data.features == "raw" else data.hop_length) / data.sample_rate,
+            coefficients=data.coefficients,
+            scale=data.scale or usual,
+            size=data.picture_size,
+            colour=data.colour,
         )
 
     @classmethod
     def from_corpus(cls, corpus: dict[str, Any], asked: DataSettings) -> "PictureSpec":
-        """The spec of a corpus that holds pictures; its ``corpus.json`` may leave defaults out."""
-        known = {key: corpus[key] for key in cls.__dataclass_fields__ if key in corpus}
+        """The spec of a corpus that holds mel pictures; its ``corpus.json`` may leave defaults out.
+
+        What is made of those pictures afterwards (mfcc, size, colour) is as asked.
+        """
+        later = ("picture", "coefficients", "size", "colour")
+        fields = set(cls.__dataclass_fields__) - set(later)
+        known = {key: corpus[key] for key in fields if key in corpus}
         rate, hop = known.get("sample_rate"), known.get("hop_length")
         own = {"seconds_per_frame": hop / rate} if rate and hop else {}
         spec = replace(cls.of(asked), **{**own, **known})
         return replace(spec, window=known.get("window", spec.n_fft))
 
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "PictureSpec":
+        """From ``to_dict``'s plain values, which may have been through a checkpoint."""
+        size = plain.get("size")
+        return cls(**{**plain, "size": tuple(size) if size else None})
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def frames(self, seconds: float) -> int:
+        """Number of frames of so many seconds, before any resizing."""
         return max(1, round(seconds / self.seconds_per_frame))
+
+    @property
+    def rows(self) -> int:
+        """Number of bins of the picture, before any resizing."""
+        half = self.n_fft // 2 + 1
+        return {
+            "mel": self.bins, "mfcc": self.coefficients, "chroma": CHROMA,
+            "stft": half, "spectrogram": half, "raw": 1,
+        }[self.picture]  # fmt: skip
+
+    def stored(self) -> "PictureSpec":
+        """The spec of the bytes that a corpus of pictures keeps of a song.
+
+        Raises:
+            UserError: such pictures are no decibels.
+        """
+        if self.picture in ("raw", "chroma") or self.scale != "decibels":
+            raise UserError(
+                f"--data.pack pictures keeps decibels, which {self.picture} pictures are not: "
+                "leave it out"
+            )
+        kept = "mel" if self.picture == "mfcc" else self.picture
+        return replace(self, picture=kept, coefficients=20, size=None, colour=None)
+
+    def label(self, seconds: float) -> str:
+        """Such as ``mel 128, 3 s``: what a table says of it."""
+        words = [f"{self.picture} {self.rows}"]
+        if self.scale != ("linear" if self.picture in LINEAR else "decibels"):
+            words.append(self.scale)
+        if self.size:
+            words.append(f"{self.size[0]}x{self.size[1]}")
+        words += [self.colour] if self.colour else []
+        return f"{' '.join(words)}, {seconds:g} s"
 
 
 class Features(nn.Module):
-    """``wave (clip, sample)`` or ``bytes (clip, bin, frame)`` -> ``picture (clip, bin, frame)``.
+    """``wave (clip, sample)`` or ``bytes (clip, bin, frame)`` -> picture, as the spec says.
 
-    The mel picture equals librosa's ``melspectrogram`` and ``power_to_db(ref=max, top_db=80)``:
-    Slaney scale and norm, centred frames, zero padding.
+    Each equals librosa (tested): ``mel``: ``melspectrogram`` (Slaney scale and norm, power);
+    ``spectrogram``, ``stft``: the magnitude of ``stft``, in decibels and linear (seed 003's names);
+    ``mfcc``: ``feature.mfcc``, of the mel picture in decibels below the clip's maximum; ``chroma``:
+    ``feature.chroma_stft`` without its tuning estimate. Frames are centred and padded with zeros.
+    ``raw`` is the waveform itself, one bin high.
     """
 
     def __init__(self, spec: PictureSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate=spec.sample_rate,
-            n_fft=spec.n_fft,
-            win_length=spec.window,
-            hop_length=spec.hop_length,
-            f_min=spec.f_min,
-            f_max=spec.f_max,
-            n_mels=spec.bins,
-            power=2.0,
-            pad_mode="constant",
-            norm="slaney",
-            mel_scale="slaney",
-        )
+        common = {"n_fft": spec.n_fft, "win_length": spec.window, "hop_length": spec.hop_length}
+        power = 1.0 if spec.picture in ("stft", "spectrogram") else 2.0
+        if spec.picture in ("mel", "mfcc"):
+            self.transform: nn.Module = torchaudio.transforms.MelSpectrogram(
+                sample_rate=spec.sample_rate, **common, f_min=spec.f_min, f_max=spec.f_max,
+                n_mels=spec.bins, power=power, pad_mode="constant", norm="slaney",
+                mel_scale="slaney",
+            )  # fmt: skip
+        elif spec.picture != "raw":
+            self.transform = torchaudio.transforms.Spectrogram(
+                **common, power=power, pad_mode="constant"
+            )
+        if spec.picture == "mfcc":
+            dct = torchaudio.functional.create_dct(spec.coefficients, spec.bins, norm="ortho")
+            self.register_buffer("dct", dct, persistent=False)
+        if spec.picture == "chroma":
+            self.register_buffer("pitch_classes", _pitch_classes(spec), persistent=False)
+        if spec.colour:
+            self.register_buffer("colours", _colours(spec.colour), persistent=False)
 
-    def forward(self, clips: Tensor) -> Tensor:  # wave or bytes -> (clip, bin, frame)
-        picture = bytes_to_decibels(clips) if clips.dtype == torch.uint8 else self.decibels(clips)
-        return standardise(picture)
+    def forward(self, clips: Tensor) -> Tensor:  # wave or bytes -> (clip, channel, bin, frame)
+        picture = self.plain(clips).unsqueeze(1)
+        if self.spec.size:
+            picture = nn.functional.interpolate(
+                picture, size=self.spec.size, mode="bilinear", antialias=True
+            )
+        return self._coloured(picture) if self.spec.colour else self._standardised(picture)
 
-    def decibels(self, wave: Tensor) -> Tensor:
-        """(clip, sample), int16 or float in [-1, 1] -> (clip, bin, frame), 0 to -80 dB."""
-        if wave.dtype == torch.int16:
-            wave = wave.float() / 32767
-        power = self.mel(wave.float())
-        level = 10 * torch.log10(power.clamp_min(1e-10))
-        level = (level - level.amax((1, 2), keepdim=True)).clamp_min(-FLOOR_DB)
+    def plain(self, clips: Tensor) -> Tensor:
+        """The picture in its own units, before it is resized, standardised or coloured.
+
+        (clip, sample) int16 or floats in [-1, 1], or uint8 (clip, bin, frame) -> (clip, bin, frame)
+        """
+        if clips.dtype == torch.uint8:
+            return self._cepstral(bytes_to_decibels(clips))
+        wave = clips.float() / 32767 if clips.dtype == torch.int16 else clips.float()
+        return self._cepstral(self._of_wave(wave))
+
+    def _of_wave(self, wave: Tensor) -> Tensor:
+        if self.spec.picture == "raw":
+            return wave.unsqueeze(1)
+        power = self.transform(wave)
+        if self.spec.picture == "chroma":
+            power = torch.einsum("cf,bft->bct", self.pitch_classes, power)
+            # librosa's rule: a frame without sound stays 0
+            largest = power.amax(1, keepdim=True)
+            power = power / torch.where(largest < torch.finfo(power.dtype).tiny, 1.0, largest)
         frames = self.spec.frames(wave.shape[1] / self.spec.sample_rate)
+        level = self._decibels(power) if self.spec.scale == "decibels" else power
         if abs(self.spec.seconds_per_frame - self.spec.hop_length / self.spec.sample_rate) > 1e-6:
             level = nn.functional.interpolate(level, size=frames, mode="linear")
         return level
 
+    def _cepstral(self, level: Tensor) -> Tensor:
+        """(clip, bin, frame) -> the same, or the cepstral coefficients of it."""
+        if self.spec.picture != "mfcc":
+            return level
+        return torch.einsum("bft,fc->bct", level, self.dct)
 
-def standardise(picture: Tensor) -> Tensor:
-    """Subtract each picture's mean and divide by its spread. (clip, bin, frame)"""
-    spread = picture.std((1, 2), keepdim=True) + QUIET_DB
-    return (picture - picture.mean((1, 2), keepdim=True)) / spread
+    def _decibels(self, power: Tensor) -> Tensor:
+        is_amplitude = self.spec.picture in ("stft", "spectrogram")
+        factor, least = (20, 1e-5) if is_amplitude else (10, 1e-10)
+        level = factor * torch.log10(power.clamp_min(least))
+        return (level - level.amax((1, 2), keepdim=True)).clamp_min(-FLOOR_DB)
+
+    def _standardised(self, picture: Tensor) -> Tensor:
+        """Subtract each picture's mean and divide by its spread."""
+        quiet = QUIET_DB if self.spec.scale == "decibels" else QUIET_LINEAR
+        spread = picture.std((2, 3), keepdim=True) + quiet
+        return (picture - picture.mean((2, 3), keepdim=True)) / spread
+
+    def _coloured(self, picture: Tensor) -> Tensor:
+        """Every pixel's colour, from the picture's least (0) to its greatest value (255)."""
+        low, high = picture.amin((2, 3), keepdim=True), picture.amax((2, 3), keepdim=True)
+        index = (picture - low) / (high - low).clamp_min(1e-9) * 255
+        return self.colours[index.round().long().squeeze(1)].movedim(-1, 1)
 
 
 def bytes_to_decibels(picture: Tensor) -> Tensor:
@@ -121,3 +224,18 @@ def bytes_to_decibels(picture: Tensor) -> Tensor:
 def decibels_to_bytes(picture: Tensor) -> Tensor:
     """Decibels between -80 and 0 -> uint8, rounded to 0.31 dB."""
     return ((picture + FLOOR_DB) * (255 / FLOOR_DB)).round().clamp(0, 255).to(torch.uint8)
+
+
+def _pitch_classes(spec: PictureSpec) -> Tensor:
+    """(pitch class, Fourier bin) weights, at 440 Hz tuning."""
+    import librosa
+
+    table = librosa.filters.chroma(sr=spec.sample_rate, n_fft=spec.n_fft, tuning=0.0)
+    return torch.from_numpy(table)
+
+
+def _colours(name: str) -> Tensor:
+    """(256, 3) red, green and blue between 0 and 1."""
+    from gtzan_lightning.figures import colour_table
+
+    return torch.from_numpy(colour_table(name))

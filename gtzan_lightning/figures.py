@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 
@@ -54,3 +55,8 @@ def learning_curves(history: dict[str, list[tuple[int, float]]]) -> Figure:
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
+
+
+def colour_table(name: str) -> np.ndarray:
+    """(256, 3) float32 red, green and blue between 0 and 1 of a colour map."""
+    return colormaps[name](np.arange(256))[:, :3].astype(np.float32)

@@ -75,9 +75,9 @@ def prepare(data: DataSettings) -> Corpus:
     """
     kind, _ = resolve(data)
     if kind == "pictures":
-        return open_pictures(Path(data.root))
+        return open_pictures(Path(data.root)).without(data.leave_out)
     source = _synthetic(data) if kind == "synthetic" else _from_disk(kind, data)
-    return open_corpus(_packed(source, data))
+    return open_corpus(_packed(source, data)).without(data.leave_out)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _packed(source: _Source, data: DataSettings) -> Path:
     if data.pack == "pictures":
         from gtzan_lightning.features import PictureSpec
 
-        spec = PictureSpec.of(data)
+        spec = PictureSpec.of(data).stored()
         key = digest(f"{key} {spec}".encode())
         pictures = Path(data.packed) / f"{source.name}-pictures-{key}"
         if (pictures / "corpus.json").exists():
@@ -247,16 +247,16 @@ def _pack_pictures(part: Path, waves: Corpus, data: DataSettings) -> None:
 
     from gtzan_lightning.features import Features, PictureSpec, decibels_to_bytes
 
-    spec = PictureSpec.of(data)
+    spec = PictureSpec.of(data).stored()
     features = Features(spec)
     width = 1 + waves.array.shape[1] // spec.hop_length
-    shape = (len(waves.songs), spec.bins, width)
+    shape = (len(waves.songs), spec.rows, width)
     array = _reserve(part / "array.npy", shape, np.uint8)
     rows = []
     songs = zip(waves.songs, waves.array, waves.lengths, strict=True)
     for number, (song, wave, length) in enumerate(_progress(songs, "pictures", len(waves.songs))):
         with torch.inference_mode():
-            picture = features.decibels(torch.from_numpy(wave[:length].copy())[None])[0]
+            picture = features.plain(torch.from_numpy(wave[:length].copy())[None])[0]
         array[number, :, : picture.shape[1]] = decibels_to_bytes(picture).numpy()
         kept = {**song, "length": picture.shape[1]}
         rows.append([kept[key] for key in COLUMNS])

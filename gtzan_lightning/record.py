@@ -25,7 +25,7 @@ _PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data
 
 
 def run_name(recipe: Recipe, data: GenreData) -> str:
-    leaky = "-LEAKY" if data.split.warning else ""
+    leaky = "-LEAKY" if data.warning else ""
     words = (recipe.model.name, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
     return (recipe.track.name or "-".join(words)) + leaky
 
@@ -60,7 +60,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
     return {
         "model": recipe.model.name,
         "corpus": data.corpus.name,
-        "features": f"{data.spec.picture} {data.spec.bins}, {recipe.data.clip_seconds:g} s",
+        "features": data.spec.label(recipe.data.clip_seconds),
         "protocol": data.split.label,
         "songs": data.split.counts(),
         "songs_fingerprint": data.corpus.fingerprint,
@@ -68,7 +68,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "seed": str(recipe.seed),
         "fold": str(recipe.data.fold),
         "recipe": recipe_key(recipe),
-        "warning": data.split.warning,
+        "warning": data.warning,
         "mlflow.source.name": "experiments/run.py",
         "mlflow.source.git.commit": surroundings["commit"],
         **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
@@ -82,8 +82,8 @@ def remarks(recipe: Recipe, data: GenreData) -> list[str]:
     if corpus.problems:
         lines.append(f"verification: {summary(corpus.problems)} (the run's verification.csv)")
     lines.append(f"{corpus.name}, {split.label}: {split.counts()} songs")
-    if split.warning:
-        lines.append(f"WARNING: {split.warning}")
+    if data.warning:
+        lines.append(f"WARNING: {data.warning}")
     genre_of = {song["id"]: song["genre"] for song in corpus.songs}
     for part in PARTS:
         here = {genre_of[song] for song in split.songs(part)}
@@ -151,8 +151,9 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         )
         confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
-    curves = pictures.learning_curves(tracker.history(CURVES))
-    tracker.log(curves, file_name("learning_curves.png", data))
+    history = tracker.history(CURVES)
+    if any(history.values()):  # a baseline without epochs has none
+        tracker.log(pictures.learning_curves(history), file_name("learning_curves.png", data))
     return found
 
 
@@ -175,4 +176,4 @@ _HEADLINE += ("song_accuracy_mean", "song_accuracy_hard", "clip_accuracy")
 
 
 def file_name(name: str, data: GenreData) -> str:
-    return f"LEAKY_{name}" if data.split.warning else name
+    return f"LEAKY_{name}" if data.warning else name

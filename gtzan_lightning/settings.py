@@ -4,30 +4,15 @@ Nothing heavy is imported, so the command line can be parsed in a fraction of a 
 under a field is its ``--help`` text; a recipe (YAML) has the same sections and names as the flags.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+from gtzan_lightning.model_settings import MODEL_SETTINGS
+from gtzan_lightning.sections import Count, Positive, Probability, Section, Share
+
+Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
 Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
-
-
-def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdigit() else value
-
-
-class Section(BaseModel):
-    """A frozen group of settings that rejects names it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        validate_default=True,
-        coerce_numbers_to_str=True,  # `devices: 2` in a recipe is the text "2"
-    )
 
 
 class DataSettings(Section):
@@ -71,10 +56,23 @@ class DataSettings(Section):
     """length of a clip, seconds"""
     clips_per_song: Count = 5
     """training clips drawn from every song in an epoch, at random starts"""
-    features: Literal["mel"] = "mel"
-    """kind of picture: mel (decibels, Slaney scale and norm as in librosa)"""
+    fixed_windows: bool = False
+    """draw the training clips' starts once, as seed 004 did, instead of anew in every epoch"""
+    leave_out: tuple[str, ...] = ()
+    """genres to leave out, as seed 002 did with country"""
+    features: Features = "mel"
+    """kind of picture, as librosa makes it: mel (Slaney scale and norm), spectrogram (all Fourier
+    bins), stft (the same, linear), mfcc, chroma; raw: the waveform, for the classical baselines"""
     bins: Annotated[int, Field(ge=8, le=512)] = 128
-    """mel bins of a picture"""
+    """mel bins of a mel picture, and under an mfcc picture"""
+    coefficients: Annotated[int, Field(ge=2, le=128)] = 20
+    """cepstral coefficients of an mfcc picture"""
+    scale: Literal["decibels", "linear"] | None = None
+    """unit of a picture (none: decibels, for stft and chroma linear)"""
+    picture_size: tuple[Count, Count] | None = None
+    """resize every picture to so many bins and frames, as the sources did (none: as it is)"""
+    colour: Literal["viridis", "magma", "cool"] | None = None
+    """draw the picture in three channels with this colour map, as seeds 001 to 004 did"""
     n_fft: Annotated[int, Field(ge=64, le=16384)] = 2048
     """length of the Fourier transform, samples"""
     window: Annotated[int, Field(ge=64, le=16384)] | None = None
@@ -94,6 +92,10 @@ class DataSettings(Section):
             raise ValueError(
                 f"data.fractions must be two or three numbers that sum to 1, not {self.fractions}"
             )
+        if self.features == "mfcc" and (self.scale == "linear" or self.coefficients > self.bins):
+            raise ValueError("data.features mfcc takes decibels, and at most data.bins of them")
+        if self.features == "raw" and (self.scale or self.picture_size or self.colour):
+            raise ValueError("data.features raw takes no data.scale, picture_size or colour")
         if self.fold >= self.folds:
             raise ValueError(f"data.fold {self.fold} is not below data.folds {self.folds}")
         if self.window is not None and self.window > self.n_fft:
@@ -132,6 +134,24 @@ class AugmentSettings(Section):
     """widest frequency mask, share of the bins"""
     mask_frames: Probability = 0.3
     """widest time mask, share of the frames"""
+    warp: Probability = 0.0
+    """of those: probability of another tempo and register"""
+    warp_tempo: Share = 0.15
+    """largest change of tempo, share"""
+    warp_bins: Share = 0.04
+    """largest shift of the register, share of the bins"""
+    equaliser: Probability = 0.0
+    """of those: probability of a random smooth curve over the bins, as other masterings have"""
+    equaliser_gain: Positive = 0.3
+    """its spread, in units of the picture's own spread (about 15 dB)"""
+    cutout: Probability = 0.0
+    """of those: probability of a cutout, a box of the picture's mean"""
+    cutout_side: Probability = 0.4
+    """widest cutout, share of the bins and of the frames"""
+    width_shift: Probability = 0.0
+    """of those: probability of a width shift, whose gap repeats the edge (seed 003)"""
+    width_shift_frames: Probability = 0.2
+    """widest width shift, share of the frames"""
 
 
 class TrainerSettings(Section):
@@ -172,18 +192,24 @@ class FitSettings(TrainerSettings):
 
     batch_size: Annotated[int, Field(ge=2)] = 32
     """clips in a batch (in each process)"""
+    optimizer: Literal["adamw", "adam", "rmsprop"] = "adamw"
+    """optimiser; adam and rmsprop have no weight decay, rmsprop is Keras' (rho 0.9)"""
     learning_rate: Positive = 1e-3
-    """largest learning rate of AdamW"""
+    """largest learning rate"""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """weight decay of AdamW; biases and norms are not decayed"""
-    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
-    """learning rate over the steps"""
+    """weight decay of adamw; biases and norms are not decayed"""
+    schedule: Literal["one_cycle", "cosine", "constant", "plateau"] = "one_cycle"
+    """learning rate over the steps; plateau: halved after three epochs without a lower training
+    loss"""
     warm_up: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """one_cycle: share of the steps that raise the learning rate"""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    label_smoothing: Share = 0.1
     """share of the target that is spread over all genres"""
     class_weights: bool = False
     """weigh the loss by the inverse number of training songs of a genre"""
+    average_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """validate and keep a moving average of the weights that looks back this many epochs (0: the
+    last weights)"""
     monitor: Literal["valid/song_accuracy", "valid/song_loss"] = "valid/song_accuracy"
     """what the best checkpoint is best at"""
     patience: Annotated[int, Field(ge=0)] = 0
@@ -226,62 +252,10 @@ class TrackSettings(Section):
         return self
 
 
-class ImageBackbone(Section):
-    """What every network made for ImageNet shares."""
-
-    pretrained: bool = False
-    """start from timm's ImageNet weights (downloaded at the first use)"""
-    weights: str | None = None
-    """local file of such weights, in place of the download"""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    """dropout before the last layer"""
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """stochastic depth"""
-
-
-class EfficientNetSettings(ImageBackbone):
-    """EfficientNet-B0 (seeds 000 and 003)."""
-
-    name: Literal["efficientnet"] = "efficientnet"
-    """model"""
-    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
-    """weight of a batch in the running statistics (none: so that they look back 1.5 epochs, within
-    0.01, which the authors use, and 0.1, PyTorch's)"""
-
-
-class ResNetSettings(ImageBackbone):
-    """ResNet-50 or ResNet-18 (seeds 000, 003 and 004)."""
-
-    name: Literal["resnet"] = "resnet"
-    """model"""
-    depth: Annotated[Literal[18, 50], BeforeValidator(_number)] = 50
-    """number of layers: 18 or 50"""
-
-
-class SmallCnnSettings(Section):
-    """Five 3x3 convolutions: the laptop's choice."""
-
-    name: Literal["small_cnn"] = "small_cnn"
-    """model"""
-    channels: tuple[Count, ...] = (32, 64, 128, 256, 256)
-    """channels of the convolutions; every one halves the picture"""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    """dropout before the last layer"""
-
-
-MODEL_SETTINGS: dict[str, type[Section]] = {
-    "efficientnet": EfficientNetSettings,
-    "resnet": ResNetSettings,
-    "small_cnn": SmallCnnSettings,
-}
-
-
 class Recipe(Section):
     """Everything a run is made from; the same recipe and songs give the same figures."""
 
-    model: Annotated[
-        EfficientNetSettings | ResNetSettings | SmallCnnSettings, Field(discriminator="name")
-    ]
+    model: Annotated[Union[tuple(MODEL_SETTINGS.values())], Field(discriminator="name")]  # noqa: UP007
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
     fit: FitSettings = FitSettings()

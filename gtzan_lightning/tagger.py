@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from gtzan_lightning import __version__
-from gtzan_lightning.classifier import CHECKPOINT, CHECKPOINT_FORMAT
+from gtzan_lightning.classifier import CHECKPOINT, CHECKPOINT_FORMAT, build_network
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec, decibels_to_bytes
 from gtzan_lightning.models import model_class
@@ -62,14 +62,15 @@ class Tagger:
         self.recipe = Recipe.model_validate(about["recipe"])
         self.of_pictures = about["corpus_kind"] == "picture"
         self.genres: list[str] = about["genres"]
-        self.spec = PictureSpec(**about["picture"])
+        self.spec = PictureSpec.from_dict(about["picture"])
         self.features = Features(self.spec)
+        self.stored = Features(self.spec.stored()) if self.of_pictures else None
         # the weights are in the checkpoint: nothing is to be fetched
         settings = self.recipe.model
         if hasattr(settings, "pretrained"):
             settings = settings.model_copy(update={"pretrained": False, "weights": None})
-        network = model_class(self.recipe.model.name).network_class
-        self.network = network(settings, len(self.genres), self.spec.bins).eval()
+        cls = model_class(self.recipe.model.name).network_class
+        self.network = build_network(cls, settings, len(self.genres), about["shape"]).eval()
         weights = {
             key.removeprefix("network."): value
             for key, value in state.items()
@@ -93,7 +94,7 @@ class Tagger:
         seconds = self.recipe.data.clip_seconds
         if self.of_pictures:
             # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
-            songs = decibels_to_bytes(self.features.decibels(waves))
+            songs = decibels_to_bytes(self.stored.plain(waves))
             steps = self.spec.frames(seconds)
         else:
             songs, steps = waves, max(1, round(seconds * self.spec.sample_rate))

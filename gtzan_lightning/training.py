@@ -20,14 +20,14 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
 )
-from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning import metrics
+from gtzan_lightning.callbacks import AveragedWeights, EpochLines, say
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import model_class
+from gtzan_lightning.models import CLASSICAL, model_class
 from gtzan_lightning.record import (
     describe,
     file_name,
@@ -41,8 +41,6 @@ from gtzan_lightning.record import (
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.tagger import read_checkpoint
 from gtzan_lightning.tracking import Tracker, check_output
-
-say = rank_zero_only(print)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
     data.setup()
     for line in remarks(recipe, data):
         say(line)
-    model = make_model(recipe, data)
+    model = None if recipe.model.name in CLASSICAL else make_model(recipe, data)
     tracker = Tracker(recipe.track)
     if resume:
         _check_same_songs(_run_folder(recipe, resume), data)
@@ -83,14 +81,20 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
     with tracker.recording(), _closing(tracker, folder):
         if not resume:
             describe(tracker, recipe, data, folder)
-        minutes = _fit(recipe, data, model, tracker, folder, resume)
-        predictions = _predict(recipe, data, model, folder)
+        figures: dict[str, float] = {}
+        if model is None:
+            rows, minutes = _fit_classical(recipe, data)
+        else:
+            minutes = _fit(recipe, data, model, tracker, folder, resume)
+            rows = _predict(recipe, data, model, folder)
+            figures["parameters"] = sum(p.numel() for p in model.network.parameters())
+        predictions = _write_predictions(rows, data, folder)
         found = report(tracker, predictions, data)
-        parameters = sum(p.numel() for p in model.network.parameters())
-        tracker.log_metrics({"minutes": minutes, "parameters": parameters, **found})
+        tracker.log_metrics({"minutes": minutes, **figures, **found})
         tracker.log_file(folder / file_name("predictions.csv", data))
-        tracker.log_file(folder / "best.ckpt", "checkpoints")
-        if recipe.track.log_model:
+        if model is not None:
+            tracker.log_file(folder / "best.ckpt", "checkpoints")
+        if model is not None and recipe.track.log_model:
             tracker.log_model(folder / "best.ckpt")
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
@@ -131,6 +135,7 @@ def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
         "genres": data.corpus.genres,
         "corpus_kind": data.corpus.info["kind"],
         "picture": data.spec.to_dict(),
+        "shape": data.shape,
         "corpus": data.corpus.name,
         "songs_fingerprint": data.corpus.fingerprint,
         "protocol": data.split.label,
@@ -164,6 +169,8 @@ def _fit(
         save_on_train_epoch_end=True,
     )  # fmt: skip
     callbacks: list[Callback] = [best, last, LearningRateMonitor("step")]
+    if fit.average_epochs:
+        callbacks.append(AveragedWeights(fit.average_epochs))
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
     trainer = _trainer(recipe, tracker.logger(), callbacks)
@@ -198,42 +205,52 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
     )
 
 
-def _predict(recipe: Recipe, data: GenreData, model: GenreClassifier, folder: Path) -> pd.DataFrame:
-    """Predictions of the best checkpoint on valid and, once, test; written to the run's folder."""
+def _fit_classical(recipe: Recipe, data: GenreData) -> tuple[dict[str, dict[str, Any]], float]:
+    """Rows of each part, and minutes, of a scikit-learn baseline, which has no epochs."""
+    from gtzan_lightning.models.classical import fit_and_predict
+
+    return fit_and_predict(recipe, data)
+
+
+def _predict(
+    recipe: Recipe, data: GenreData, model: GenreClassifier, folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Rows of the best checkpoint's predictions on valid and, once, test."""
     trainer = _trainer(recipe, False, [])
     best = read_checkpoint(folder / "best.ckpt")
     model.load_state_dict(best["state_dict"])
-    parts = []
+    rows = {}
     trainer.validate(model, datamodule=data, verbose=False)
-    parts.append(_table(model, data, "valid"))
+    rows["valid"] = _numpy(model.gathered_rows())
     if data.grid("test"):
         trainer.test(model, datamodule=data, verbose=False)
-        parts.append(_table(model, data, "test"))
-    predictions = pd.concat(parts, ignore_index=True)
+        rows["test"] = _numpy(model.gathered_rows())
+    return rows
+
+
+def _numpy(rows: dict[str, Any]) -> dict[str, Any]:
+    return {name: values.numpy() for name, values in rows.items()}
+
+
+def _write_predictions(
+    rows: dict[str, dict[str, Any]], data: GenreData, folder: Path
+) -> pd.DataFrame:
+    """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
+    tables = [_table(of_part, data, part) for part, of_part in rows.items()]
+    predictions = pd.concat(tables, ignore_index=True)
     part = folder / "predictions.csv.part"
     predictions.to_csv(part, index=False, float_format="%.7g")
     part.rename(folder / file_name("predictions.csv", data))
     return predictions
 
 
-def _table(model: GenreClassifier, data: GenreData, part: str) -> pd.DataFrame:
-    rows: dict[str, Any] = {k: v.numpy() for k, v in model.gathered_rows().items()}
+def _table(rows: dict[str, Any], data: GenreData, part: str) -> pd.DataFrame:
     genres = data.corpus.genres
-    rows["part"] = part
+    rows = {**rows, "part": part}
     rows["genre"] = [genres[n] for n in rows["genre"]]
     rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
     rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
     return metrics.predictions_table(rows, genres)
-
-
-class EpochLines(Callback):
-    """A line an epoch where there is no terminal to draw a bar on, such as a cluster's log."""
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        if trainer.state.fn == "fit":
-            names = ("valid/loss", "valid/song_accuracy")
-            figures = ", ".join(f"{name} {trainer.callback_metrics[name]:.3f}" for name in names)
-            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures}", flush=True)
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:

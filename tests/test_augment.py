@@ -1,31 +1,41 @@
 import numpy as np
 import torch
 
-from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation, cutmix, mask, mixup
+from gtzan_lightning.augment import (
+    PictureAugmentation,
+    WaveAugmentation,
+    cutmix,
+    cutout,
+    equaliser,
+    mask,
+    mixup,
+    warp,
+    width_shift,
+)
 from gtzan_lightning.settings import AugmentSettings
 
 
 def batch(clips=256, bins=128, frames=94, genres=10):
     torch.manual_seed(0)
-    picture = torch.randn(clips, bins, frames) + 5
+    picture = torch.randn(clips, 1, bins, frames) + 5
     target = torch.nn.functional.one_hot(torch.arange(clips) % genres, genres).float()
     return picture, target
 
 
 def test_mixup_blends_picture_and_target_alike():
     target = torch.eye(64)  # a genre a clip: the target tells which two clips were blended
-    picture = torch.randn(64, 4, 6)
+    picture = torch.randn(64, 1, 4, 6)
     on = torch.arange(64) < 32
     mixed, soft = mixup(picture, target, on, 0.5)
     torch.testing.assert_close(soft.sum(1), torch.ones(64))
-    torch.testing.assert_close(mixed, torch.einsum("cg,gbf->cbf", soft, picture))
+    torch.testing.assert_close(mixed, torch.einsum("cg,gxbf->cxbf", soft, picture))
     assert torch.equal(mixed[32:], picture[32:])
     assert (soft[:32].amax(1) < 1).float().mean() > 0.8
 
 
 def test_cutmix_target_is_the_pasted_area():
     target = torch.eye(64)
-    picture = torch.arange(64.0)[:, None, None].expand(64, 20, 30)
+    picture = torch.arange(64.0)[:, None, None, None].expand(64, 3, 20, 30)
     mixed, soft = cutmix(picture, target, torch.ones(64, dtype=torch.bool), 0.5)
     for clip in range(64):
         own = (mixed[clip] == clip).float().mean()
@@ -35,13 +45,33 @@ def test_cutmix_target_is_the_pasted_area():
 def test_masks_stay_within_their_widest_and_only_where_chosen():
     picture, _ = batch()
     on = torch.arange(256) % 2 == 0
-    for dim, size in ((1, 128), (2, 94)):
+    for dim, size in ((2, 128), (3, 94)):
         masked = mask(picture, on, 0.2, dim) == 0
-        stripes = masked.all(3 - dim).sum(1)
-        assert torch.equal(masked.any((1, 2)) & ~on, torch.zeros(256, dtype=torch.bool))
+        stripes = masked[:, 0].all(4 - dim).sum(1)
+        assert torch.equal(masked.any((1, 2, 3)) & ~on, torch.zeros(256, dtype=torch.bool))
         assert stripes.max() <= 0.2 * size
         assert stripes.max() > 0.1 * size
         assert len(stripes.unique()) > 3  # each clip has a mask of its own
+
+
+def test_cutout_is_a_box_and_a_width_shift_repeats_the_edge():
+    picture, _ = batch()
+    on = torch.arange(256) % 2 == 0
+    holes = cutout(picture, on, 0.4)[:, 0] == 0
+    assert not holes[~on].any()
+    rows, columns = holes.any(2), holes.any(1)
+    assert torch.equal(holes, rows[:, :, None] & columns[:, None, :])
+    assert 0.2 * 128 < rows.sum(1).max() <= 0.4 * 128
+    assert 0.2 * 94 < columns.sum(1).max() <= 0.4 * 94
+
+    ramp = torch.arange(94.0).expand(256, 1, 4, 94)
+    moved = width_shift(ramp, on, 0.2)
+    assert torch.equal(moved[~on], ramp[~on])
+    by = (moved - ramp)[:, 0, 0, 47]
+    assert by.min() < -9
+    assert by.max() > 9
+    assert by.abs().max() <= 0.2 * 94
+    assert torch.equal(moved[:, 0, 0], (ramp[:, 0, 0] + by[:, None]).clamp(0, 93))
 
 
 def test_augmentation_repeats_with_the_seed_and_is_off_at_zero():
@@ -76,3 +106,30 @@ def test_default_probabilities_are_those_of_seed_000():
     assert (s.audio, s.shift, s.noise, s.spectrogram) == (0.5, 0.3, 0.35, 0.8)
     assert (s.mixup, s.mixup_alpha, s.cutmix, s.cutmix_alpha) == (0.65, 0.5, 0.0, 0.5)
     assert (s.mask, s.mask_bins, s.mask_frames) == (0.65, 0.2, 0.3)
+
+
+def test_warp_shifts_and_stretches_within_its_bounds():
+    picture = torch.arange(128.0)[:, None].expand(256, 1, 128, 94).contiguous()
+    on = torch.arange(256) % 2 == 0
+    moved = warp(picture, on, tempo=0.0, bins=0.1)
+    torch.testing.assert_close(moved[~on], picture[~on], atol=1e-3, rtol=0)
+    by = (moved - picture)[:, 0, 64, 47]
+    assert 0.09 * 128 < by.abs().max() <= 0.1 * 128
+    torch.testing.assert_close(
+        (moved - picture)[:, 0, 40], by[:, None].expand(-1, 94), atol=1e-3, rtol=0
+    )
+    ramp = torch.arange(94.0).expand(256, 1, 128, 94).contiguous()
+    slower = warp(ramp, on, tempo=0.2, bins=0.0).diff(dim=3)[:, 0, 64, 47]
+    assert 0.8 <= slower.min() < 0.82
+    assert 1.18 < slower.max() <= 1.2
+
+
+def test_an_equaliser_is_one_curve_over_the_bins():
+    picture, _ = batch()
+    on = torch.arange(256) % 2 == 0
+    curve = equaliser(picture, on, 0.3) - picture
+    assert not curve[~on].any()
+    torch.testing.assert_close(curve, curve[..., :1].expand_as(curve), atol=1e-5, rtol=0)
+    knots = curve[on][:, 0, [0, 63, 127], 0]
+    torch.testing.assert_close(knots.std(), torch.tensor(0.3), atol=0.05, rtol=0)
+    assert (curve[on].diff(dim=2).abs() < 0.1).all()  # smooth

@@ -1,5 +1,6 @@
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_a_batch_becomes_pictures_and_targets(quick):
     data = ready(quick())
     batch = next(iter(data.val_dataloader()))
     batch = data.on_after_batch_transfer(batch, 0)
-    assert batch["picture"].shape == (16, 32, 1 + 8000 // 256)
+    assert batch["picture"].shape == (16, 1, 32, 1 + 8000 // 256)
     assert batch["target"].shape == (16, 10)
     assert batch["picture"].mean().abs() < 1e-3
     assert torch.equal(batch["target"].argmax(1), batch["genre"])
@@ -160,6 +161,7 @@ def test_clips_of_a_part_share_no_song_with_another(world, split_seed, clips_per
         songs=[{"id": i, "genre": g} for i, g in zip(ids, genre, strict=True)],
         lengths=lengths,
         array=np.zeros((len(ids), 100), np.int16),
+        rows=np.arange(len(ids)),
         problems=[],
     )  # fmt: skip
     data.setup()
@@ -174,3 +176,67 @@ def test_an_empty_part_of_the_leaky_protocol_is_one_line(quick):
     flags = ["--data.split", "clips", "--data.fractions", "0.5", "0", "0.5"]
     with pytest.raises(UserError, match="valid part is empty"):
         ready(quick(*flags))
+
+
+def test_a_genre_that_is_left_out_moves_no_other_song(quick):
+    whole, fewer = ready(quick()), ready(quick("--data.leave_out", "country", "rock"))
+    assert fewer.genres == 8
+    assert "country" not in fewer.corpus.genres
+    for part in ("train", "valid", "test"):
+        kept = [i for i in whole.split.songs(part) if i.split(".")[0] not in ("country", "rock")]
+        assert fewer.split.songs(part) == kept
+    assert fewer.corpus.fingerprint != whole.corpus.fingerprint
+    batch = next(iter(fewer.val_dataloader()))
+    columns = (batch[k] for k in ("clip", "song", "start", "genre"))
+    for clip, row, start, genre in zip(*columns, strict=True):
+        song = fewer.corpus.songs[row]
+        assert fewer.corpus.genres[genre] == song["genre"]
+        own = whole.corpus.array[whole.corpus.ids.index(song["id"])]
+        assert np.array_equal(clip, own[start : start + 8000])
+    with pytest.raises(UserError, match="no such genre, it has blues, classical"):
+        ready(quick("--data.leave_out", "counrty"))
+    with pytest.raises(UserError, match="fewer than two genres"):
+        ready(quick("--data.leave_out", *GENRES[:9]))
+
+
+@pytest.mark.parametrize(("flag", "same"), [("true", True), ("false", False)])
+def test_fixed_windows_are_drawn_once(quick, flag, same):
+    data = ready(quick("--data.fixed_windows", flag))
+    data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
+    starts = []
+    for epoch in (0, 1):
+        data.trainer.current_epoch = epoch
+        batches = data.train_dataloader().batch_sampler
+        starts.append(sorted((row, start) for batch in batches for row, start, _ in batch))
+    assert (starts[0] == starts[1]) == same
+
+
+@pytest.mark.parametrize(
+    ("flags", "shape"),
+    [
+        ([], (1, 32, 32)),
+        (["--data.features", "mfcc", "--data.coefficients", "13"], (1, 13, 32)),
+        (["--data.features", "chroma"], (1, 12, 32)),
+        (["--data.features", "spectrogram"], (1, 257, 32)),
+        (["--data.features", "raw"], (1, 1, 8000)),
+        (["--data.picture_size", "40", "30", "--data.colour", "viridis"], (3, 40, 30)),
+        (["--data.pack", "pictures"], (1, 32, 31)),
+        (["--data.pack", "pictures", "--data.features", "mfcc"], (1, 20, 31)),
+    ],
+)
+def test_the_shape_of_a_picture_is_known_before_any_is_made(quick, flags, shape):
+    data = ready(quick(*flags))
+    batch = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
+    assert batch["picture"].shape[1:] == data.shape == shape
+    assert batch["picture"].isfinite().all()
+
+
+def test_what_packed_pictures_can_not_become_is_one_line(quick):
+    with pytest.raises(UserError, match="keeps decibels, which chroma pictures are not"):
+        ready(quick("--data.pack", "pictures", "--data.features", "chroma"))
+    folder = ready(quick("--data.pack", "pictures")).corpus.folder
+    packed = ["--data.corpus", "pictures", "--data.root", str(folder)]
+    assert ready(quick(*packed, "--data.features", "mfcc")).shape == (1, 20, 31)
+    for flags in (["--data.features", "stft"], ["--data.scale", "linear"]):
+        with pytest.raises(UserError, match=r"can't be made of .* use songs"):
+            ready(quick(*packed, *flags))

@@ -2,6 +2,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 
 from gtzan_lightning.features import (
     Features,
@@ -13,23 +14,66 @@ from gtzan_lightning.packing import prepare
 from gtzan_lightning.settings import DataSettings
 
 SEED_000 = {"n_fft": 4096, "window": 1024, "hop_length": 512, "bins": 64, "f_max": 8000.0}
+RNG = np.random.default_rng(0)
+WAVE = (RNG.normal(0, 0.1, 66_150) + 0.3 * np.sin(np.arange(66_150) * 0.1)).astype(np.float32)
 
 
-@pytest.mark.parametrize("given", [{}, SEED_000, {"hop_length": 1024, "f_min": 50.0}])
-def test_mel_picture_equals_librosa(given):
-    spec = PictureSpec.of(DataSettings(**given))
-    wave = np.random.default_rng(0).normal(0, 0.1, 66_150).astype(np.float32)
-    wave += 0.3 * np.sin(np.arange(66_150) * 0.1).astype(np.float32)
+def by_librosa(spec, wave):
+    """The same picture by librosa, in float64 where it can."""
+    common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window}
+    if spec.picture in ("stft", "spectrogram"):
+        amplitude = np.abs(librosa.stft(wave, **common))
+        if spec.scale == "linear":
+            return amplitude
+        return librosa.amplitude_to_db(amplitude, ref=np.max, top_db=80)
+    if spec.picture == "chroma":
+        return librosa.feature.chroma_stft(y=wave, sr=spec.sample_rate, tuning=0.0, **common)
     power = librosa.feature.melspectrogram(
-        y=wave, sr=22050, n_fft=spec.n_fft, hop_length=spec.hop_length, win_length=spec.window,
-        n_mels=spec.bins, fmin=spec.f_min, fmax=spec.f_max, power=2.0,
-    )  # fmt: skip
-    features = Features(spec)
-    ours = features.mel(torch.from_numpy(wave)[None])[0].numpy()
+        y=wave, sr=spec.sample_rate, n_mels=spec.bins, fmin=spec.f_min, fmax=spec.f_max, **common
+    )
+    if spec.scale == "linear":
+        return power
+    level = librosa.power_to_db(power, ref=np.max, top_db=80)
+    return (
+        librosa.feature.mfcc(S=level, n_mfcc=spec.coefficients) if spec.picture == "mfcc" else level
+    )
+
+
+@pytest.mark.parametrize("kind", ["mel", "mfcc", "spectrogram", "stft", "chroma"])
+@pytest.mark.parametrize("given", [{}, SEED_000, {"hop_length": 1024, "f_min": 50.0}])
+def test_every_feature_equals_librosa(kind, given):
+    spec = PictureSpec.of(DataSettings(features=kind, **given))
+    ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0].numpy()
+    truth = by_librosa(spec, WAVE)
+    assert ours.shape == truth.shape == (spec.rows, 1 + 66_150 // spec.hop_length)
+    # float32: decibels to 0.01, linear values to 1e-4 of the largest
+    tolerance = 0.01 if spec.scale == "decibels" else 1e-4 * truth.max()
+    np.testing.assert_allclose(ours, truth, rtol=2e-4, atol=tolerance)
+
+
+def test_linear_mel_equals_librosa():
+    spec = PictureSpec.of(DataSettings(scale="linear"))
+    ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0].numpy()
+    power = by_librosa(spec, WAVE)
     np.testing.assert_allclose(ours, power, rtol=2e-4, atol=2e-6 * power.max())
-    truth = librosa.power_to_db(power, ref=np.max, top_db=80)
-    decibels = features.decibels(torch.from_numpy(wave)[None])[0].numpy()
-    np.testing.assert_allclose(decibels, truth, atol=2e-3)
+
+
+def test_mfcc_of_a_packed_mel_picture_is_that_of_the_wave():
+    spec = PictureSpec.of(DataSettings(features="mfcc"))
+    features, stored = Features(spec), Features(spec.stored())
+    wave = torch.from_numpy(WAVE)[None]
+    of_bytes = features.plain(decibels_to_bytes(stored.plain(wave)))
+    torch.testing.assert_close(of_bytes, features.plain(wave), atol=2.0, rtol=0)
+
+
+def test_colours_and_size_are_what_a_source_fed_its_network():
+    asked = DataSettings(colour="viridis", picture_size=(64, 48))
+    picture = Features(PictureSpec.of(asked))(torch.from_numpy(WAVE)[None])
+    assert picture.shape == (1, 3, 64, 48)
+    table = torch.from_numpy(colormaps["viridis"](np.arange(256))[:, :3]).float()
+    distance = (picture[0].flatten(1).T[:, None] - table).abs().amax(2)  # pixel, colour
+    assert distance.amin(1).max() < 1e-6  # every pixel is of the colour map
+    assert distance[:, [0, 255]].amin(0).max() < 1e-6  # and its two ends are there
 
 
 def test_a_clip_does_not_hear_its_neighbours_in_the_batch():
@@ -66,7 +110,7 @@ def test_pictures_of_a_song_match_the_published_plots(real_data):
     for id_ in both:
         row = songs.ids.index(id_)
         wave = torch.from_numpy(songs.array[row, : songs.lengths[row]].copy())[None]
-        ours = Features(spec).decibels(wave)
+        ours = Features(spec).plain(wave)
         plot = bytes_to_decibels(torch.from_numpy(plots.array[plots.ids.index(id_)].copy())[None])
         assert abs(ours.shape[2] - plot.shape[2]) <= 3
         # the plots begin between one and two frames into the song

@@ -1,4 +1,4 @@
-"""Networks made for ImageNet, on one-channel pictures. The only file that imports timm."""
+"""Networks made for ImageNet, on pictures of sound. The only file that imports timm."""
 
 import socket
 from pathlib import Path
@@ -11,36 +11,66 @@ import torch
 from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import ImageBackbone
+from gtzan_lightning.model_settings import Pretrained
+from gtzan_lightning.sections import Shape
 
 
 class Backbone(nn.Module):
     """A timm network cut into ``trunk`` (feature map) and ``head`` (pooling, dropout, logits).
 
-    With ImageNet weights the first convolution's kernels are summed over red, green and blue (as
-    timm does for one channel), and the last layer is new. Pictures are standardised one by one, so
-    they meet the mean 0 and spread 1 that timm's ImageNet weights were trained on.
+    With ImageNet weights and one channel the first convolution's kernels are summed over red,
+    green and blue (as timm does), and the last layer is new. Pictures of one channel are
+    standardised one by one, so they meet the mean 0 and spread 1 that timm's weights were trained
+    on; colours between 0 and 1 get the mean and spread that the weights expect.
 
     Raises:
         UserError: the weights can't be downloaded or read.
     """
 
-    def __init__(self, timm_name: str, settings: ImageBackbone, genres: int) -> None:
+    def __init__(
+        self, timm_name: str, settings: Pretrained, genres: int, shape: Shape, **more: float
+    ) -> None:
         super().__init__()
-        self.net = _create(timm_name, settings, genres)
+        self.net = _create(timm_name, settings, genres, shape[0], more)
+        self.coloured = shape[0] == 3
+        mean, spread = _expected(self.net, settings.preprocessing)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("spread", spread, persistent=False)
 
-    def trunk(self, picture: Tensor) -> Tensor:  # (clip, bin, frame) -> (clip, channel, y, x)
-        pixels = picture.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        return self.net.forward_features(pixels)
+    def trunk(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, map, y, x)
+        if self.coloured:
+            picture = (picture - self.mean) / self.spread
+        return self.net.forward_features(picture.contiguous(memory_format=torch.channels_last))
 
-    def head(self, maps: Tensor) -> Tensor:  # (clip, channel, y, x) -> (clip, genre)
+    def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         return self.net.forward_head(maps)
 
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, bin, frame) -> (clip, genre)
+    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
 
 
-def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
+def _expected(net: nn.Module, preprocessing: str) -> tuple[Tensor, Tensor]:
+    """(1, channel, 1, 1) mean and spread that turn colours in [0, 1] into the network's input.
+
+    Seed 003 divided by 255 and stopped there. Keras' EfficientNet divides by 255 again, ResNet and
+    VGG take 0 to 255 less the mean: what reached them is, in our units, the colour over 255 (less
+    the mean for EfficientNet). Keras' InceptionV3 takes -1 to 1 and got its upper half.
+    """
+    mean, spread = (torch.tensor(net.pretrained_cfg[key]) for key in ("mean", "std"))
+    if preprocessing == "published":
+        family = net.pretrained_cfg["architecture"]
+        if family.startswith("inception"):
+            mean, spread = torch.zeros(3), torch.ones(3)
+        elif family.startswith("efficientnet"):
+            mean, spread = mean * 255, spread * 255
+        else:
+            mean, spread = torch.zeros(3), spread * 255
+    return mean.view(1, 3, 1, 1), spread.view(1, 3, 1, 1)
+
+
+def _create(
+    timm_name: str, settings: Pretrained, genres: int, channels: int, more: dict[str, float]
+) -> nn.Module:
     overlay = None
     if settings.weights:
         if not Path(settings.weights).is_file():
@@ -53,10 +83,9 @@ def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
             timm_name,
             pretrained=settings.pretrained or overlay is not None,
             pretrained_cfg_overlay=overlay,
-            in_chans=1,
+            in_chans=channels,
             num_classes=genres,
-            drop_rate=settings.dropout,
-            drop_path_rate=settings.drop_path,
+            **more,
         )
         if overlay:
             _check_complete(net, timm.models.load_state_dict(settings.weights))
@@ -79,7 +108,8 @@ def _create(timm_name: str, settings: ImageBackbone, genres: int) -> nn.Module:
 
 def _check_complete(net: nn.Module, weights: dict[str, Tensor]) -> None:
     """timm leaves what a file lacks at random values; only the last layer may be new."""
-    last = {f"{net.default_cfg['classifier']}.{name}" for name in ("weight", "bias")}
+    classifier = net.default_cfg["classifier"]
+    last = {f"{classifier}.{name}" for name in ("weight", "bias")}
     lacking = set(net.state_dict()) - set(weights) - last
     if lacking:
         raise ValueError(f"{len(lacking)} tensors are not in it, such as {min(lacking)}")

@@ -7,15 +7,19 @@ three equal channels, here the picture is one channel.
 from torch import nn
 
 from gtzan_lightning.classifier import GenreClassifier
+from gtzan_lightning.model_settings import EfficientNetSettings
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.settings import EfficientNetSettings
+from gtzan_lightning.sections import Shape
 
 
 class EfficientNet(Backbone):
-    """timm's ``efficientnet_b0``. (clip, bin, frame) -> (clip, genre)"""
+    """timm's ``efficientnet_b0``. (clip, channel, bin, frame) -> (clip, genre)"""
 
-    def __init__(self, settings: EfficientNetSettings, genres: int, bins: int) -> None:
-        super().__init__("efficientnet_b0", settings, genres)
+    def __init__(self, settings: EfficientNetSettings, genres: int, shape: Shape) -> None:
+        super().__init__(
+            "efficientnet_b0", settings, genres, shape,
+            drop_rate=settings.dropout, drop_path_rate=settings.drop_path,
+        )  # fmt: skip
 
 
 class EfficientNetClassifier(GenreClassifier):

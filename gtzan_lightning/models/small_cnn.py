@@ -4,16 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.settings import SmallCnnSettings
+from gtzan_lightning.model_settings import SmallCnnSettings
+from gtzan_lightning.sections import Shape
 
 
 class SmallCnn(nn.Module):
     """Convolution, batch norm, ReLU, halving max pool, five times; mean and max over the map."""
 
-    def __init__(self, settings: SmallCnnSettings, genres: int, bins: int) -> None:
+    def __init__(self, settings: SmallCnnSettings, genres: int, shape: Shape) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        width = 1
+        width = shape[0]
         for channels in settings.channels:
             layers += [
                 nn.Conv2d(width, channels, 3, padding=1, bias=False),
@@ -26,14 +27,14 @@ class SmallCnn(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.out = nn.Linear(2 * width, genres)
 
-    def trunk(self, picture: Tensor) -> Tensor:  # (clip, bin, frame) -> (clip, channel, y, x)
-        return self.convolutions(picture.unsqueeze(1).contiguous(memory_format=torch.channels_last))
+    def trunk(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, map, y, x)
+        return self.convolutions(picture.contiguous(memory_format=torch.channels_last))
 
-    def head(self, maps: Tensor) -> Tensor:  # (clip, channel, y, x) -> (clip, genre)
+    def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
         return self.out(self.dropout(pooled))
 
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, bin, frame) -> (clip, genre)
+    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
 
 

@@ -1,0 +1,58 @@
+"""Seed 002's two networks; each step of its ladder of improvements is a setting."""
+
+from torch import Tensor, nn
+
+from gtzan_lightning.classifier import GenreClassifier
+from gtzan_lightning.model_settings import SliceCnnSettings
+from gtzan_lightning.models.layers import dense_layers, map_shape
+from gtzan_lightning.sections import Shape
+
+CHANNELS = {2: (64, 128), 4: (64, 128, 256, 512)}
+POOLS = {2: (2, 2), 4: (2, 2, 4, 4)}
+DENSE = {2: (256,), 4: (1024, 256)}
+
+
+class SliceCnn(nn.Module):
+    """Two convolutions (122,008,202 parameters on 244 x 244 x 3) or four (6,537,482).
+
+    Maps are pooled in rounded-down steps of 2, 2, 4, 4 as published, which needs 64 bins and 64
+    frames for the four convolutions; a smaller side is pooled less, in the last steps first.
+    """
+
+    def __init__(self, settings: SliceCnnSettings, genres: int, shape: Shape) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels, size = shape[0], shape[1:]
+        for out, pool in zip(CHANNELS[settings.layers], POOLS[settings.layers], strict=True):
+            layers.append(nn.Conv2d(channels, out, 3, padding=1))
+            if settings.batch_norm:
+                layers.append(nn.BatchNorm2d(out))
+            pools = tuple(min(pool, side) for side in size)
+            layers += [nn.ReLU(inplace=True), nn.MaxPool2d(pools)]
+            size = tuple(side // p for side, p in zip(size, pools, strict=True))
+            channels = out
+        self.trunk = nn.Sequential(*layers)
+        channels, height, width = map_shape(self.trunk, shape)
+        dense = DENSE[settings.layers]
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            dense_layers(channels * height * width, dense, (settings.dropout,)),
+            nn.Linear(dense[-1], genres),
+        )
+        if settings.log_softmax:
+            self.head.append(nn.LogSoftmax(1))
+        if settings.initialisation == "kaiming_xavier":
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+                elif isinstance(module, nn.Linear):
+                    nn.init.xavier_normal_(module.weight)
+
+    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
+        return self.head(self.trunk(picture))
+
+
+class SliceCnnClassifier(GenreClassifier):
+    """``--model slice_cnn``."""
+
+    network_class = SliceCnn
