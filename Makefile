@@ -1,11 +1,12 @@
-# make env: .venv with the pinned set; make run: the main job; make test: the tests; make ui: MLflow
+# make env: .venv with the pinned set; make run: the main job; make test: the tests; make ui: MLflow;
+# make nightly: every model for ten epochs
 PYTHON ?= python3
 ARGS ?= --model efficientnet
 PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/ready
 
-.PHONY: env run test ui lint
+.PHONY: env run test nightly ui
 
 env: $(STAMP)
 
@@ -26,6 +27,10 @@ test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+# ten epochs of every model on synthetic songs
+nightly: env
+	$(BIN)/python -m pytest -m slow
 
 # one worker and no job runners: a tenth of the start-up time and a fifth of the memory
 ui: env

@@ -155,7 +155,7 @@ def dump(recipe: Recipe) -> str:
 def listing(what: str) -> str:
     """Models or protocols, a line each."""
     if what == "models":
-        return "\n".join(f"{n:14} {_doc(c)}" for n, c in MODEL_SETTINGS.items())
+        return "\n".join(f"{n:14} {doc(c)}" for n, c in MODEL_SETTINGS.items())
     return "\n".join(get_args(Protocol))
 
 
@@ -193,7 +193,7 @@ def _full_parser(prog: str, before: Recipe | None) -> Parser:
     settings: dict[str, Section] = {"model": before.model} if before else {}
     settings |= {k: getattr(before, k, Recipe.model_fields[k].default) for k in SECTIONS}
     for key, section in settings.items():
-        group = parser.add_argument_group(f"--{key}.*", _doc(type(section)))
+        group = parser.add_argument_group(f"--{key}.*", doc(type(section)))
         for name, field in type(section).model_fields.items():
             if (key, name) != ("model", "name"):
                 _add_flag(group, f"--{key}.{name}", field, getattr(section, name))
@@ -273,7 +273,8 @@ def _first_complaint(error: ValidationError) -> str:
     return f"--{place}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
 
 
-def _doc(cls: type[Section]) -> str:
+def doc(cls: type[Section]) -> str:
+    """A class's docstring in one line."""
     return " ".join((cls.__doc__ or "").split())
 
 

@@ -17,6 +17,7 @@ from conftest import quick_flags
 
 from experiments import compare, run
 from gtzan_lightning import metrics, training
+from gtzan_lightning.callbacks import AveragedWeights
 from gtzan_lightning.cli import parse_run
 from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.data import GenreData
@@ -141,8 +142,9 @@ def test_the_same_seed_gives_the_same_losses_bit_for_bit(quick):
     assert losses[0] != losses[2]
 
 
-def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkeypatch):
-    flags = ("--fit.max_epochs", "4", "--track.log_model", "false")
+@pytest.mark.parametrize("more", [(), ("--fit.average_epochs", "1.5", "--fit.schedule", "plateau")])
+def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkeypatch, more):
+    flags = ("--fit.max_epochs", "4", "--track.log_model", "false", *more)
     whole = train(quick(*flags))
     recipe = quick(*flags)
     step = training.GenreClassifier.on_train_epoch_start
@@ -170,6 +172,19 @@ def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkey
         assert resumed.figures[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
     with pytest.raises(UserError, match="is complete"):
         parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
+
+
+def test_averaged_weights_look_back_so_many_epochs():
+    """A weight that jumps from 0 to 1: first the plain mean, then an average of 1.5 epochs."""
+    averaged = AveragedWeights(1.5)
+    trainer = SimpleNamespace(estimated_stepping_batches=20, max_epochs=5)
+    averaged.on_fit_start(trainer, None)
+    weight, found = torch.tensor(0.0), []
+    for step in range(10):
+        weight = averaged._blend(weight, torch.tensor(float(step >= 2)), torch.tensor(step))
+        found.append(float(weight))
+    assert found[3] == pytest.approx(2 / 4)  # mean of 0, 0, 1, 1
+    assert found[9] == pytest.approx(1 - (1 - found[5]) * (5 / 6) ** 4)
 
 
 @pytest.mark.parametrize(("songs", "momentum"), [("6", 0.1), ("40", 1 / (1.5 * 25))])
