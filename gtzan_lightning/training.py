@@ -162,7 +162,7 @@ def _fit(
     mode = "max" if fit.monitor == "valid/song_accuracy" else "min"
     best = ModelCheckpoint(
         dirpath=folder, filename="best", monitor=fit.monitor, mode=mode, save_weights_only=True,
-        enable_version_counter=False,
+        enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
     last = ModelCheckpoint(
         dirpath=folder, filename="last", monitor=None, enable_version_counter=False,

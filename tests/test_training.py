@@ -174,6 +174,20 @@ def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkey
         parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
 
 
+def test_the_averaged_weights_that_were_validated_are_kept_and_tested(quick):
+    flags = ("--fit.average_epochs", "2", "--fit.max_epochs", "4", "--fit.learning_rate", "0.01")
+    recipe = quick(*flags)
+    outcome = train(recipe)
+    history = {
+        name: client(recipe).get_metric_history(outcome.run_id, f"valid/{name}")
+        for name in ("song_accuracy", "clip_accuracy", "song_auroc")
+    }
+    best = max(history["song_accuracy"], key=lambda point: point.value).step
+    for name, points in history.items():
+        logged = next(point.value for point in points if point.step == best)
+        assert outcome.figures[f"final/valid/{name}"] == pytest.approx(logged, abs=1e-4), name
+
+
 def test_averaged_weights_look_back_so_many_epochs():
     """A weight that jumps from 0 to 1: first the plain mean, then an average of 1.5 epochs."""
     averaged = AveragedWeights(1.5)
