@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.metrics import wilson
 
 MARK_OWN, MARK_LEAKY = " <- this run", " LEAKY"
@@ -29,12 +30,63 @@ def tables(runs: pd.DataFrame, own: str = "") -> list[Table]:
         runs: a row for each run.
         own: id of a run whose row is marked.
     """
+    return [_table(key, group, own) for key, group in _groups(runs)]
+
+
+def choose(runs: pd.DataFrame, words: list[str]) -> tuple[str, dict[str, pd.DataFrame]]:
+    """The finished runs that each word means, and the part that their table measures.
+
+    A word is a model, a recipe, a run's name or the beginning of its id.
+
+    Raises:
+        UserError: a word means nothing or several recipes, or no one table has all of them.
+    """
+    done = runs[runs["status"] == "FINISHED"] if len(runs) else runs
+    known: set[str] = set()
+    found = []
+    for key, group in _groups(done):
+        here = {word: group[_meant(group, word)] for word in words}
+        known |= {word for word, of_word in here.items() if len(of_word)}
+        if all(map(len, here.values())):
+            found.append((key, _part(group), here))
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        raise UserError(
+            f"no finished run is meant by {unknown[0]!r}: give a model, a recipe, a run's name or "
+            "the beginning of its id, as experiments/compare.py lists them"
+        )
+    if len(found) != 1:
+        what = "no table has all of" if not found else "several tables have"
+        places = "; ".join(f"{corpus}, {protocol}" for (corpus, _, protocol), _, _ in found)
+        raise UserError(
+            f"{what} {', '.join(words)}{': ' + places if places else ''}: only runs of the same "
+            "songs and protocol can be paired, give their run ids"
+        )
+    _, part, here = found[0]
+    for word, of_word in here.items():
+        recipes = sorted(set(of_word["tags.recipe"]))
+        if len(recipes) > 1:
+            raise UserError(f"{word!r} means {len(recipes)} recipes: give {', '.join(recipes)}")
+    # a run that was repeated counts once, the latest: MLflow lists it first
+    return part, {w: r.drop_duplicates(["tags.seed", "tags.fold"]) for w, r in here.items()}
+
+
+def _groups(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """Runs by corpus, songs and protocol."""
     if runs.empty or "tags.corpus" not in runs:
         return []
-    groups = runs.dropna(subset=["tags.corpus"]).groupby(
-        ["tags.corpus", "tags.songs_fingerprint", "tags.protocol"], sort=True
-    )
-    return [_table(key, group, own) for key, group in groups]
+    keys = ["tags.corpus", "tags.songs_fingerprint", "tags.protocol"]
+    return list(runs.dropna(subset=["tags.corpus"]).groupby(keys, sort=True))
+
+
+def _meant(runs: pd.DataFrame, word: str) -> pd.Series:
+    exact = (runs["tags.model"] == word) | (runs["tags.recipe"] == word)
+    exact |= _column(runs, "tags.mlflow.runName", "") == word
+    return exact if len(word) < 6 else exact | runs["run_id"].str.startswith(word)
+
+
+def _part(runs: pd.DataFrame) -> str:
+    return "test" if (_column(runs, "metrics.final/test/songs") > 0).any() else "valid"
 
 
 def table_of(runs: pd.DataFrame, own: str) -> Table:
@@ -44,7 +96,7 @@ def table_of(runs: pd.DataFrame, own: str) -> Table:
 
 def _table(key: tuple[str, str, str], runs: pd.DataFrame, own: str) -> Table:
     corpus, songs, protocol = key
-    part = "test" if (_column(runs, "metrics.final/test/songs") > 0).any() else "valid"
+    part = _part(runs)
     rows = [_row(group, part, own) for _, group in runs.groupby("tags.recipe")]
     table = pd.DataFrame(sorted(rows, key=lambda row: -row.pop("order")))
     remarks = []

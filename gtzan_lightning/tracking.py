@@ -251,6 +251,20 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     return mlflow.search_runs(experiment_names=[track.experiment], max_results=10_000)
 
 
+def read_predictions(run_id: str) -> pd.DataFrame:
+    """predictions.csv of a run that ``runs_table`` listed.
+
+    Raises:
+        UserError: the run has none.
+    """
+    client = mlflow.MlflowClient()
+    names = {artifact.path for artifact in client.list_artifacts(run_id)}
+    for name in ("predictions.csv", "LEAKY_predictions.csv"):
+        if name in names:
+            return pd.read_csv(client.download_artifacts(run_id, name))
+    raise UserError(f"run {run_id} has no predictions.csv: it did not end")
+
+
 def environment() -> dict[str, str]:
     """Versions, machine, commit and whether the working tree differs from it."""
     here = Path(__file__).parent

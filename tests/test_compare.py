@@ -1,6 +1,8 @@
 import pandas as pd
+import pytest
 
-from gtzan_lightning.compare import table_of, tables
+from gtzan_lightning.compare import choose, table_of, tables
+from gtzan_lightning.errors import UserError
 
 _ACCURACY = "metrics.final/test/song_accuracy"
 
@@ -104,3 +106,30 @@ def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic()
 
 def test_no_runs_no_tables():
     assert tables(pd.DataFrame()) == []
+
+
+def test_systems_are_chosen_by_model_recipe_name_or_id():
+    runs = pd.DataFrame(
+        [
+            run("aaaaaa1", **{"tags.mlflow.runName": "first"}),
+            run("aaaaaa2", **{"tags.seed": "1"}),
+            run("bbbbbb1", **{"tags.model": "resnet", "tags.recipe": "r2"}),
+            run("cccccc1", **{"tags.model": "resnet", "tags.recipe": "r3"}),
+            run("dddddd1", status="FAILED", **{"tags.model": "vgg"}),
+            run("eeeeee1", **{"tags.model": "bbnn", "tags.corpus": "synthetic"}),
+        ]
+    )
+    part, chosen = choose(runs, ["small_cnn", "r2"])
+    assert part == "test"
+    assert {word: list(r["run_id"]) for word, r in chosen.items()} == {
+        "small_cnn": ["aaaaaa1", "aaaaaa2"],
+        "r2": ["bbbbbb1"],
+    }
+    assert list(choose(runs, ["first", "cccccc"])[1]["first"]["run_id"]) == ["aaaaaa1"]
+    for words, said in (
+        (["small_cnn", "resnet"], "'resnet' means 2 recipes: give r2, r3"),
+        (["small_cnn", "vgg"], "no finished run is meant by 'vgg'"),
+        (["small_cnn", "bbnn"], "no table has all of small_cnn, bbnn"),
+    ):
+        with pytest.raises(UserError, match=said):
+            choose(runs, words)
