@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     if len(args["system"]) == 1:
         raise UserError("one system can't be compared: give two or more, or none for the tables")
     from gtzan_lightning.compare import choose, tables
-    from gtzan_lightning.tracking import read_predictions, runs_table
+    from gtzan_lightning.store import read_predictions, runs_table
 
     names = ("uri", "folder", "experiment")
     runs = runs_table(TrackSettings(**{n: args[f"track.{n}"] for n in names}))

@@ -48,16 +48,32 @@ def decode(path: Path, sample_rate: int) -> np.ndarray:
     Raises:
         BrokenSong: unreadable, without samples, or with values that are no numbers.
     """
+    wave, rate = read(path)
+    return resample(to_mono(wave), rate, sample_rate)
+
+
+def read(path: Path) -> tuple[np.ndarray, int]:
+    """A file as float32 (sample, channel) and its own sample rate. Raises as ``decode`` does."""
     try:
         wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise BrokenSong("unreadable", _reason(error, path)) from None
+    return wave, rate
+
+
+def to_mono(wave: np.ndarray) -> np.ndarray:
+    """(sample, channel) -> (sample,), the mean of the channels. Raises as ``decode`` does."""
     mono = wave.mean(axis=1) if wave.shape[1] > 1 else wave[:, 0]
     if not len(mono):
         raise BrokenSong("too short", "no samples")
     if not np.isfinite(mono).all():
         raise BrokenSong("unreadable", "samples that are not numbers")
-    return np.clip(soxr.resample(mono, rate, sample_rate, quality="HQ"), -1.0, 1.0)
+    return mono
+
+
+def resample(wave: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """(sample,) at ``rate`` -> (sample,) within [-1, 1] at ``sample_rate``."""
+    return np.clip(soxr.resample(wave, rate, sample_rate, quality="HQ"), -1.0, 1.0)
 
 
 def to_int16(wave: np.ndarray) -> np.ndarray:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation
 from gtzan_lightning.data import Clips, GenreData
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.figures import before_and_after
 from gtzan_lightning.record import flat, run_name, tags
 from gtzan_lightning.settings import AugmentSettings, Recipe
-from gtzan_lightning.tracking import Tracker, check_output
+from gtzan_lightning.store import check_output
+from gtzan_lightning.tracking import Tracker
 
 WAVES = {"time shift": {"shift": 1.0}, "Gaussian noise": {"noise": 1.0}}
 PICTURES = ("mixup", "cutmix", "mask", "cutout", "width_shift", "warp", "equaliser")
@@ -47,7 +48,9 @@ def demonstrate(recipe: Recipe, song: str | None, out: Path) -> list[Path]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             for example in shown:
-                drawn = figure(example, recipe.data.clip_seconds)
+                drawn = before_and_after(
+                    example.name, example.pictures, example.waves, recipe.data.clip_seconds
+                )
                 file = out / f"{example.name.replace(' ', '_')}.png"
                 part = file.with_name(f".{file.name}")
                 drawn.savefig(part, format="png", dpi=110)
@@ -94,27 +97,6 @@ def examples(data: GenreData, song: str | None) -> list[Example]:
         title = name.replace("_", " ")
         found.append(Example(title, (before[0, 0].numpy(), after[0, 0].numpy())))
     return found
-
-
-def figure(example: Example, seconds: float) -> Figure:
-    """Before on the left, after on the right; waveforms above pictures where there are any."""
-    rows = 2 if example.waves else 1
-    drawn = Figure(figsize=(10, 2.6 * rows), layout="constrained")
-    axes = drawn.subplots(rows, 2, squeeze=False)
-    for column, when in enumerate(("before", "after")):
-        if example.waves:
-            wave = example.waves[column]
-            axes[0, column].plot(np.linspace(0, seconds, len(wave)), wave, linewidth=0.3)
-            axes[0, column].set(ylim=(-1, 1), xlim=(0, seconds))
-        picture = example.pictures[column]
-        low, high = example.pictures[0].min(), example.pictures[0].max()
-        axes[-1, column].imshow(
-            picture, origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high,
-            extent=(0, seconds, 0, len(picture)),
-        )  # fmt: skip
-        axes[-1, column].set(xlabel="seconds", ylabel="bin")
-        axes[0, column].set_title(f"{when} {example.name}")
-    return drawn
 
 
 def _clip(data: GenreData, song: str) -> torch.Tensor:

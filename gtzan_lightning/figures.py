@@ -1,5 +1,7 @@
 """Pictures of a run's results (matplotlib, without a display)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -55,6 +57,37 @@ def learning_curves(history: dict[str, list[tuple[int, float]]]) -> Figure:
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
+
+
+def before_and_after(
+    name: str,
+    pictures: Sequence[np.ndarray],
+    waves: Sequence[np.ndarray] | None,
+    seconds: float,
+) -> Figure:
+    """A clip before (left) and after (right) something; waveforms above pictures if there are any.
+
+    Args:
+        pictures: two of (bin, frame).
+        waves: two of (sample,), or None.
+    """
+    rows = 2 if waves else 1
+    drawn = Figure(figsize=(10, 2.6 * rows), layout="constrained")
+    axes = drawn.subplots(rows, 2, squeeze=False)
+    low, high = pictures[0].min(), pictures[0].max()
+    for column, when in enumerate(("before", "after")):
+        if waves:
+            wave = waves[column]
+            axes[0, column].plot(np.linspace(0, seconds, len(wave)), wave, linewidth=0.3)
+            axes[0, column].set(ylim=(-1, 1), xlim=(0, seconds))
+        picture = pictures[column]
+        axes[-1, column].imshow(
+            picture, origin="lower", aspect="auto", cmap="magma", vmin=low, vmax=high,
+            extent=(0, seconds, 0, len(picture)),
+        )  # fmt: skip
+        axes[-1, column].set(xlabel="seconds", ylabel="bin")
+        axes[0, column].set_title(f"{when} {name}")
+    return drawn
 
 
 def colour_table(name: str) -> np.ndarray:

@@ -15,7 +15,8 @@ from gtzan_lightning.corpus import digest
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.splits import PARTS
-from gtzan_lightning.tracking import Tracker, environment, runs_table
+from gtzan_lightning.store import runs_table
+from gtzan_lightning.tracking import Tracker, environment
 
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
 # Trainer settings that change the figures; the others only say where and how fast

@@ -1,5 +1,6 @@
 """Checkpoint in, genres out: the network and its features rebuilt from one file."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import torch
 from pydantic import ValidationError
 
 from gtzan_lightning import __version__
+from gtzan_lightning.audio import check_song, read, resample, to_mono
 from gtzan_lightning.classifier import CHECKPOINT, CHECKPOINT_FORMAT, build_network
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec, decibels_to_bytes
 from gtzan_lightning.models import model_class
 from gtzan_lightning.settings import Recipe
 from gtzan_lightning.splits import grid_starts
+
+CLIPS_AT_ONCE = 64
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -79,9 +83,63 @@ class Tagger:
         self.network.load_state_dict(weights)
 
     @classmethod
-    def load(cls, path: Path) -> "Tagger":
-        """Rebuild from a checkpoint file. Raises UserError as ``read_checkpoint`` does."""
+    def load(cls, where: str | Path) -> "Tagger":
+        """Rebuild from a checkpoint file, an MLflow run id or ``models:/NAME/VERSION``.
+
+        Raises:
+            UserError: none of these, a run without a checkpoint, or as ``read_checkpoint`` does.
+        """
+        path = Path(where)
+        if not path.is_file() and path.suffix != ".ckpt":
+            from gtzan_lightning.store import find_checkpoint
+
+            path = find_checkpoint(str(where))
         return cls(read_checkpoint(path))
+
+    def hear_file(self, path: Path, every: float | None = None) -> "Heard":
+        """Genres of a sound file of any rate, channel count and length; see ``hear``."""
+        wave, rate = read(path)
+        return self.hear(wave, rate, every)
+
+    def hear(self, wave: np.ndarray, rate: int, every: float | None = None) -> "Heard":
+        """Genres of a song, as a whole and moment by moment.
+
+        Args:
+            wave: (sample,) or (sample, channel) floats in [-1, 1].
+            rate: its samples a second.
+            every: seconds from one moment to the next; none: the clips that vote for the song,
+                side by side.
+
+        Raises:
+            BrokenSong: without samples, silent, or with values that are no numbers.
+        """
+        remarks = []
+        mono = to_mono(wave[:, None] if wave.ndim == 1 else wave)
+        own = self.spec.sample_rate
+        if rate != own:
+            remarks.append(f"resampled from {rate} to {own} Hz")
+            mono = resample(mono, rate, own)
+        check_song(mono, own, min_seconds=0.0)
+        seconds, clip = len(mono) / own, self.recipe.data.clip_seconds
+        if seconds < clip:
+            remarks.append(f"{seconds:.2f} s, repeated to fill a clip of {clip:g} s")
+        song, steps = self._song(torch.from_numpy(mono.astype(np.float32))[None])
+        step_seconds = seconds / song.shape[-1] if self.of_pictures else 1 / own
+        starts = grid_starts(song.shape[-1], steps)
+        votes = self._clips(song, starts, steps)
+        whole = votes.mean(0).softmax(0).numpy()
+        if every is not None:
+            last = max(0, song.shape[-1] - steps)
+            starts = list(range(0, last + 1, max(1, round(every / step_seconds))))
+            votes = self._clips(song, starts, steps)
+        return Heard(
+            genres=self.genres,
+            probabilities=whole,
+            starts=np.array(starts) * step_seconds,
+            moments=votes.exp().numpy(),
+            seconds=seconds,
+            remarks=tuple(remarks),
+        )
 
     @torch.inference_mode()
     def probabilities(self, waves: np.ndarray) -> np.ndarray:
@@ -90,18 +148,49 @@ class Tagger:
         Each song is cut into the evaluation grid of clips; a song's probabilities are the softmax
         of its clips' mean log-probability, the headline vote.
         """
-        waves = torch.from_numpy(np.atleast_2d(np.asarray(waves, dtype=np.float32)))
-        seconds = self.recipe.data.clip_seconds
-        if self.of_pictures:
-            # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
-            songs = decibels_to_bytes(self.stored.plain(waves))
-            steps = self.spec.frames(seconds)
-        else:
-            songs, steps = waves, max(1, round(seconds * self.spec.sample_rate))
-        if songs.shape[-1] < steps:
-            songs = songs[..., torch.arange(steps) % songs.shape[-1]]
+        songs, steps = self._song(
+            torch.from_numpy(np.atleast_2d(np.asarray(waves, dtype=np.float32)))
+        )
         votes = []
         for start in grid_starts(songs.shape[-1], steps):
             picture = self.features(songs[..., start : start + steps])
             votes.append(self.network(picture).log_softmax(1))
         return torch.stack(votes).mean(0).softmax(1).numpy()
+
+    @torch.inference_mode()
+    def _song(self, waves: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """(song, sample) -> what clips are cut from, time last, and a clip's steps."""
+        seconds = self.recipe.data.clip_seconds
+        songs, steps = waves, max(1, round(seconds * self.spec.sample_rate))
+        if self.stored is not None:
+            # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
+            songs, steps = decibels_to_bytes(self.stored.plain(waves)), self.spec.frames(seconds)
+        if songs.shape[-1] < steps:
+            songs = songs[..., torch.arange(steps) % songs.shape[-1]]
+        return songs, steps
+
+    @torch.inference_mode()
+    def _clips(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:
+        """(1, ..., step) -> (clip, genre) log-probabilities."""
+        found = []
+        for n in range(0, len(starts), CLIPS_AT_ONCE):
+            some = starts[n : n + CLIPS_AT_ONCE]
+            clips = torch.cat([song[..., start : start + steps] for start in some])
+            found.append(self.network(self.features(clips)).log_softmax(1))
+        return torch.cat(found)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a tagger heard in a song."""
+
+    genres: list[str]
+    probabilities: np.ndarray  # (genre,) of the whole song
+    starts: np.ndarray  # (clip,) seconds
+    moments: np.ndarray  # (clip, genre) probabilities
+    seconds: float
+    remarks: tuple[str, ...]  # what was done to the sound before it was heard
+
+    @property
+    def genre(self) -> str:
+        return self.genres[int(self.probabilities.argmax())]

@@ -1,17 +1,12 @@
-"""MLflow: one run for one training. The only file that imports mlflow."""
+"""MLflow, writing: one run for one training. Only this file and store.py import mlflow."""
 
 import contextlib
-import errno
 import logging
 import os
 import platform
-import shutil
 import subprocess
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator
-from http.client import HTTPException
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
@@ -29,56 +24,12 @@ from mlflow.types import Schema, TensorSpec
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import TrackSettings
+from gtzan_lightning.store import store_uri
 from gtzan_lightning.tagger import Tagger
 
 PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow")
 PACKAGES += ("audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning")
-ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
 SHARED_RUN = "GTZAN_LIGHTNING_RUN_ID"  # environment variable: the run of all processes
-
-
-def store_uri(track: TrackSettings) -> str:
-    """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
-    uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
-    return f"sqlite:///{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
-
-
-def check_output(track: TrackSettings) -> None:
-    """Fail early if the run could not be written: no permission, no space, no server.
-
-    Raises:
-        UserError: says which, and how to go on.
-    """
-    folder = Path(track.folder)
-    try:
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-        probe = folder / "runs" / f".probe{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        if shutil.disk_usage(folder).free < ROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        raise UserError(
-            f"results can't be written to {folder}: {error.strerror}; make room or permission, "
-            "or name another folder with --track.folder"
-        ) from None
-    _check_server(store_uri(track))
-
-
-def _check_server(uri: str) -> None:
-    """MLflow's own client would retry for minutes before it says that nobody answers."""
-    if not uri.startswith("http"):
-        return
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
-    except urllib.error.HTTPError:
-        pass  # an answer, if only of a proxy in front: the client will say more
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"the MLflow server {uri} does not answer ({reason}): start it, or record without it "
-            "by --track.uri local"
-        ) from None
 
 
 class Tracker:
@@ -235,34 +186,6 @@ class WaveModel(mlflow.pyfunc.PythonModel):
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> np.ndarray:
         return self.tagger.probabilities(model_input)
-
-
-def runs_table(track: TrackSettings) -> pd.DataFrame:
-    """All runs of the experiment: a row each, with MLflow's ``tags.*`` and ``metrics.*`` columns.
-
-    Raises:
-        UserError: there is no store yet.
-    """
-    uri = store_uri(track)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
-    _check_server(uri)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.search_runs(experiment_names=[track.experiment], max_results=10_000)
-
-
-def read_predictions(run_id: str) -> pd.DataFrame:
-    """predictions.csv of a run that ``runs_table`` listed.
-
-    Raises:
-        UserError: the run has none.
-    """
-    client = mlflow.MlflowClient()
-    names = {artifact.path for artifact in client.list_artifacts(run_id)}
-    for name in ("predictions.csv", "LEAKY_predictions.csv"):
-        if name in names:
-            return pd.read_csv(client.download_artifacts(run_id, name))
-    raise UserError(f"run {run_id} has no predictions.csv: it did not end")
 
 
 def environment() -> dict[str, str]:

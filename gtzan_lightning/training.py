@@ -39,8 +39,9 @@ from gtzan_lightning.record import (
     tags,
 )
 from gtzan_lightning.settings import Recipe, TrainerSettings
+from gtzan_lightning.store import check_output
 from gtzan_lightning.tagger import read_checkpoint
-from gtzan_lightning.tracking import Tracker, check_output
+from gtzan_lightning.tracking import Tracker
 
 
 @dataclass(frozen=True)

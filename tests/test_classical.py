@@ -8,7 +8,7 @@ from gtzan_lightning.classical_settings import KnnSettings, SvmSettings
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import CLASSICAL
 from gtzan_lightning.models.classical import log_probabilities, pipeline, summarise
-from gtzan_lightning.tracking import runs_table
+from gtzan_lightning.store import runs_table
 from gtzan_lightning.training import train
 
 

@@ -22,8 +22,8 @@ from gtzan_lightning.cli import parse_run
 from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.store import runs_table, store_uri
 from gtzan_lightning.tagger import Tagger, read_checkpoint
-from gtzan_lightning.tracking import runs_table, store_uri
 from gtzan_lightning.training import make_model, train
 
 ROOT = Path(__file__).parent.parent
@@ -311,7 +311,7 @@ def test_what_lightning_or_mlflow_refuse_is_one_line(quick, flag):
 
 def test_no_space_for_results(quick, monkeypatch):
     usage = training.check_output.__globals__["shutil"].disk_usage("/")._replace(free=10)
-    monkeypatch.setattr("gtzan_lightning.tracking.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("gtzan_lightning.store.shutil.disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"No space left.*--track\.folder"):
         train(quick())
 

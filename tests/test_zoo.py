@@ -7,7 +7,7 @@ from experiments import augmentation, models
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.model_settings import MODEL_SETTINGS
 from gtzan_lightning.models import CLASSICAL, MODELS
-from gtzan_lightning.tracking import runs_table
+from gtzan_lightning.store import runs_table
 from gtzan_lightning.training import train
 
 
