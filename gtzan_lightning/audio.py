@@ -6,12 +6,17 @@ ffmpeg and its default resampler aliases.
 """
 
 import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
 import soxr
 
+Item = TypeVar("Item")
 SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) holds no music
 
 
@@ -90,6 +95,19 @@ def check_song(wave: np.ndarray, sample_rate: int, min_seconds: float) -> None:
         )
     if float(np.abs(wave).max()) < SILENCE:
         raise BrokenSong("silent", f"no sample above {SILENCE:g}")
+
+
+def windowed(
+    pool: ThreadPoolExecutor, call: Callable[[Item], Any], items: Iterable[Item], ahead: int
+) -> Iterator[Any]:
+    """Like ``pool.map``, with at most ``ahead`` decoded songs in memory."""
+    waiting: deque[Future[Any]] = deque()
+    for item in items:
+        waiting.append(pool.submit(call, item))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _reason(error: Exception, path: Path) -> str:

@@ -19,7 +19,14 @@ import numpy as np
 from filelock import FileLock
 from rich.progress import Progress
 
-from gtzan_lightning.audio import BrokenSong, check_song, decode, probe_seconds, to_int16
+from gtzan_lightning.audio import (
+    BrokenSong,
+    check_song,
+    decode,
+    probe_seconds,
+    to_int16,
+    windowed,
+)
 from gtzan_lightning.catalogue import (
     ADVICE,
     GENRES,
@@ -176,7 +183,7 @@ def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
         array = _reserve(part / "array.npy", (len(songs), width), np.int16)
         rows: list[list[Any]] = []
         seen: dict[str, str] = {}
-        decoded = _windowed(pool, lambda song: _try(source.waveform, song), songs, 4 * workers)
+        decoded = windowed(pool, lambda song: _try(source.waveform, song), songs, 4 * workers)
         for song, wave in _progress(zip(songs, decoded, strict=True), "decoding", len(songs)):
             try:
                 row = _row(wave, seconds[song.id], data)[:width]
@@ -309,19 +316,6 @@ def _try(call: Callable[[Song], Any], song: Song) -> Any:
         return call(song)
     except BrokenSong as broken:
         return broken
-
-
-def _windowed(
-    pool: ThreadPoolExecutor, call: Callable[[Song], Any], songs: list[Song], ahead: int
-) -> Iterator[Any]:
-    """Like ``pool.map``, with at most ``ahead`` decoded songs in memory."""
-    waiting = []
-    for song in songs:
-        waiting.append(pool.submit(call, song))
-        if len(waiting) >= ahead:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
 
 
 def _progress(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:

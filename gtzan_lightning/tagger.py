@@ -1,5 +1,6 @@
 """Checkpoint in, genres out: the network and its features rebuilt from one file."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from gtzan_lightning.classifier import CHECKPOINT, CHECKPOINT_FORMAT, build_netw
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec, decibels_to_bytes
 from gtzan_lightning.models import model_class
-from gtzan_lightning.settings import Recipe
+from gtzan_lightning.settings import Recipe, TrackSettings
 from gtzan_lightning.splits import grid_starts
 
 CLIPS_AT_ONCE = 64
@@ -66,6 +67,7 @@ class Tagger:
         self.recipe = Recipe.model_validate(about["recipe"])
         self.of_pictures = about["corpus_kind"] == "picture"
         self.genres: list[str] = about["genres"]
+        self.mark = _digest(state)
         self.spec = PictureSpec.from_dict(about["picture"])
         self.features = Features(self.spec)
         self.stored = Features(self.spec.stored()) if self.of_pictures else None
@@ -81,10 +83,17 @@ class Tagger:
             if key.startswith("network.")
         }
         self.network.load_state_dict(weights)
+        self.to("cpu")
 
     @classmethod
-    def load(cls, where: str | Path) -> "Tagger":
+    def load(
+        cls, where: str | Path, track: TrackSettings | None = None, device: str | None = None
+    ) -> "Tagger":
         """Rebuild from a checkpoint file, an MLflow run id or ``models:/NAME/VERSION``.
+
+        Args:
+            track: the MLflow store of the run (none: MLFLOW_TRACKING_URI, else ``mlruns``).
+            device: where to compute (none: a GPU if there is one).
 
         Raises:
             UserError: none of these, a run without a checkpoint, or as ``read_checkpoint`` does.
@@ -93,13 +102,21 @@ class Tagger:
         if not path.is_file() and path.suffix != ".ckpt":
             from gtzan_lightning.store import find_checkpoint
 
-            path = find_checkpoint(str(where))
-        return cls(read_checkpoint(path))
+            path = find_checkpoint(str(where), track)
+        tagger = cls(read_checkpoint(path))
+        return tagger.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def to(self, device: str) -> "Tagger":
+        """Compute on another device."""
+        self.device = torch.device(device)
+        for module in (self.network, self.features, self.stored):
+            if module is not None:
+                module.to(self.device)
+        return self
 
     def hear_file(self, path: Path, every: float | None = None) -> "Heard":
         """Genres of a sound file of any rate, channel count and length; see ``hear``."""
-        wave, rate = read(path)
-        return self.hear(wave, rate, every)
+        return self.listen(self.prepare(*read(path)), every)
 
     def hear(self, wave: np.ndarray, rate: int, every: float | None = None) -> "Heard":
         """Genres of a song, as a whole and moment by moment.
@@ -113,6 +130,10 @@ class Tagger:
         Raises:
             BrokenSong: without samples, silent, or with values that are no numbers.
         """
+        return self.listen(self.prepare(wave, rate), every)
+
+    def prepare(self, wave: np.ndarray, rate: int) -> "Sound":
+        """``hear``'s first half, which needs no model: mono, at the model's rate, checked."""
         remarks = []
         mono = to_mono(wave[:, None] if wave.ndim == 1 else wave)
         own = self.spec.sample_rate
@@ -123,8 +144,14 @@ class Tagger:
         seconds, clip = len(mono) / own, self.recipe.data.clip_seconds
         if seconds < clip:
             remarks.append(f"{seconds:.2f} s, repeated to fill a clip of {clip:g} s")
-        song, steps = self._song(torch.from_numpy(mono.astype(np.float32))[None])
-        step_seconds = seconds / song.shape[-1] if self.of_pictures else 1 / own
+        return Sound(mono.astype(np.float32), seconds, tuple(remarks))
+
+    def listen(self, sound: "Sound", every: float | None = None) -> "Heard":
+        """``hear``'s second half: the model's."""
+        song, steps = self._song(torch.from_numpy(sound.wave)[None])
+        step_seconds = sound.seconds / song.shape[-1]
+        if not self.of_pictures:
+            step_seconds = 1 / self.spec.sample_rate
         starts = grid_starts(song.shape[-1], steps)
         votes = self._clips(song, starts, steps)
         whole = votes.mean(0).softmax(0).numpy()
@@ -137,8 +164,8 @@ class Tagger:
             probabilities=whole,
             starts=np.array(starts) * step_seconds,
             moments=votes.exp().numpy(),
-            seconds=seconds,
-            remarks=tuple(remarks),
+            seconds=sound.seconds,
+            remarks=sound.remarks,
         )
 
     @torch.inference_mode()
@@ -155,12 +182,13 @@ class Tagger:
         for start in grid_starts(songs.shape[-1], steps):
             picture = self.features(songs[..., start : start + steps])
             votes.append(self.network(picture).log_softmax(1))
-        return torch.stack(votes).mean(0).softmax(1).numpy()
+        return torch.stack(votes).mean(0).softmax(1).cpu().numpy()
 
     @torch.inference_mode()
     def _song(self, waves: torch.Tensor) -> tuple[torch.Tensor, int]:
         """(song, sample) -> what clips are cut from, time last, and a clip's steps."""
         seconds = self.recipe.data.clip_seconds
+        waves = waves.to(self.device)
         songs, steps = waves, max(1, round(seconds * self.spec.sample_rate))
         if self.stored is not None:
             # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
@@ -177,7 +205,25 @@ class Tagger:
             some = starts[n : n + CLIPS_AT_ONCE]
             clips = torch.cat([song[..., start : start + steps] for start in some])
             found.append(self.network(self.features(clips)).log_softmax(1))
-        return torch.cat(found)
+        return torch.cat(found).cpu()
+
+
+def _digest(state: dict[str, torch.Tensor]) -> str:
+    """Equal for equal weights."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        found.update(name.encode())
+        found.update(state[name].contiguous().numpy().tobytes())
+    return found.hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A song that a tagger can listen to: mono, at its rate."""
+
+    wave: np.ndarray  # (sample,) float32
+    seconds: float
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)

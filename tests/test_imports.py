@@ -17,6 +17,7 @@ OWNERS = {
     "audiomentations": {"augment.py"},
     "matplotlib": {"figures.py", "tracking.py"},  # tracking names the type of a figure
     "argparse": {"cli.py"},
+    "mutagen": {"file_tags.py"},
 }
 
 
