@@ -23,6 +23,7 @@ CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_a
 _MATTER = {"max_epochs", "max_time", "precision", "gradient_clip_val", "accumulate_grad_batches"}
 _MATTER |= {"limit_train_batches", "check_val_every_n_epoch", "devices", "num_nodes"}
 _PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"}
+_PLACES |= {"model.table", "model.weights"}
 
 
 def run_name(recipe: Recipe, data: GenreData) -> str:

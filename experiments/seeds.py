@@ -1,0 +1,49 @@
+"""The systems of the source documents beside our own runs of them: one Markdown table."""
+
+from pathlib import Path
+
+from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.settings import TrackSettings
+
+
+def main(argv: list[str]) -> None:
+    """Print the table, with ``--out FILE`` also write it; or list the commands that fill it."""
+    parser = Parser(
+        prog="experiments/seeds.py",
+        allow_abbrev=False,
+        description="Print a table of the source documents' systems: published figure, what was "
+        "wrong, and our runs as published, corrected, and on the artist-clean protocol. Cells that "
+        "were not run are empty; leaky runs are marked.",
+    )
+    parser.add_argument("--list", action="store_true", help="print the commands and stop")
+    parser.add_argument("--out", metavar="FILE", help="also write the table, as docs/seeds.md")
+    for name in ("uri", "folder", "experiment"):
+        field = TrackSettings.model_fields[name]
+        parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
+    args = vars(parser.parse_all(argv))
+    from gtzan_lightning.seeds import commands, markdown
+
+    if args["list"]:
+        print("\n".join(commands()))
+        return
+    out = Path(args["out"]) if args["out"] else None
+    if out and out.is_dir():
+        raise UserError(f"--out {out} is a folder: name a file")
+    from gtzan_lightning.store import runs_table
+
+    names = ("uri", "folder", "experiment")
+    text = markdown(runs_table(TrackSettings(**{n: args[f"track.{n}"] for n in names})))
+    print(text)
+    if out:
+        part = out.with_name(f".{out.name}.part")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(text + "\n")
+            part.replace(out)
+        except OSError as error:
+            raise UserError(f"the table can't be written to {out}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    guarded(main)
