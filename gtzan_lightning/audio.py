@@ -66,6 +66,11 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     return wave, rate
 
 
+def write(path: Path, wave: np.ndarray, rate: int) -> None:
+    """(sample,) floats as a 16-bit wav file, quieter only where it would clip."""
+    soundfile.write(path, wave / max(1.0, float(np.abs(wave).max(initial=0))), rate, format="WAV")
+
+
 def to_mono(wave: np.ndarray) -> np.ndarray:
     """(sample, channel) -> (sample,), the mean of the channels. Raises as ``decode`` does."""
     mono = wave.mean(axis=1) if wave.shape[1] > 1 else wave[:, 0]

@@ -216,6 +216,14 @@ class Features(nn.Module):
         return self.colours[index.round().long().squeeze(1)].movedim(-1, 1)
 
 
+def mel_weights(spec: PictureSpec) -> Tensor:
+    """(Fourier bin, mel bin) weights of a mel picture."""
+    return torchaudio.functional.melscale_fbanks(
+        spec.n_fft // 2 + 1, spec.f_min, spec.f_max, spec.bins, spec.sample_rate,
+        norm="slaney", mel_scale="slaney",
+    )  # fmt: skip
+
+
 def bytes_to_decibels(picture: Tensor) -> Tensor:
     """uint8 -> decibels: byte b stands for -80 + 80 b / 255."""
     return picture.float() * (FLOOR_DB / 255) - FLOOR_DB

@@ -90,6 +90,54 @@ def before_and_after(
     return drawn
 
 
+def explanation(
+    picture: np.ndarray,
+    shown: np.ndarray,
+    span: tuple[float, float],
+    hertz: np.ndarray | None,
+    curve: tuple[np.ndarray, np.ndarray],
+    genres: Sequence[str],
+    titles: tuple[str, str],
+) -> Figure:
+    """A map over a clip's picture, beside the bare picture, above the genres over the song.
+
+    Args:
+        picture: (bin, frame).
+        shown: (bin, frame) between 0 and 1.
+        span: seconds of the clip in the song.
+        hertz: (bin,) frequencies, or None.
+        curve: (moment,) seconds, (moment, genre) probabilities.
+        titles: of the map and of the curve.
+    """
+    drawn = Figure(figsize=(11, 6.4), layout="constrained")
+    grid = drawn.add_gridspec(2, 2)
+    for column in (0, 1):
+        axes = drawn.add_subplot(grid[0, column])
+        extent = (*span, -0.5, len(picture) - 0.5)
+        axes.imshow(picture, origin="lower", aspect="auto", cmap="gray", extent=extent)
+        if column:
+            axes.imshow(
+                shown, origin="lower", aspect="auto", cmap="inferno", extent=extent,
+                alpha=np.clip(shown, 0, 1) * 0.75, vmin=0, vmax=1,
+            )  # fmt: skip
+        axes.set(xlabel="seconds", title=titles[0] if column else "picture")
+        if hertz is None:
+            axes.set_ylabel("bin")
+        else:
+            rows = np.linspace(0, len(picture) - 1, 6).round().astype(int)
+            axes.set_yticks(rows, [f"{hertz[row]:.0f}" for row in rows])
+            axes.set_ylabel("hertz")
+    axes = drawn.add_subplot(grid[1, :])
+    seconds, moments = curve
+    for column in np.argsort(-moments.mean(0))[:5]:
+        axes.plot(seconds, moments[:, column], label=genres[column], marker=".")
+    axes.axvspan(*span, color="0.9")
+    axes.set(ylim=(0, 1), xlabel="start of the clip, seconds", ylabel="probability")
+    axes.set_title(titles[1])
+    axes.legend(ncols=5, loc="upper right")
+    return drawn
+
+
 def colour_table(name: str) -> np.ndarray:
     """(256, 3) float32 red, green and blue between 0 and 1 of a colour map."""
     return colormaps[name](np.arange(256))[:, :3].astype(np.float32)

@@ -185,6 +185,15 @@ class Tagger:
         return torch.stack(votes).mean(0).softmax(1).cpu().numpy()
 
     @torch.inference_mode()
+    def pictures(self, wave: np.ndarray) -> tuple[torch.Tensor, list[int]]:
+        """(sample,) at ``spec.sample_rate`` -> pictures of the voting clips, and their starts."""
+        song, steps = self._song(torch.from_numpy(wave.astype(np.float32))[None])
+        starts = grid_starts(song.shape[-1], steps)
+        clips = torch.cat([song[..., start : start + steps] for start in starts])
+        samples = len(wave) / song.shape[-1] if self.of_pictures else 1
+        return self.features(clips), [round(start * samples) for start in starts]
+
+    @torch.inference_mode()
     def _song(self, waves: torch.Tensor) -> tuple[torch.Tensor, int]:
         """(song, sample) -> what clips are cut from, time last, and a clip's steps."""
         seconds = self.recipe.data.clip_seconds

@@ -176,6 +176,17 @@ class Tracker:
         return FileLock(Path(self.track.folder).resolve() / ".store.lock")
 
 
+def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) -> None:
+    """Files as artifacts of a recorded run; nothing where ``run`` is no run's id."""
+    client = mlflow.MlflowClient(store_uri(track))
+    try:
+        client.get_run(run)
+    except mlflow.MlflowException:
+        return
+    for file in files:
+        client.log_artifact(run, str(file), folder)
+
+
 class WaveModel(mlflow.pyfunc.PythonModel):
     """The logged model: (song, sample) float32 waveforms -> (song, genre) probabilities."""
 
