@@ -54,18 +54,7 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
         SystemExit: after ``--help``, ``--list`` and ``--print_config``.
     """
-    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
-    first.add_argument("--model")
-    first.add_argument("--config", action="append", default=[])
-    chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
-    layers = [(file, read_recipe(Path(file))) for file in chosen.config]
-    name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_name(r))), None)
-    if name is not None and str(name) not in MODEL_SETTINGS:
-        hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
-        raise UserError(f"unknown model {name!r}{hint}")
-
-    if name is not None and (own := RECIPES / f"{name}.yaml").exists():
-        layers.insert(0, (str(own), read_recipe(own)))
+    name, layers = _named(argv, prog)
     before = build_recipe(name, layers, {}) if name is not None else None
     parser = _full_parser(prog, before)
     args = vars(parser.parse_all(argv))
@@ -85,6 +74,38 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
         print(dump(recipe), end="")
         raise SystemExit(0)
     return recipe, None
+
+
+def parse_layers(
+    argv: list[str], prog: str
+) -> tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]:
+    """Model, recipes and flags of a command that varies the recipe: ``build_recipe``'s arguments.
+
+    Raises:
+        UserError: as ``parse_run`` does.
+    """
+    name, layers = _named(argv, prog)
+    if name is None:
+        raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
+    args = vars(_full_parser(prog, build_recipe(name, layers, {})).parse_all(argv))
+    return name, layers, _flags_given(args)
+
+
+def _named(argv: list[str], prog: str) -> tuple[str | None, list[tuple[str, dict[str, Any]]]]:
+    """The model that is asked for, and the recipes that lie under the flags."""
+    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
+    first.add_argument("--model")
+    first.add_argument("--config", action="append", default=[])
+    chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
+    layers = [(file, read_recipe(Path(file))) for file in chosen.config]
+    name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_name(r))), None)
+    if name is not None and str(name) not in MODEL_SETTINGS:
+        hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
+        raise UserError(f"unknown model {name!r}{hint}")
+
+    if name is not None and (own := RECIPES / f"{name}.yaml").exists():
+        layers.insert(0, (str(own), read_recipe(own)))
+    return name, layers
 
 
 def resumed_recipe(track_folder: str, run_id: str) -> Recipe:
@@ -243,16 +264,20 @@ def _model_name(recipe: dict[str, Any]) -> str | None:
     return model.get("name") if isinstance(model, dict) else model
 
 
+def section_of(key: str, model: str) -> type[Section] | None:
+    """The settings class of a recipe's section; None where a key is no section."""
+    if key == "model":
+        return MODEL_SETTINGS[model]
+    return type(Recipe.model_fields[key].default) if key in SECTIONS else None
+
+
 def _check_keys(recipe: dict[str, Any], model: str, where: str) -> None:
     source = f"recipe {where}: " if where else ""
     top = list(Recipe.model_fields)
     for key, value in recipe.items():
         if key not in top:
             raise UserError(f"{source}unknown key {key!r}{near(key, top)}")
-        cls: type[Section] | None
-        cls = MODEL_SETTINGS[model] if key == "model" else None
-        if key in SECTIONS:
-            cls = type(Recipe.model_fields[key].default)
+        cls = section_of(key, model)
         if cls is None:
             continue
         if not isinstance(value, dict):

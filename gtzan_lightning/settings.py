@@ -207,6 +207,8 @@ class FitSettings(TrainerSettings):
     """share of the target that is spread over all genres"""
     class_weights: bool = False
     """weigh the loss by the inverse number of training songs of a genre"""
+    test: bool = True
+    """measure the test part at the end; a sweep leaves it closed"""
     average_epochs: Annotated[float, Field(ge=0)] = 0.0
     """validate and keep a moving average of the weights that looks back this many epochs (0: the
     last weights)"""

@@ -78,12 +78,17 @@ class Tracker:
         self.run_id = run_id
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[None]:
-        """System metrics while the block runs; the run ends with the status of the block."""
+    def recording(self, own_metrics: bool = True) -> Iterator[None]:
+        """System metrics while the block runs; the run ends with the status of the block.
+
+        Args:
+            own_metrics: false where the block records runs of its own.
+        """
         if rank_zero_only.rank != 0:
             yield
             return
-        mlflow.start_run(self.run_id, log_system_metrics=True)
+        if own_metrics:
+            mlflow.start_run(self.run_id, log_system_metrics=True)
         status = "FAILED"
         try:
             yield
@@ -92,7 +97,10 @@ class Tracker:
             status = "KILLED"
             raise
         finally:
-            mlflow.end_run(status)
+            if own_metrics:
+                mlflow.end_run(status)
+            else:
+                self.client.set_terminated(self.run_id, status)
 
     def logger(self) -> MLFlowLogger:
         """Lightning's logger for this run; the run's status stays the tracker's."""

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,18 @@ class Outcome:
     figures: dict[str, float]
 
 
-def train(recipe: Recipe, resume: str | None = None) -> Outcome:
+def train(
+    recipe: Recipe,
+    resume: str | None = None,
+    more_tags: dict[str, str] | None = None,
+    more_callbacks: Sequence[Callback] = (),
+) -> Outcome:
     """Prepare the songs, train, test the best checkpoint, record everything.
 
     Args:
         resume: id of an interrupted run of the same recipe, to go on with.
+        more_tags: of the MLflow run.
+        more_callbacks: of Lightning's trainer, such as a sweep's pruning.
 
     Raises:
         UserError: bad input; nothing is recorded then.
@@ -76,7 +83,8 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
         _check_same_songs(_run_folder(recipe, resume), data)
         tracker.reopen(resume)
     else:
-        tracker.start(run_name(recipe, data), flat(recipe), tags(recipe, data))
+        described = {**tags(recipe, data), **(more_tags or {})}
+        tracker.start(run_name(recipe, data), flat(recipe), described)
     folder = _run_folder(recipe, tracker.run_id)
     say(f"run {tracker.run_id}; checkpoints in {folder}")
     with tracker.recording(), _closing(tracker, folder):
@@ -86,7 +94,7 @@ def train(recipe: Recipe, resume: str | None = None) -> Outcome:
         if model is None:
             rows, minutes = _fit_classical(recipe, data)
         else:
-            minutes = _fit(recipe, data, model, tracker, folder, resume)
+            minutes = _fit(recipe, data, model, tracker, folder, resume, more_callbacks)
             rows = _predict(recipe, data, model, folder)
             figures["parameters"] = sum(p.numel() for p in model.network.parameters())
         predictions = _write_predictions(rows, data, folder)
@@ -157,6 +165,7 @@ def _fit(
     tracker: Tracker,
     folder: Path,
     resume: str | None,
+    more_callbacks: Sequence[Callback],
 ) -> float:
     """Train; returns the minutes that this took, interrupted starts included."""
     fit = recipe.fit
@@ -169,7 +178,7 @@ def _fit(
         dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
         save_on_train_epoch_end=True,
     )  # fmt: skip
-    callbacks: list[Callback] = [best, last, LearningRateMonitor("step")]
+    callbacks: list[Callback] = [best, last, LearningRateMonitor("step"), *more_callbacks]
     if fit.average_epochs:
         callbacks.append(AveragedWeights(fit.average_epochs))
     if fit.patience:
@@ -223,7 +232,7 @@ def _predict(
     rows = {}
     trainer.validate(model, datamodule=data, verbose=False)
     rows["valid"] = _numpy(model.gathered_rows())
-    if data.grid("test"):
+    if recipe.fit.test and data.grid("test"):
         trainer.test(model, datamodule=data, verbose=False)
         rows["test"] = _numpy(model.gathered_rows())
     return rows

@@ -15,9 +15,10 @@ OWNERS = {
     "soundfile": {"audio.py"},
     "soxr": {"audio.py"},
     "audiomentations": {"augment.py"},
-    "matplotlib": {"figures.py", "tracking.py"},  # tracking names the type of a figure
+    "matplotlib": {"figures.py", "tracking.py", "sweeps.py"},  # the last two name a type
     "argparse": {"cli.py"},
     "mutagen": {"file_tags.py"},
+    "optuna": {"sweeps.py"},
 }
 
 

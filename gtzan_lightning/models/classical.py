@@ -64,7 +64,7 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, dict[str
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         print(f"stopped before it converged, after --model.iterations {settings.iterations}")
     found = {}
-    for part in ("valid", "test"):
+    for part in ("valid", "test") if recipe.fit.test else ("valid",):
         if data.grid(part):
             clips = vectors(part)
             scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
