@@ -23,6 +23,8 @@ def main(argv: list[str]) -> None:
         "difference with interval, permutation test (Holm for more than two), McNemar's exact test",
     )
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
+    parser.add_argument("--html", metavar="FILE", help="also write one page for a browser")
+    parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
     for name in ("uri", "folder", "experiment"):
         field = TrackSettings.model_fields[name]
         parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
@@ -48,16 +50,30 @@ def main(argv: list[str]) -> None:
         return
     found = tables(runs)
     print("\n\n".join(table.markdown() for table in found) or "no runs yet")
-    if args["out"]:
-        out = Path(args["out"])
+    written = {}
+    for number, table in enumerate(found if args["out"] else [], 1):
+        base = Path(args["out"]) / f"compare-{number}"
+        written[base.with_suffix(".md")] = table.markdown() + "\n"
+        written[base.with_suffix(".csv")] = table.rows.drop(columns="runs").to_csv(index=False)
+    if args["html"] or args["latex"]:
+        from gtzan_lightning.page import html, latex
+        from gtzan_lightning.store import history, predictions_if_any
+
+        if args["latex"]:
+            written[Path(args["latex"])] = latex(found)
+        if args["html"]:
+            written[Path(args["html"])] = html(
+                found, predictions_if_any, lambda run: history(run, "valid/song_accuracy")
+            )
+    for file, text in written.items():
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            for number, table in enumerate(found, 1):
-                (out / f"compare-{number}.md").write_text(table.markdown() + "\n")
-                table.rows.drop(columns="runs").to_csv(out / f"compare-{number}.csv", index=False)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(f".{file.name}.part")
+            part.write_text(text)
+            part.rename(file)
         except OSError as error:
-            raise UserError(f"tables can't be written to {out}: {error.strerror}") from None
-        print(f"written to {out}")
+            raise UserError(f"{file} can't be written: {error.strerror}") from None
+        print(f"written: {file}")
 
 
 if __name__ == "__main__":

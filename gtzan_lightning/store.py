@@ -14,6 +14,7 @@ import pandas as pd
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import TrackSettings
 
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read when mlflow acts
 ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
 
 
@@ -71,6 +72,20 @@ def read_predictions(run_id: str) -> pd.DataFrame:
         if name in names:
             return pd.read_csv(client.download_artifacts(run_id, name))
     raise UserError(f"run {run_id} has no predictions.csv: it did not end")
+
+
+def predictions_if_any(run_id: str) -> pd.DataFrame | None:
+    """As ``read_predictions``; None where a run has none."""
+    try:
+        return read_predictions(run_id)
+    except UserError:
+        return None
+
+
+def history(run_id: str, metric: str) -> list[tuple[int, float]]:
+    """(step, value) points of a metric of a run that ``runs_table`` listed, in order."""
+    points = mlflow.MlflowClient().get_metric_history(run_id, metric)
+    return sorted({p.step: p.value for p in points}.items())
 
 
 def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:

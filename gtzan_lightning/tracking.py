@@ -38,7 +38,6 @@ class Tracker:
     def __init__(self, track: TrackSettings) -> None:
         self.track, self.uri = track, store_uri(track)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         for name in ("alembic", "mlflow", "mlflow.system_metrics", "mlflow.store.db"):
             logging.getLogger(name).setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", ".*input example was not provided.*")

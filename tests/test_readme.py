@@ -1,5 +1,6 @@
 """Every command of the README is parsed, and what it names exists."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -23,6 +24,20 @@ def test_run_commands_are_parsed(command):
     assert (ROOT / words[1]).exists()
     if "--resume" not in words:
         assert parse_run(words[2:])[0].model.name == words[words.index("--model") + 1]
+
+
+@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if "experiments/" in c}))
+def test_the_flags_of_other_commands_are_known(command, capsys):
+    """``--help`` is asked after them: a flag that does not exist is an error before that."""
+    words = shlex.split(command)
+    main = importlib.import_module(words[1].removesuffix(".py").replace("/", ".")).main
+    with pytest.raises(SystemExit) as ended:
+        main([*words[2:], "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for flag in (word for word in words[2:] if word.startswith("--")):
+        if flag.partition(".")[0] not in ("--data", "--fit", "--model", "--augment"):
+            assert flag in said, flag
 
 
 def test_make_targets_and_pictures_exist():
