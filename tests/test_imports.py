@@ -19,6 +19,7 @@ OWNERS = {
     "argparse": {"cli.py"},
     "mutagen": {"file_tags.py"},
     "optuna": {"sweeps.py"},
+    "gradio": {"web.py"},
 }
 
 
