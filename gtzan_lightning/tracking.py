@@ -1,6 +1,7 @@
 """MLflow, writing: one run for one training. Only this file and store.py import mlflow."""
 
 import contextlib
+import functools
 import logging
 import os
 import platform
@@ -206,6 +207,7 @@ class WaveModel(mlflow.pyfunc.PythonModel):
         return self.tagger.probabilities(model_input)
 
 
+@functools.cache
 def environment() -> dict[str, str]:
     """Versions, machine, commit and whether the working tree differs from it."""
     here = Path(__file__).parent
