@@ -6,7 +6,8 @@ are paired by song:
 
 - difference of accuracy, with the 95 % interval of a bootstrap over songs;
 - permutation test: the sign of each song's difference is flipped at random;
-- McNemar's exact test on songs that one system gets right in most of its runs and the other not;
+- McNemar's exact test on songs that one system gets right in most of its runs and the other wrong
+  in most of its own (a song on which half of an even number of runs are right counts for neither);
 - with more than two systems every p of the permutation test is Holm's.
 """
 
@@ -115,8 +116,9 @@ def _pair(a: System, b: System, difference: np.ndarray, seed: int) -> Pair:
         p = stats.permutation_test(
             (difference,), np.mean, permutation_type="samples", n_resamples=DRAWS, rng=random
         ).pvalue
-    right_a, right_b = a.right > 0.5, b.right.reindex(a.right.index) > 0.5
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    of_b = b.right.reindex(a.right.index)
+    only_a = int(((a.right > 0.5) & (of_b < 0.5)).sum())
+    only_b = int(((of_b > 0.5) & (a.right < 0.5)).sum())
     exact = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     return Pair(
         a.name, b.name, len(difference), float(difference.mean()), low, high, float(p), float(exact)

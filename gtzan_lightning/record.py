@@ -23,7 +23,10 @@ CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_a
 _MATTER = {"max_epochs", "max_time", "precision", "gradient_clip_val", "accumulate_grad_batches"}
 _MATTER |= {"limit_train_batches", "check_val_every_n_epoch", "devices", "num_nodes"}
 _PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"}
-_PLACES |= {"model.table", "model.weights"}
+_FILES = ("model.table", "model.weights")  # wherever they are
+# songs and protocol have tags of their own; these only draw parts, where the parts are not a list
+_OF_SYNTHETIC = {"data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed"}
+_OF_DRAWS = {"data.fractions", "data.valid_fraction", "data.folds", "data.split_seed"}
 
 
 def run_name(recipe: Recipe, data: GenreData) -> str:
@@ -46,11 +49,13 @@ def flat(recipe: Recipe) -> dict[str, Any]:
 def recipe_key(recipe: Recipe) -> str:
     """The same for two runs that differ in nothing but seed, fold, places and hardware."""
     plain = flat(recipe)
+    plain |= {name: Path(plain[name]).name for name in _FILES if plain.get(name)}
+    unused = _PLACES | _OF_SYNTHETIC | (_OF_DRAWS if recipe.data.split == "filtered" else set())
     places = set(TrainerSettings.model_fields) - _MATTER
     kept = {
         name: value
         for name, value in plain.items()
-        if name not in _PLACES
+        if name not in unused
         and not name.startswith("track.")
         and name.removeprefix("fit.") not in places
     }
@@ -62,7 +67,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
     return {
         "model": recipe.model.name,
         "corpus": data.corpus.name,
-        "features": data.spec.label(recipe.data.clip_seconds),
+        "features": _features(recipe, data),
         "protocol": data.split.label,
         "songs": data.split.counts(),
         "songs_fingerprint": data.corpus.fingerprint,
@@ -75,6 +80,13 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "mlflow.source.git.commit": surroundings["commit"],
         **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
     }
+
+
+def _features(recipe: Recipe, data: GenreData) -> str:
+    table = getattr(recipe.model, "table", None)
+    if table:
+        return f"table {Path(table).name}"
+    return data.spec.label(recipe.data.clip_seconds)
 
 
 def remarks(recipe: Recipe, data: GenreData) -> list[str]:

@@ -28,6 +28,17 @@ def test_mcnemar_is_the_exact_binomial_of_the_disagreements():
     assert "a is better than b" in back.sentence()
 
 
+def test_a_song_that_half_of_the_runs_get_right_speaks_for_neither():
+    """Two seeds that disagree on 30 songs must not look worse than one seed."""
+    a = np.array([1.0] * 60 + [0.5] * 30 + [0.0] * 10)
+    b = np.array([1.0] * 75 + [0.0] * 25)
+    (pair,) = compare([made("a", a, runs=2), made("b", b)])
+    assert pair.difference == pytest.approx(0)
+    assert pair.mcnemar == 1
+    (other,) = compare([made("b", b), made("a", a, runs=2)])
+    assert other.mcnemar == 1
+
+
 def test_equal_and_indistinct_systems_are_said_to_be_so():
     a = np.random.default_rng(0).random(197) < 0.6
     (same,) = compare([made("a", a), made("b", a)])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gtzan_lightning.cli import parse_run
+from gtzan_lightning.seeds import systems
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -48,3 +49,9 @@ def test_make_targets_and_pictures_exist():
     assert all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
     for path in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_table_of_the_seeds_is_that_of_its_command():
+    table = [line for line in (ROOT / "docs" / "seeds.md").read_text().splitlines() if "|" in line]
+    assert len(table) == 2 + len(systems())
+    assert "\n".join(table) in README
