@@ -379,7 +379,11 @@ def test_several_runs_may_create_the_store_at_the_same_moment(tmp_path):
 def test_ctrl_c_on_the_command_line(tmp_path, packed):
     flags = [*quick_flags(packed, tmp_path), "--fit.max_epochs", "500"]
     command = [sys.executable, str(ROOT / "experiments" / "run.py"), *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # a suite that runs in the background of a shell hands on that Ctrl-C is to be ignored
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.time() + 90
     while not list(tmp_path.glob("mlruns/runs/*/last.ckpt")) and time.time() < deadline:
         time.sleep(0.2)
