@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.cli import Parser, guarded, track_of
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import TrackSettings
 
 
 def main(argv: list[str]) -> None:
@@ -24,11 +23,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--port", type=int, default=7860, help="(7860)")
     parser.add_argument("--password", help="ask for it (user gtzan)")
     parser.add_argument("--data.root", help="where the runs' corpus is now, if elsewhere")
-    for name in ("uri", "folder"):
-        field = TrackSettings.model_fields[name]
-        parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
+    parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
-    track = TrackSettings(uri=args["track.uri"], folder=args["track.folder"])
+    track = track_of(args)
     from gtzan_lightning.likeness import library
     from gtzan_lightning.packing import prepare
     from gtzan_lightning.tagger import Tagger

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.cli import Parser, guarded, track_of
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import TrackSettings
+from gtzan_lightning.files import replacing
 
 
 def main(argv: list[str]) -> None:
@@ -25,17 +25,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
     parser.add_argument("--html", metavar="FILE", help="also write one page for a browser")
     parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
-    for name in ("uri", "folder", "experiment"):
-        field = TrackSettings.model_fields[name]
-        parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
+    parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
     if len(args["system"]) == 1:
         raise UserError("one system can't be compared: give two or more, or none for the tables")
     from gtzan_lightning.compare import choose, tables
     from gtzan_lightning.store import read_predictions, runs_table
 
-    names = ("uri", "folder", "experiment")
-    runs = runs_table(TrackSettings(**{n: args[f"track.{n}"] for n in names}))
+    runs = runs_table(track_of(args))
     if args["system"]:
         from gtzan_lightning.pairs import compare, system
 
@@ -57,20 +54,18 @@ def main(argv: list[str]) -> None:
         written[base.with_suffix(".csv")] = table.rows.drop(columns="runs").to_csv(index=False)
     if args["html"] or args["latex"]:
         from gtzan_lightning.page import html, latex
-        from gtzan_lightning.store import history, predictions_if_any
+        from gtzan_lightning.store import metric_history, predictions_if_any
 
         if args["latex"]:
             written[Path(args["latex"])] = latex(found)
         if args["html"]:
             written[Path(args["html"])] = html(
-                found, predictions_if_any, lambda run: history(run, "valid/song_accuracy")
+                found, predictions_if_any, lambda run: metric_history(run, "valid/song_accuracy")
             )
     for file, text in written.items():
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f".{file.name}.part")
-            part.write_text(text)
-            part.rename(file)
+            with replacing(file) as part:
+                part.write_text(text)
         except OSError as error:
             raise UserError(f"{file} can't be written: {error.strerror}") from None
         print(f"written: {file}")

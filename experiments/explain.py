@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.cli import Parser, guarded, track_of
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import TrackSettings
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
@@ -33,13 +32,11 @@ def main(argv: list[str]) -> None:
         "--out", default="explained", metavar="FOLDER", help="folder of the figures"
     )
     parser.add_argument("--data.root", help="where the run's corpus is now, if elsewhere")
-    for name in ("uri", "folder"):
-        field = TrackSettings.model_fields[name]
-        parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
+    parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     if not args["song"] and not args["genres"]:
         raise UserError("name --song FILE_OR_ID, or --genres for one song of each")
-    track = TrackSettings(uri=args["track.uri"], folder=args["track.folder"])
+    track = track_of(args)
     from gtzan_lightning.explain import explain_song, songs_of
     from gtzan_lightning.tagger import Tagger
     from gtzan_lightning.tracking import add_files

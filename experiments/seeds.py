@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.cli import Parser, guarded, track_of
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import TrackSettings
+from gtzan_lightning.files import replacing
 
 
 def main(argv: list[str]) -> None:
@@ -18,9 +18,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--list", action="store_true", help="print the commands and stop")
     parser.add_argument("--out", metavar="FILE", help="also write the table, as docs/seeds.md")
-    for name in ("uri", "folder", "experiment"):
-        field = TrackSettings.model_fields[name]
-        parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
+    parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
     from gtzan_lightning.seeds import commands, markdown
 
@@ -32,15 +30,12 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--out {out} is a folder: name a file")
     from gtzan_lightning.store import runs_table
 
-    names = ("uri", "folder", "experiment")
-    text = markdown(runs_table(TrackSettings(**{n: args[f"track.{n}"] for n in names})))
+    text = markdown(runs_table(track_of(args)))
     print(text)
     if out:
-        part = out.with_name(f".{out.name}.part")
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(text + "\n")
-            part.replace(out)
+            with replacing(out) as part:
+                part.write_text(text + "\n")
         except OSError as error:
             raise UserError(f"the table can't be written to {out}: {error.strerror}") from None
 

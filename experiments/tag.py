@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.cli import Parser, guarded, track_of
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import TrackSettings
 
 
 def main(argv: list[str]) -> None:
@@ -26,9 +25,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="with --write-tags: only print what would be written"
     )
-    for name in ("uri", "folder"):
-        field = TrackSettings.model_fields[name]
-        parser.add_argument(f"--track.{name}", default=field.default, help=field.description)
+    parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     if args["dry_run"] and not args["write_tags"]:
         raise UserError("--dry-run belongs to --write-tags")
@@ -38,7 +35,7 @@ def main(argv: list[str]) -> None:
     files = find_sounds([Path(place) for place in args["place"]])
     from gtzan_lightning.tagger import Tagger
 
-    track = TrackSettings(uri=args["track.uri"], folder=args["track.folder"])
+    track = track_of(args)
     tagger = Tagger.load(args["run"], track)
     tagged = tag_files(tagger, files, Path(args["out"]))
     again = f", {tagged.resumed} of them by an earlier run" if tagged.resumed else ""

@@ -38,7 +38,7 @@ class WaveAugmentation:
 
 
 class PictureAugmentation:
-    """Mixup, cutmix, masks, cutout, width shift on a whole batch, without a loop over clips.
+    """What ``AugmentSettings`` says of pictures, on a whole batch, without a loop over clips.
 
     References: Zhang et al., mixup (ICLR 2018); Yun et al., CutMix (ICCV 2019); Park et al.,
     SpecAugment (Interspeech 2019); DeVries and Taylor, Cutout (2017).

@@ -27,7 +27,6 @@ class KnnSettings(ClassicalSettings):
     """k nearest neighbours"""
 
     source = "seed 004"
-    input = (1, 128, 130)
     name: Literal["knn"] = "knn"
     neighbours: Count = 10
     """number of neighbours"""

@@ -132,15 +132,15 @@ class GenreClassifier(lightning.LightningModule):
             {"params": decayed, "weight_decay": fit.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        make = {
-            "adamw": torch.optim.AdamW,
-            "adam": lambda g, lr: torch.optim.Adam([p for x in g for p in x["params"]], lr),
-            # Keras' defaults, not PyTorch's
-            "rmsprop": lambda g, lr: torch.optim.RMSprop(
-                [p for x in g for p in x["params"]], lr, alpha=0.9, eps=1e-7
-            ),
-        }[fit.optimizer]
-        optimizer = make(groups, lr=fit.learning_rate)
+        optimizer: torch.optim.Optimizer
+        if fit.optimizer == "adam":
+            optimizer = torch.optim.Adam(decayed + others, fit.learning_rate)
+        elif fit.optimizer == "rmsprop":  # with Keras' defaults, not PyTorch's
+            optimizer = torch.optim.RMSprop(
+                decayed + others, fit.learning_rate, alpha=0.9, eps=1e-7
+            )
+        else:
+            optimizer = torch.optim.AdamW(groups, fit.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
         if fit.schedule == "one_cycle":
             schedule: Any = torch.optim.lr_scheduler.OneCycleLR(

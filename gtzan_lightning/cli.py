@@ -40,6 +40,25 @@ class Parser(argparse.ArgumentParser):
             raise UserError(f"unknown flag {flag!r}{near(flag, known)} (see {self.prog} --help)")
         return args
 
+    def add_track(self, *names: str) -> None:
+        """``--track.NAME`` flags of a command that reads runs; see ``track_of``."""
+        for name in names:
+            field = TrackSettings.model_fields[name]
+            self.add_argument(f"--track.{name}", default=field.default, help=field.description)
+
+
+def track_of(args: dict[str, Any]) -> TrackSettings:
+    """The MLflow store that ``Parser.add_track``'s flags name.
+
+    Raises:
+        UserError: a user's name or password in the address.
+    """
+    given = {flag: value for flag, value in args.items() if flag.startswith("track.")}
+    try:
+        return TrackSettings(**{flag.removeprefix("track."): v for flag, v in given.items()})
+    except ValidationError as error:
+        raise UserError(_first_complaint(error)) from None
+
 
 def near(word: object, known: Iterable[str]) -> str:
     """``": did you mean X?"`` or nothing."""

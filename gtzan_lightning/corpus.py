@@ -62,6 +62,10 @@ class Corpus:
         lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
         return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
 
+    def recording(self, song: int) -> np.ndarray:
+        """A song as it is kept, from its start to its true end: (sample,) or (bin, frame)."""
+        return self.array[self.rows[song], ..., : self.lengths[song]]
+
     def without(self, genres: Sequence[str]) -> "Corpus":
         """The corpus less some of its genres.
 

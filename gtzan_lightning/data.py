@@ -211,7 +211,7 @@ class Clips(Dataset):
         genre_numbers: torch.Tensor,
         augment: WaveAugmentation | None,
     ) -> None:
-        self.array, self.rows, self.lengths = corpus.array, corpus.rows, corpus.lengths
+        self.corpus = corpus
         self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
 
     def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
@@ -228,11 +228,12 @@ class Clips(Dataset):
         }
 
     def _cut(self, row: int, start: int) -> np.ndarray:
-        length = self.lengths[row]
+        recording = self.corpus.recording(row)
+        length = recording.shape[-1]
         if length >= self.steps:
-            return self.array[self.rows[row], ..., start : start + self.steps]
+            return recording[..., start : start + self.steps]
         # a song shorter than a clip is repeated: silence would be a feature of its own
-        return np.take(self.array[self.rows[row]], np.arange(self.steps) % length, axis=-1)
+        return np.take(recording, np.arange(self.steps) % length, axis=-1)
 
 
 class TrainBatches(Sampler[list[Clip]]):

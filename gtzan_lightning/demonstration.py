@@ -10,6 +10,7 @@ from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation
 from gtzan_lightning.data import Clips, GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.figures import before_and_after
+from gtzan_lightning.files import replacing
 from gtzan_lightning.record import flat, run_name, tags
 from gtzan_lightning.settings import AugmentSettings, Recipe
 from gtzan_lightning.store import check_output
@@ -46,15 +47,13 @@ def demonstrate(recipe: Recipe, song: str | None, out: Path) -> list[Path]:
     files = []
     with tracker.recording():
         try:
-            out.mkdir(parents=True, exist_ok=True)
             for example in shown:
                 drawn = before_and_after(
                     example.name, example.pictures, example.waves, recipe.data.clip_seconds
                 )
                 file = out / f"{example.name.replace(' ', '_')}.png"
-                part = file.with_name(f".{file.name}")
-                drawn.savefig(part, format="png", dpi=110)
-                part.rename(file)
+                with replacing(file) as part:
+                    drawn.savefig(part, format="png", dpi=110)
                 tracker.log(drawn, file.name)
                 files.append(file)
         except OSError as error:

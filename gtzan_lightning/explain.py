@@ -21,12 +21,13 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from gtzan_lightning.audio import BrokenSong, read, write
+from gtzan_lightning.audio import BrokenSong, write
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import PictureSpec, mel_weights
 from gtzan_lightning.figures import explanation
-from gtzan_lightning.tagger import Sound, Tagger
+from gtzan_lightning.files import replacing
+from gtzan_lightning.tagger import Heard, Sound, Tagger
 
 HEARD = ("mel", "spectrogram", "stft")  # pictures whose rows are frequencies
 STEPS = 32  # of the integrated gradients' path, and of deletion and insertion
@@ -94,8 +95,10 @@ class Meaning:
         )
 
 
-def meaning(network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int) -> Meaning:
-    """Deletion, insertion and the check with random weights for one picture."""
+def examine(
+    network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int
+) -> tuple[Tensor, Meaning]:
+    """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
     found = method(network, picture, genre)
     chance = torch.rand(found.shape, generator=torch.Generator().manual_seed(seed))
     deletion, insertion = _curves(network, picture, genre, found)
@@ -108,10 +111,8 @@ def meaning(network: nn.Module, picture: Tensor, genre: int, method: Method, see
                 module.reset_parameters()
     other = method(untrained.eval(), picture, genre)
     alike = spearmanr(found.flatten().cpu(), other.flatten().cpu()).statistic
-    return Meaning(
-        deletion, insertion, random_deletion, random_insertion,
-        float(np.nan_to_num(alike)),
-    )  # fmt: skip
+    alike = float(np.nan_to_num(alike))
+    return found, Meaning(deletion, insertion, random_deletion, random_insertion, alike)
 
 
 def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray:
@@ -156,15 +157,6 @@ def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
     return np.interp(np.linspace(0, 1, rows), np.linspace(0, 1, len(found)), found.numpy())
 
 
-def strongest_clip(tagger: Tagger, wave: np.ndarray, genre: int) -> tuple[int, Tensor]:
-    """Start (sample) and picture of the song's clip that speaks most for a genre."""
-    pictures, starts = tagger.pictures(wave)
-    with torch.inference_mode():
-        scores = tagger.network(pictures).log_softmax(1)[:, genre]
-    best = int(scores.argmax())
-    return starts[best], pictures[best : best + 1].clone()
-
-
 def songs_of(
     tagger: Tagger, words: Sequence[str], genres: Sequence[str], root: str | None
 ) -> list[tuple[str, Sound]]:
@@ -183,7 +175,7 @@ def songs_of(
     found = []
     for name, path in files:
         try:
-            found.append((name, tagger.prepare(*read(path))))
+            found.append((name, tagger.read(path)))
         except BrokenSong as broken:
             raise UserError(f"{path}: {broken}") from None
     if not ids and not genres:
@@ -207,8 +199,7 @@ def songs_of(
     for id_ in ids:
         if id_ not in data.corpus.ids:
             raise UserError(f"--song {id_}: neither a file nor a song of {data.corpus.name}")
-        row = data.corpus.ids.index(id_)
-        wave = data.corpus.array[data.corpus.rows[row], : data.corpus.lengths[row]]
+        wave = data.corpus.recording(data.corpus.ids.index(id_))
         sound = tagger.prepare(wave.astype(np.float32) / 32767, recipe.data.sample_rate)
         found.append((id_.replace("/", "_"), sound))
     return found
@@ -216,10 +207,10 @@ def songs_of(
 
 @dataclass(frozen=True)
 class Explained:
-    """A song, the genre that was heard in it, and why."""
+    """What was heard in a song, and why."""
 
-    song: str
-    genre: str
+    heard: Heard
+    genre: str  # the one that is explained
     probability: float
     meaning: Meaning
     files: list[Path]
@@ -239,34 +230,35 @@ def explain_song(
     """
     if genre is not None and genre not in tagger.genres:
         raise UserError(f"--genre {genre}: the model knows {', '.join(tagger.genres)}")
-    heard = tagger.listen(sound, every=max(0.25, sound.seconds / 60))
+    heard = tagger.listen(sound)
+    seconds, curve = tagger.moments(sound, every=max(0.25, sound.seconds / 60))
     genre = genre or heard.genre
     number = tagger.genres.index(genre)
-    start, picture = strongest_clip(tagger, sound.wave, number)
-    shown = METHODS[method](tagger.network, picture, number)
-    means = meaning(tagger.network, picture, number, METHODS[method], seed=0)
+    pictures, starts = tagger.pictures(sound.wave)
+    strongest = int(heard.moments[:, number].argmax())
+    start, picture = starts[strongest], pictures[strongest : strongest + 1].clone()
+    shown, means = examine(tagger.network, picture, number, METHODS[method], seed=0)
     rate, clip = tagger.spec.sample_rate, tagger.recipe.data.clip_seconds
     span = (start / rate, min(start / rate + clip, max(sound.seconds, clip)))
     probability = float(heard.probabilities[number])
     titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
     drawn = explanation(
         picture[0].mean(0).cpu().numpy(), shown.cpu().numpy(), span,
-        hertz_of_rows(tagger.spec, picture.shape[2]), (heard.starts, heard.moments),
+        hertz_of_rows(tagger.spec, picture.shape[2]), (seconds, curve.exp().numpy()),
         tagger.genres, titles,
     )  # fmt: skip
     files = [out / f"{name}.png"]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        part = out / f".{name}.part"
-        drawn.savefig(part, format="png", dpi=110)
-        part.rename(files[0])
+        with replacing(files[0]) as part:
+            drawn.savefig(part, format="png", dpi=110)
         if tagger.spec.picture in HEARD:
             piece = sound.wave[start : start + round(clip * rate)]
-            write(part, render(piece, tagger.spec, shown.cpu().numpy()), rate)
-            files.append(part.rename(out / f"{name}.wav"))
+            files.append(out / f"{name}.wav")
+            with replacing(files[1]) as part:
+                write(part, render(piece, tagger.spec, shown.cpu().numpy()), rate)
     except OSError as error:
         raise UserError(f"explanations can't be written to {out}: {error.strerror}") from None
-    return Explained(name, genre, probability, means, files)
+    return Explained(heard, genre, probability, means, files)
 
 
 def _slope(network: nn.Module, picture: Tensor, genre: int) -> Tensor:

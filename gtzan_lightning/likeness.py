@@ -8,7 +8,7 @@ import torch
 from rich.progress import track
 
 from gtzan_lightning.corpus import Corpus
-from gtzan_lightning.splits import grid_starts
+from gtzan_lightning.files import replacing
 from gtzan_lightning.tagger import Sound, Tagger
 
 
@@ -34,28 +34,16 @@ def library(tagger: Tagger, corpus: Corpus, kept: Path) -> Library:
         vectors = np.load(file)
     else:
         rows = range(len(corpus.songs))
-        vectors = np.stack([_of_row(tagger, corpus, n) for n in track(rows, "songs like it")])
-        kept.mkdir(parents=True, exist_ok=True)
-        part = kept / f".{file.name}"
-        np.save(part, vectors)
-        part.rename(file)
+        pictures = (tagger.pictures_of(corpus.recording(n)) for n in track(rows, "songs like it"))
+        vectors = np.stack([_unit(tagger, of_song) for of_song in pictures])
+        with replacing(file) as part, part.open("wb") as sink:
+            np.save(sink, vectors)
     return Library(corpus.ids, [song["genre"] for song in corpus.songs], vectors)
 
 
 def vector_of(tagger: Tagger, sound: Sound) -> np.ndarray:
     """(number,) unit vector of a song."""
     pictures, _ = tagger.pictures(sound.wave)
-    return _unit(tagger, pictures)
-
-
-def _of_row(tagger: Tagger, corpus: Corpus, number: int) -> np.ndarray:
-    row = corpus.array[corpus.rows[number], ..., : corpus.lengths[number]]
-    seconds = tagger.recipe.data.clip_seconds
-    step = corpus.info["seconds_per_frame"] if corpus.is_pictures else 1 / tagger.spec.sample_rate
-    steps = min(row.shape[-1], max(1, round(seconds / step)))
-    clips = [row[..., s : s + steps] for s in grid_starts(row.shape[-1], steps)]
-    with torch.inference_mode():
-        pictures = tagger.features(torch.from_numpy(np.stack(clips)).to(tagger.device))
     return _unit(tagger, pictures)
 
 

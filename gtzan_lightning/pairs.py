@@ -105,6 +105,14 @@ def compare(systems: Sequence[System], seed: int = 0) -> list[Pair]:
     return _holm(pairs)
 
 
+def mcnemar(a: System, b: System) -> float:
+    """p of McNemar's exact test; both systems were measured on the same songs."""
+    of_b = b.right.reindex(a.right.index)
+    only_a = int(((a.right > 0.5) & (of_b < 0.5)).sum())
+    only_b = int(((of_b > 0.5) & (a.right < 0.5)).sum())
+    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
 def _pair(a: System, b: System, difference: np.ndarray, seed: int) -> Pair:
     random = np.random.default_rng(seed)
     low, high, p = 0.0, 0.0, 1.0
@@ -116,12 +124,9 @@ def _pair(a: System, b: System, difference: np.ndarray, seed: int) -> Pair:
         p = stats.permutation_test(
             (difference,), np.mean, permutation_type="samples", n_resamples=DRAWS, rng=random
         ).pvalue
-    of_b = b.right.reindex(a.right.index)
-    only_a = int(((a.right > 0.5) & (of_b < 0.5)).sum())
-    only_b = int(((of_b > 0.5) & (a.right < 0.5)).sum())
-    exact = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    exact = mcnemar(a, b)
     return Pair(
-        a.name, b.name, len(difference), float(difference.mean()), low, high, float(p), float(exact)
+        a.name, b.name, len(difference), float(difference.mean()), low, high, float(p), exact
     )
 
 

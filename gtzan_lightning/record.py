@@ -15,7 +15,7 @@ from gtzan_lightning.corpus import digest
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.splits import PARTS
-from gtzan_lightning.store import runs_table
+from gtzan_lightning.store import metric_history, runs_table
 from gtzan_lightning.tracking import Tracker, environment
 
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
@@ -165,7 +165,7 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         )
         confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
-    history = tracker.history(CURVES)
+    history = {name: metric_history(tracker.run_id, name) for name in CURVES}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(pictures.learning_curves(history), file_name("learning_curves.png", data))
     return found

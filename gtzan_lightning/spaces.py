@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from gtzan_lightning.cli import build_recipe, near, read_recipe, section_of
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.settings import Recipe
+from gtzan_lightning.settings import Recipe, TrackSettings
 
 KINDS = ("int", "float")
 KEYS = {*KINDS, "log", "step", "layers", "each"}
@@ -44,6 +44,11 @@ class Space:
     def text(self) -> str:
         """Equal for equal spaces."""
         return json.dumps([self.model, [layer for _, layer in self.layers], self.dimensions])
+
+    @property
+    def track(self) -> TrackSettings:
+        """Where the trials are recorded, which no trial varies."""
+        return self.draw(Corner(0)).track
 
     def draw(self, trial: Suggests) -> Recipe:
         """The recipe that a trial proposes; the test part stays closed."""

@@ -82,8 +82,8 @@ def predictions_if_any(run_id: str) -> pd.DataFrame | None:
         return None
 
 
-def history(run_id: str, metric: str) -> list[tuple[int, float]]:
-    """(step, value) points of a metric of a run that ``runs_table`` listed, in order."""
+def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
+    """(step, value) points of a metric of a run in the store in use, in order."""
     points = mlflow.MlflowClient().get_metric_history(run_id, metric)
     return sorted({p.step: p.value for p in points}.items())
 

@@ -24,10 +24,9 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.metrics import figures
-from gtzan_lightning.pairs import compare, system
+from gtzan_lightning.pairs import ALPHA, System, mcnemar, system
 from gtzan_lightning.settings import TrackSettings
-from gtzan_lightning.spaces import Corner, Space
+from gtzan_lightning.spaces import Space
 from gtzan_lightning.store import check_output, read_predictions
 from gtzan_lightning.tracking import Tracker
 from gtzan_lightning.training import train
@@ -63,7 +62,7 @@ def sweep(
     Raises:
         UserError: another space's study, a database that can't be opened, workers that failed.
     """
-    track = space.draw(Corner(0)).track
+    track = space.track
     check_output(track)
     study = open_study(space, name, storage(where, track, name), **options)
     revived = revive(study)
@@ -160,7 +159,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str) -> None:
         try:
             outcome = train(recipe, more_tags=described, more_callbacks=[watch])
         except UserError as error:
-            # a corner of the space that no network can be made of is a trial that failed
+            # a corner of the space that no network can be made of has no accuracy to report
             print(f"trial {trial.number} can't be trained: {error}")
             raise optuna.TrialPruned from None
         trial.set_user_attr("run", outcome.run_id)
@@ -173,7 +172,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str) -> None:
 
 def join(space: Space, name: str, trials: int, where: str | None, options: dict[str, Any]) -> None:
     """Be one of several workers of a study that is open already."""
-    study = open_study(space, name, storage(where, space.draw(Corner(0)).track, name), **options)
+    study = open_study(space, name, storage(where, space.track, name), **options)
     work(study, space, trials, study.user_attrs["parent"])
 
 
@@ -207,7 +206,7 @@ def report(study: optuna.Study, tracker: Tracker) -> str:
         tracker.log(drawn, f"{name}.png")
     best = study.best_trial
     tracker.log_metrics({"best/song_accuracy": study.best_value, "trials": len(complete)})
-    songs = int(figures(read_predictions(best.user_attrs["run"]), "valid")["songs"])
+    songs = len(_heard(best).right)
     lines = [table.drop(columns="run").to_markdown(index=False, floatfmt=".4g"), ""]
     near = int(table["like the best"].eq("yes").sum()) - 1
     lines.append(
@@ -226,18 +225,22 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
     done = [t for t in study.trials if t.state in ENDED]
     best = None
     if any(t.state == TrialState.COMPLETE for t in done):
-        best = system("best", [read_predictions(study.best_trial.user_attrs["run"])], "valid")
+        best = _heard(study.best_trial)
     for trial in sorted(done, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
         row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
         row["song accuracy"] = trial.value
         row["like the best"] = ""
         if best is not None and trial.state == TrialState.COMPLETE:
-            other = system("other", [read_predictions(trial.user_attrs["run"])], "valid")
-            row["like the best"] = "yes" if compare([best, other])[0].mcnemar >= 0.05 else "no"
+            row["like the best"] = "yes" if mcnemar(best, _heard(trial)) >= ALPHA else "no"
         row |= trial.params
         row["run"] = trial.user_attrs.get("run", "")
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _heard(trial: FrozenTrial) -> System:
+    """Which validation songs a trial got right."""
+    return system(str(trial.number), [read_predictions(trial.user_attrs["run"])], "valid")
 
 
 class _Watch(Callback):

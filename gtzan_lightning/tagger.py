@@ -116,7 +116,7 @@ class Tagger:
 
     def hear_file(self, path: Path, every: float | None = None) -> "Heard":
         """Genres of a sound file of any rate, channel count and length; see ``hear``."""
-        return self.listen(self.prepare(*read(path)), every)
+        return self.listen(self.read(path), every)
 
     def hear(self, wave: np.ndarray, rate: int, every: float | None = None) -> "Heard":
         """Genres of a song, as a whole and moment by moment.
@@ -131,6 +131,10 @@ class Tagger:
             BrokenSong: without samples, silent, or with values that are no numbers.
         """
         return self.listen(self.prepare(wave, rate), every)
+
+    def read(self, path: Path) -> "Sound":
+        """A sound file, ready to be listened to. Raises as ``hear`` does, and if unreadable."""
+        return self.prepare(*read(path))
 
     def prepare(self, wave: np.ndarray, rate: int) -> "Sound":
         """``hear``'s first half, which needs no model: mono, at the model's rate, checked."""
@@ -148,25 +152,32 @@ class Tagger:
 
     def listen(self, sound: "Sound", every: float | None = None) -> "Heard":
         """``hear``'s second half: the model's."""
+        starts, votes = self.moments(sound)
+        whole = votes.mean(0).softmax(0).numpy()
+        if every is not None:
+            starts, votes = self.moments(sound, every)
+        return Heard(
+            genres=self.genres,
+            probabilities=whole,
+            starts=starts,
+            moments=votes.exp().numpy(),
+            seconds=sound.seconds,
+            remarks=sound.remarks,
+        )
+
+    def moments(
+        self, sound: "Sound", every: float | None = None
+    ) -> tuple[np.ndarray, torch.Tensor]:
+        """Starts (clip,) in seconds, log-probabilities (clip, genre); ``every`` as in ``hear``."""
         song, steps = self._song(torch.from_numpy(sound.wave)[None])
         step_seconds = sound.seconds / song.shape[-1]
         if not self.of_pictures:
             step_seconds = 1 / self.spec.sample_rate
         starts = grid_starts(song.shape[-1], steps)
-        votes = self._clips(song, starts, steps)
-        whole = votes.mean(0).softmax(0).numpy()
         if every is not None:
             last = max(0, song.shape[-1] - steps)
             starts = list(range(0, last + 1, max(1, round(every / step_seconds))))
-            votes = self._clips(song, starts, steps)
-        return Heard(
-            genres=self.genres,
-            probabilities=whole,
-            starts=np.array(starts) * step_seconds,
-            moments=votes.exp().numpy(),
-            seconds=sound.seconds,
-            remarks=sound.remarks,
-        )
+        return np.array(starts) * step_seconds, self._clips(song, starts, steps)
 
     @torch.inference_mode()
     def probabilities(self, waves: np.ndarray) -> np.ndarray:
@@ -188,23 +199,38 @@ class Tagger:
     def pictures(self, wave: np.ndarray) -> tuple[torch.Tensor, list[int]]:
         """(sample,) at ``spec.sample_rate`` -> pictures of the voting clips, and their starts."""
         song, steps = self._song(torch.from_numpy(wave.astype(np.float32))[None])
-        starts = grid_starts(song.shape[-1], steps)
-        clips = torch.cat([song[..., start : start + steps] for start in starts])
         samples = len(wave) / song.shape[-1] if self.of_pictures else 1
-        return self.features(clips), [round(start * samples) for start in starts]
+        starts = grid_starts(song.shape[-1], steps)
+        return self._pictures(song, starts, steps), [round(start * samples) for start in starts]
+
+    @torch.inference_mode()
+    def pictures_of(self, recording: np.ndarray) -> torch.Tensor:
+        """A song as the run's corpus keeps it -> pictures of its voting clips."""
+        song, steps = self._clippable(torch.from_numpy(np.array(recording))[None].to(self.device))
+        return self._pictures(song, grid_starts(song.shape[-1], steps), steps)
 
     @torch.inference_mode()
     def _song(self, waves: torch.Tensor) -> tuple[torch.Tensor, int]:
         """(song, sample) -> what clips are cut from, time last, and a clip's steps."""
-        seconds = self.recipe.data.clip_seconds
-        waves = waves.to(self.device)
-        songs, steps = waves, max(1, round(seconds * self.spec.sample_rate))
+        songs = waves.to(self.device)
         if self.stored is not None:
             # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
-            songs, steps = decibels_to_bytes(self.stored.plain(waves)), self.spec.frames(seconds)
+            songs = decibels_to_bytes(self.stored.plain(songs))
+        return self._clippable(songs)
+
+    def _clippable(self, songs: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Songs as a corpus keeps them, repeated if shorter than a clip; and a clip's steps."""
+        seconds = self.recipe.data.clip_seconds
+        steps = max(1, round(seconds * self.spec.sample_rate))
+        if self.of_pictures:
+            steps = self.spec.frames(seconds)
         if songs.shape[-1] < steps:
             songs = songs[..., torch.arange(steps) % songs.shape[-1]]
         return songs, steps
+
+    def _pictures(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:
+        """(1, ..., step) -> (clip, channel, bin, frame)"""
+        return self.features(torch.cat([song[..., start : start + steps] for start in starts]))
 
     @torch.inference_mode()
     def _clips(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:
@@ -212,8 +238,7 @@ class Tagger:
         found = []
         for n in range(0, len(starts), CLIPS_AT_ONCE):
             some = starts[n : n + CLIPS_AT_ONCE]
-            clips = torch.cat([song[..., start : start + steps] for start in some])
-            found.append(self.network(self.features(clips)).log_softmax(1))
+            found.append(self.network(self._pictures(song, some, steps)).log_softmax(1))
         return torch.cat(found).cpu()
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gtzan_lightning.audio import BrokenSong, read, windowed
+from gtzan_lightning.audio import BrokenSong, windowed
 from gtzan_lightning.catalogue import AUDIO
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
 from gtzan_lightning.tagger import Sound, Tagger
 
 COLUMNS = ("path", "genre", "probability", "seconds", "remarks", "error")
@@ -128,7 +129,7 @@ def _rows(tagger: Tagger, files: Sequence[Path], before: int) -> Iterator[list[o
 
     def decoded(path: Path) -> Sound | BrokenSong:
         try:
-            return tagger.prepare(*read(path))
+            return tagger.read(path)
         except BrokenSong as broken:
             return broken
 
@@ -172,12 +173,11 @@ def _finish(journal: Path, out: Path, files: Sequence[Path]) -> None:
     table = pd.read_csv(journal, keep_default_na=False, dtype=str)
     order = {str(file): n for n, file in enumerate(files)}
     table = table[table["path"].isin(order)].sort_values("path", key=lambda c: c.map(order))
-    part = out.with_name(f".{out.name}.new")
-    if out.suffix == ".csv":
-        table.to_csv(part, index=False)
-    else:
-        numbers = ["probability", "seconds", *table.columns[len(COLUMNS) :]]
-        table[numbers] = table[numbers].apply(pd.to_numeric)
-        table.to_parquet(part, index=False)
-    part.rename(out)
+    with replacing(out) as part:
+        if out.suffix == ".csv":
+            table.to_csv(part, index=False)
+        else:
+            numbers = ["probability", "seconds", *table.columns[len(COLUMNS) :]]
+            table[numbers] = table[numbers].apply(pd.to_numeric)
+            table.to_parquet(part, index=False)
     journal.unlink()

@@ -155,14 +155,6 @@ class Tracker:
                 metadata=metadata,
             )
 
-    def history(self, names: list[str]) -> dict[str, list[tuple[int, float]]]:
-        """(step, value) points of metrics, in order."""
-        found = {}
-        for name in names:
-            points = self.client.get_metric_history(self.run_id, name)
-            found[name] = sorted({p.step: p.value for p in points}.items())
-        return found
-
     def _experiment(self) -> str:
         """Id of the experiment, made by the first run."""
         with self._alone():

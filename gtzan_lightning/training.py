@@ -27,6 +27,7 @@ from gtzan_lightning.callbacks import AveragedWeights, EpochLines, say
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
 from gtzan_lightning.models import CLASSICAL, model_class
 from gtzan_lightning.record import (
     describe,
@@ -92,7 +93,9 @@ def train(
             describe(tracker, recipe, data, folder)
         figures: dict[str, float] = {}
         if model is None:
-            rows, minutes = _fit_classical(recipe, data)
+            from gtzan_lightning.models.classical import fit_and_predict
+
+            rows, minutes = fit_and_predict(recipe, data)
         else:
             minutes = _fit(recipe, data, model, tracker, folder, resume, more_callbacks)
             rows = _predict(recipe, data, model, folder)
@@ -103,8 +106,8 @@ def train(
         tracker.log_file(folder / file_name("predictions.csv", data))
         if model is not None:
             tracker.log_file(folder / "best.ckpt", "checkpoints")
-        if model is not None and recipe.track.log_model:
-            tracker.log_model(folder / "best.ckpt")
+            if recipe.track.log_model:
+                tracker.log_model(folder / "best.ckpt")
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(tracker.run_id, folder, found)
@@ -215,13 +218,6 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
     )
 
 
-def _fit_classical(recipe: Recipe, data: GenreData) -> tuple[dict[str, dict[str, Any]], float]:
-    """Rows of each part, and minutes, of a scikit-learn baseline, which has no epochs."""
-    from gtzan_lightning.models.classical import fit_and_predict
-
-    return fit_and_predict(recipe, data)
-
-
 def _predict(
     recipe: Recipe, data: GenreData, model: GenreClassifier, folder: Path
 ) -> dict[str, dict[str, Any]]:
@@ -248,9 +244,8 @@ def _write_predictions(
     """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
     tables = [_table(of_part, data, part) for part, of_part in rows.items()]
     predictions = pd.concat(tables, ignore_index=True)
-    part = folder / "predictions.csv.part"
-    predictions.to_csv(part, index=False, float_format="%.7g")
-    part.rename(folder / file_name("predictions.csv", data))
+    with replacing(folder / file_name("predictions.csv", data)) as part:
+        predictions.to_csv(part, index=False, float_format="%.7g")
     return predictions
 
 

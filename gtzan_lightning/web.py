@@ -14,7 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 import gradio as gr
 from PIL import Image
 
-from gtzan_lightning.audio import BrokenSong, probe_seconds, read
+from gtzan_lightning.audio import BrokenSong, probe_seconds
 from gtzan_lightning.explain import explain_song
 from gtzan_lightning.likeness import Library, vector_of
 from gtzan_lightning.tagger import Tagger
@@ -82,14 +82,14 @@ def _heard(model: Served, file: Path) -> tuple[Any, ...]:
     if seconds > LONGEST:
         raise BrokenSong("too long", f"{seconds:.0f} s, more than {LONGEST} s")
     tagger = model.tagger
-    sound = tagger.prepare(*read(file))
-    heard = tagger.listen(sound)
+    sound = tagger.read(file)
     method = "grad_cam" if hasattr(tagger.network, "trunk") else "saliency"
     # gradio takes the picture into its own cache, which forgets it after an hour
     with tempfile.TemporaryDirectory(prefix="gtzan-") as folder:
         explained = explain_song(tagger, "song", sound, method, Path(folder))
         drawn = Image.open(explained.files[0])
         drawn.load()
+    heard = explained.heard
     remarks = [f"{heard.seconds:.1f} s", *heard.remarks, explained.meaning.sentence()]
     alike = []
     if model.library is not None:

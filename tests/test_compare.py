@@ -3,35 +3,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run
 
 from gtzan_lightning import page
 from gtzan_lightning.compare import choose, table_of, tables
 from gtzan_lightning.errors import UserError
 
 _ACCURACY = "metrics.final/test/song_accuracy"
-
-
-def run(run_id, **over):
-    row = {
-        "run_id": run_id,
-        "status": "FINISHED",
-        "tags.corpus": "gtzan",
-        "tags.songs_fingerprint": "abc",
-        "tags.protocol": "filtered",
-        "tags.model": "small_cnn",
-        "tags.features": "mel 128, 3 s",
-        "tags.recipe": "r1",
-        "tags.seed": "0",
-        "tags.fold": "0",
-        "tags.warning": "",
-        "metrics.final/test/songs": 290,
-        "metrics.final/test/song_accuracy": 0.60,
-        "metrics.final/test/song_f1": 0.58,
-        "metrics.final/test/song_auroc": 0.9,
-        "metrics.parameters": 1000,
-        "metrics.minutes": 2.0,
-    }
-    return {**row, **over}
 
 
 def column(table, name):

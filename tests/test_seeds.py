@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from conftest import run
 
 from gtzan_lightning import seeds, store
 from gtzan_lightning.cli import build_recipe, dump, parse_run
@@ -26,25 +27,6 @@ _ACCURACY, _SONGS = "metrics.final/test/song_accuracy", "metrics.final/test/song
 
 def recipe(name, *flags):
     return parse_run(["--config", str(seeds.SEEDS / f"{name}.yaml"), *flags])[0]
-
-
-def run(run_id, **over):
-    row = {
-        "run_id": run_id,
-        "status": "FINISHED",
-        "tags.corpus": "gtzan",
-        "tags.songs_fingerprint": "abc",
-        "tags.protocol": "filtered",
-        "tags.model": "cnn",
-        "tags.features": "mel 128, 3 s",
-        "tags.recipe": "r1",
-        "tags.seed": "0",
-        "tags.fold": "0",
-        "tags.warning": "",
-        _SONGS: 290,
-        _ACCURACY: 0.60,
-    }
-    return {**row, **over}
 
 
 def cell(*runs):

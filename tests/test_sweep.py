@@ -106,9 +106,8 @@ def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
         [*flags[: flags.index("--space")], "--fit.max_epochs", "200"], "s"
     )
     space = read_space(tmp_path / "space.yaml", model, layers, given)
-    track = space.draw(Corner(0)).track
     study = open_study(
-        space, "small_cnn-space", storage(None, track, "small_cnn-space"), "tpe", 0, True
+        space, "small_cnn-space", storage(None, space.track, "small_cnn-space"), "tpe", 0, True
     )
     (running,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     assert revive(study) == 1

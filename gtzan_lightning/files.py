@@ -1,0 +1,23 @@
+"""Files that are there whole, or not at all."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary file beside ``file`` that takes its place when the block ends well.
+
+    Its folder is made; nothing is left of a block that fails.
+
+    Raises:
+        OSError: the folder can't be made or the file can't be put there.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.part")
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
