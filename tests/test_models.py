@@ -102,6 +102,26 @@ def test_cnn_has_the_printed_layers():
     assert seen == printed
 
 
+@pytest.mark.parametrize("name", ["cnn", "cnn_lstm", "baseline_cnn", "bbnn", "crnn", "simple_rnn"])
+def test_systems_written_in_keras_are_drawn_as_it_draws(name):
+    torch.manual_seed(0)
+    drawn = network(name)
+    layers = [m for m in drawn.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    for layer in layers:
+        field = layer.weight[0, 0].numel()
+        bound = (6 / ((layer.weight.shape[0] + layer.weight.shape[1]) * field)) ** 0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+        assert not layer.bias.any()
+    for layer in (m for m in drawn.modules() if isinstance(m, torch.nn.RNNBase)):
+        recurrent = layer.weight_hh_l0
+        torch.testing.assert_close(
+            recurrent.T @ recurrent, torch.eye(layer.hidden_size), atol=1e-4, rtol=0
+        )
+        gates = (layer.bias_ih_l0 + layer.bias_hh_l0).view(-1, layer.hidden_size)
+        open_gates = [0, 1, 0, 0] if isinstance(layer, torch.nn.LSTM) else [0] * len(gates)
+        assert gates.mean(1).tolist() == open_gates
+
+
 def test_recurrent_networks_walk_along_time_unless_told_otherwise():
     """Only the last frame decides nothing alone: a change in the first frame must be felt."""
     picture = torch.randn(1, 3, 64, 64)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.model_settings import BbnnSettings
+from gtzan_lightning.models.layers import initialise_as_keras
 from gtzan_lightning.sections import Shape
 
 
@@ -34,6 +35,7 @@ class Bbnn(nn.Module):
         last = [_norm(width)] if published else [_norm(width), nn.ReLU(inplace=True)]
         self.last = nn.Sequential(*last)
         self.out = nn.Linear(width, genres)
+        initialise_as_keras(self)
 
     def trunk(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, map, y, x)
         maps = self.stem(picture)

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.model_settings import CnnLstmSettings, CnnSettings
-from gtzan_lightning.models.layers import SameConv2d, dense_layers, map_shape
+from gtzan_lightning.models.layers import (
+    SameConv2d,
+    dense_layers,
+    initialise_as_keras,
+    map_shape,
+)
 from gtzan_lightning.sections import Shape
 
 
@@ -41,6 +46,7 @@ class Cnn(nn.Module):
             dense_layers(channels * height * width, (1000, 512, 64), drop),
             nn.Linear(64, genres),
         )
+        initialise_as_keras(self)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
@@ -66,6 +72,7 @@ class CnnLstm(nn.Module):
         self.second = nn.LSTM(first, second, batch_first=True)
         self.dense = dense_layers(second, (100, 50), (settings.dense_dropout,))
         self.out = nn.Linear(50, genres)
+        initialise_as_keras(self)
 
     def head(self, maps: Tensor) -> Tensor:  # (clip, channel, y, x) -> (clip, genre)
         steps = maps.permute(0, 3, 2, 1) if self.along_time else maps.permute(0, 2, 3, 1)

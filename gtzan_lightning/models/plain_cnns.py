@@ -4,7 +4,13 @@ from torch import Tensor, nn
 
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.model_settings import BaselineCnnSettings, FcnCnnSettings
-from gtzan_lightning.models.layers import ACTIVATIONS, SameConv2d, dense_layers, map_shape
+from gtzan_lightning.models.layers import (
+    ACTIVATIONS,
+    SameConv2d,
+    dense_layers,
+    initialise_as_keras,
+    map_shape,
+)
 from gtzan_lightning.sections import Shape
 
 
@@ -39,6 +45,7 @@ class BaselineCnn(nn.Module):
             ),
             nn.Linear((flat, *settings.dense)[-1], genres),
         )  # fmt: skip
+        initialise_as_keras(self)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))

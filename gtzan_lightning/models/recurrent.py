@@ -4,7 +4,13 @@ from torch import Tensor, nn
 
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.model_settings import BiGruSettings, CrnnSettings, SimpleRnnSettings
-from gtzan_lightning.models.layers import dense_layers, last_states, map_shape, steps_of
+from gtzan_lightning.models.layers import (
+    dense_layers,
+    initialise_as_keras,
+    last_states,
+    map_shape,
+    steps_of,
+)
 from gtzan_lightning.sections import Shape
 
 
@@ -23,6 +29,7 @@ class SimpleRnn(nn.Module):
         )
         self.dropout = nn.Dropout(settings.dropout)
         self.out = nn.Linear(settings.units, genres)
+        initialise_as_keras(self)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         states, _ = self.rnn(steps_of(picture))
@@ -100,6 +107,7 @@ class Crnn(nn.Module):
         self.gru = nn.GRU(channels * height, settings.units, 2, batch_first=True)
         self.dropout = nn.Dropout(0.3)
         self.out = nn.Linear(settings.units, genres)
+        initialise_as_keras(self)
 
     def trunk(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, map, y, x)
         return self.convolutions(self.norm(picture.flatten(1, 2)).view_as(picture))

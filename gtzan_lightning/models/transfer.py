@@ -10,7 +10,7 @@ from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.model_settings import InceptionSettings, TransferSettings, VggSettings
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.models.layers import dense_layers, map_shape
+from gtzan_lightning.models.layers import dense_layers, initialise_as_keras, map_shape
 from gtzan_lightning.sections import Shape
 
 
@@ -38,6 +38,8 @@ class _Transfer(Backbone):
             flat, settings.dense, settings.dropout, settings.activation, settings.batch_norm
         )
         self.out = nn.Linear((flat, *settings.dense)[-1], genres)
+        initialise_as_keras(self.dense)
+        initialise_as_keras(self.out)
 
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         pooled = maps.flatten(1) if self.flatten else maps.mean((2, 3))
