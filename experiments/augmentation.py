@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded, parse_run
+from gtzan_lightning.cli import Parser, parse_run
+from gtzan_lightning.errors import guarded
 
 
 def main(argv: list[str]) -> None:

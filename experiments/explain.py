@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded, track_of
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.cli import Parser, track_of
+from gtzan_lightning.errors import UserError, guarded
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 

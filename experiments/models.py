@@ -1,6 +1,7 @@
 """Print the zoo: every ``--model``, where it comes from, what it is and how large."""
 
-from gtzan_lightning.cli import Parser, guarded
+from gtzan_lightning.cli import Parser
+from gtzan_lightning.errors import guarded
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
-from gtzan_lightning.cli import guarded, parse_run
+from gtzan_lightning.cli import parse_run
+from gtzan_lightning.errors import guarded
 
 
 def main(argv: list[str]) -> None:

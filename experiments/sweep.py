@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, guarded, parse_layers
+from gtzan_lightning.cli import Parser, parse_layers
+from gtzan_lightning.errors import guarded
 
 
 def main(argv: list[str]) -> None:

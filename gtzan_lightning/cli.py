@@ -6,8 +6,7 @@ its order, then the flags.
 
 import argparse
 import difflib
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -197,19 +196,6 @@ def listing(what: str) -> str:
     if what == "models":
         return "\n".join(f"{n:14} {doc(c)}" for n, c in MODEL_SETTINGS.items())
     return "\n".join(get_args(Protocol))
-
-
-def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
-    """Run an entry point: errors and Ctrl-C become one line on stderr (status 2, 130)."""
-    try:
-        status = main(sys.argv[1:])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    raise SystemExit(status or 0)
 
 
 def _full_parser(prog: str, before: Recipe | None) -> Parser:

@@ -165,6 +165,7 @@ class Tagger:
             remarks=sound.remarks,
         )
 
+    @torch.inference_mode()
     def moments(
         self, sound: "Sound", every: float | None = None
     ) -> tuple[np.ndarray, torch.Tensor]:
@@ -186,14 +187,17 @@ class Tagger:
         Each song is cut into the evaluation grid of clips; a song's probabilities are the softmax
         of its clips' mean log-probability, the headline vote.
         """
-        songs, steps = self._song(
-            torch.from_numpy(np.atleast_2d(np.asarray(waves, dtype=np.float32)))
-        )
-        votes = []
-        for start in grid_starts(songs.shape[-1], steps):
-            picture = self.features(songs[..., start : start + steps])
-            votes.append(self.network(picture).log_softmax(1))
-        return torch.stack(votes).mean(0).softmax(1).cpu().numpy()
+        songs = torch.from_numpy(np.atleast_2d(np.asarray(waves, dtype=np.float32)))
+        # one by one: a batch of any length needs the memory of one song
+        return torch.cat([self.vote(song) for song in songs.split(1)]).cpu().numpy()
+
+    def vote(self, waves: torch.Tensor) -> torch.Tensor:
+        """``probabilities`` of and to tensors, all songs at once; what an export traces."""
+        songs, steps = self._song(waves)
+        starts = grid_starts(songs.shape[-1], steps)
+        clips = torch.stack([songs[..., start : start + steps] for start in starts], 1)
+        votes = self.network(self.features(clips.flatten(0, 1))).log_softmax(1)
+        return votes.unflatten(0, (-1, len(starts))).mean(1).softmax(1)
 
     @torch.inference_mode()
     def pictures(self, wave: np.ndarray) -> tuple[torch.Tensor, list[int]]:
@@ -209,7 +213,6 @@ class Tagger:
         song, steps = self._clippable(torch.from_numpy(np.array(recording))[None].to(self.device))
         return self._pictures(song, grid_starts(song.shape[-1], steps), steps)
 
-    @torch.inference_mode()
     def _song(self, waves: torch.Tensor) -> tuple[torch.Tensor, int]:
         """(song, sample) -> what clips are cut from, time last, and a clip's steps."""
         songs = waves.to(self.device)
@@ -232,7 +235,6 @@ class Tagger:
         """(1, ..., step) -> (clip, channel, bin, frame)"""
         return self.features(torch.cat([song[..., start : start + steps] for start in starts]))
 
-    @torch.inference_mode()
     def _clips(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:
         """(1, ..., step) -> (clip, genre) log-probabilities."""
         found = []

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gtzan_lightning.cli import RECIPES, build_recipe, dump, parse_run, read_recipe
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, guarded
 from gtzan_lightning.model_settings import MODEL_SETTINGS
 from gtzan_lightning.models import CLASSICAL, MODELS
 
@@ -151,3 +151,13 @@ def test_every_recipe_is_a_short_delta_with_a_header(file):
 def test_resume_of_no_run_says_so(tmp_path):
     said = complaint("--resume", "abc", "--track.folder", str(tmp_path))
     assert "no run to resume" in said
+
+
+def test_a_library_that_is_not_installed_is_one_line(capsys):
+    def main(argv):
+        raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+
+    with pytest.raises(SystemExit) as stopped:
+        guarded(main)
+    assert stopped.value.code == 2
+    assert "gradio is missing: pip install -e '.[web]'" in capsys.readouterr().err

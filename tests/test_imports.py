@@ -20,6 +20,7 @@ OWNERS = {
     "mutagen": {"file_tags.py"},
     "optuna": {"sweeps.py"},
     "gradio": {"web.py"},
+    "onnxruntime": {"onnx_export.py"},
 }
 
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import soundfile
@@ -9,15 +10,17 @@ import torch
 from conftest import RATE, quick_flags
 
 import gtzan_lightning
+from experiments import export
 from gtzan_lightning import metrics
 from gtzan_lightning.audio import BrokenSong
 from gtzan_lightning.cli import parse_run
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.onnx_export import to_onnx
 from gtzan_lightning.store import find_checkpoint, store_uri
 from gtzan_lightning.synthetic import render
 from gtzan_lightning.tagger import Tagger
-from gtzan_lightning.training import train
+from gtzan_lightning.training import make_model, train
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,41 @@ def test_a_tagger_hears_what_the_test_loop_heard(trained, tagger, tmp_path):
         np.testing.assert_allclose(heard.starts, clips["start"], atol=1e-3)
         np.testing.assert_allclose(heard.moments, np.exp(clips[heard.genres]), atol=1e-4)
         assert heard.remarks == ()
+
+
+def test_an_export_says_what_it_takes_and_replaces_nothing(trained, tagger, tmp_path, capsys):
+    out = tmp_path / "new" / "genres.onnx"
+    flags = ["--run", str(trained[1].folder / "best.ckpt"), "--out", str(out), "--seconds", "4"]
+    export.main(flags)
+    assert "waves (song, 32000) at 8000 Hz" in capsys.readouterr().out
+    described = onnxruntime.InferenceSession(out).get_modelmeta().custom_metadata_map
+    assert described["genres"].split(",") == tagger.genres
+    assert (described["sample_rate"], described["seconds"]) == ("8000", "4")
+    with pytest.raises(UserError, match=r"genres\.onnx exists"):
+        export.main(flags)
+
+
+@pytest.mark.parametrize("flags", [["--data.pack", "pictures"], ["--data.features", "mfcc"],
+    ["--data.features", "chroma"], ["--data.colour", "viridis", "--data.picture_size", "40", "50"]],
+    ids=" ".join)  # fmt: skip
+def test_every_picture_goes_through_onnx(flags, packed, tmp_path):
+    recipe, _ = parse_run([*quick_flags(packed, tmp_path), *flags])
+    torch.manual_seed(0)
+    data = GenreData(recipe)
+    data.setup()
+    model = make_model(recipe, data)
+    checkpoint = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(checkpoint)
+    tagger = Tagger(checkpoint)
+    assert to_onnx(tagger, tmp_path / "genres.onnx", 4.0) < 1e-4
+
+
+def test_an_export_that_hears_otherwise_is_not_kept(tagger, tmp_path, monkeypatch):
+    off = tagger.probabilities(np.stack([render("pop", 1, 5, 4.0, RATE)] * 3)) + 0.01
+    monkeypatch.setattr("gtzan_lightning.onnx_export.hear", lambda file, waves: off)
+    with pytest.raises(UserError, match="off by"):
+        to_onnx(tagger, tmp_path / "genres.onnx", 4.0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_any_rate_channel_count_and_length(tagger, tmp_path):

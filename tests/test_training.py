@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -5,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +24,9 @@ from gtzan_lightning.cli import parse_run
 from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.onnx_export import hear, to_onnx
 from gtzan_lightning.store import runs_table, store_uri
+from gtzan_lightning.synthetic import render
 from gtzan_lightning.tagger import Tagger, read_checkpoint
 from gtzan_lightning.training import make_model, train
 
@@ -94,7 +98,7 @@ def test_torchmetrics_and_the_predictions_agree(trained):
 
 
 @pytest.mark.parametrize("pack", ["waveforms", "pictures"])
-def test_the_logged_model_takes_any_batch_and_equals_the_test_loop(trained, quick, pack):
+def test_every_road_out_takes_any_batch_and_equals_the_test_loop(trained, quick, pack, tmp_path):
     recipe, outcome, _ = trained
     waves_of = recipe
     if pack == "pictures":
@@ -114,6 +118,46 @@ def test_the_logged_model_takes_any_batch_and_equals_the_test_loop(trained, quic
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
     votes = metrics.vote(predictions[predictions["part"] == "test"]).set_index("song").loc[ids]
     truth = torch.tensor(votes[data.corpus.genres].to_numpy()).softmax(1).numpy()
+    np.testing.assert_allclose(found, truth, atol=1e-4)
+    tagger = Tagger.load(outcome.folder / "best.ckpt")
+    np.testing.assert_allclose(tagger.probabilities(waves), truth, atol=1e-4)
+    to_onnx(tagger, tmp_path / "genres.onnx", seconds=4.0)
+    np.testing.assert_allclose(hear(tmp_path / "genres.onnx", waves), truth, atol=1e-4)
+
+
+def test_mlflow_serves_the_logged_model(trained):
+    recipe, outcome, _ = trained
+    (logged,) = client(recipe).get_run(outcome.run_id).outputs.model_outputs
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = str(Path(sys.executable).parent)  # MLflow starts uvicorn by its name
+    server = subprocess.Popen(
+        ["mlflow", "models", "serve", "-m", f"models:/{logged.model_id}", "--port", str(port),
+         "--env-manager", "local"],
+        env={**os.environ, "MLFLOW_TRACKING_URI": store_uri(recipe.track),
+             "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    waves = np.stack([render(genre, 1, 5, 4.0, 8000) for genre in ("blues", "rock")])
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping").close()
+                break
+            assert server.poll() is None
+            time.sleep(0.5)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            json.dumps({"inputs": waves.tolist()}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as reply:
+            found = np.array(json.load(reply)["predictions"])
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    truth = Tagger.load(outcome.folder / "best.ckpt").probabilities(waves)
     np.testing.assert_allclose(found, truth, atol=1e-4)
 
 

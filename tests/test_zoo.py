@@ -50,8 +50,8 @@ def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, c
 @pytest.mark.parametrize("name", [*MODELS, *CLASSICAL])
 def test_every_model_beats_chance_after_ten_epochs(name, quick):
     """On synthetic songs; pictures are enlarged so that every network can hold them."""
-    flags = ["--data.synthetic_songs", "10", "--data.clips_per_song", "4", "--fit.max_epochs", "10"]
-    if name in MODELS:
-        flags += ["--data.picture_size", "80", "80", "--track.log_model", "false"]
+    flags = ["--data.synthetic_songs", "10", "--fit.max_epochs", "10", "--track.log_model", "false"]
+    if name in MODELS:  # cnn, without batch norm, needs so many steps before it learns anything
+        flags += ["--data.picture_size", "80", "80", "--data.clips_per_song", "12"]
     figures = train(quick(*flags, model=name)).figures
     assert figures["final/valid/song_accuracy"] > 0.25  # ten genres: chance is 0.1
