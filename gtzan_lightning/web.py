@@ -12,6 +12,7 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from gtzan_lightning.audio import BrokenSong, probe_seconds
@@ -90,7 +91,10 @@ def _heard(model: Served, file: Path) -> tuple[Any, ...]:
         drawn = Image.open(explained.files[0])
         drawn.load()
     heard = explained.heard
-    remarks = [f"{heard.seconds:.1f} s", *heard.remarks, explained.meaning.sentence()]
+    # a recording that is far below a song's level says more of the microphone than of the music
+    level = 20 * np.log10(np.sqrt(np.mean(sound.wave**2)))
+    length = f"{heard.seconds:.1f} s at {level:.0f} dBFS"
+    remarks = [length, *heard.remarks, explained.meaning.sentence()]
     alike = []
     if model.library is not None:
         near = model.library.like(vector_of(tagger, sound))

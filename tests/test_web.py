@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -129,4 +130,8 @@ def test_an_upload_a_recording_and_a_broken_file_in_a_real_browser(page, browser
     with view.expect_response(lambda r: "queue/data" in r.url, timeout=30_000):
         view.get_by_role("button", name="Listen").click()
     message.get_by_text("deletion").wait_for(timeout=30_000)
+    level = re.search(r"at (-?\d+) dBFS", message.inner_text())
+    # the tone has -9; a browser that takes noise out of a recording takes a tone out too
+    assert level, message.inner_text()
+    assert -14 <= int(level[1]) <= -5
     assert hosts <= {"127.0.0.1", ""}  # nothing was asked of another host

@@ -35,6 +35,7 @@ Vectors = Callable[[str], dict[str, np.ndarray]]  # part -> vector, song, start,
 # share of every probability that is spread over all genres: a neighbour's or a tree's "never"
 # would silence all other clips in a vote of log-probabilities
 DOUBT = 0.01
+MOST_BINS = 256  # of a covariance
 NO_FEATURES = ("filename", "id", "label", "genre", "length")
 
 
@@ -154,12 +155,22 @@ def vectors_of(
 
 
 def summarise(picture: torch.Tensor, how: str) -> np.ndarray:
-    """(clip, bin, frame) -> (clip, number): mean over time, mean and covariance, or everything."""
+    """(clip, bin, frame) -> (clip, number): mean over time, mean and covariance, or everything.
+
+    Raises:
+        UserError: a covariance of more bins than a classifier of hundreds of songs can use.
+    """
     if how == "flatten":
         return picture.flatten(1).numpy()
     mean = picture.mean(2)
     if how == "mean":
         return mean.numpy()
+    bins = picture.shape[1]
+    if bins > MOST_BINS:
+        raise UserError(
+            f"--model.summary mean_covariance of {bins} bins is {bins * (bins + 3) // 2:,} numbers "
+            "a clip: take --model.summary mean"
+        )
     centred = picture - mean.unsqueeze(2)
     covariance = centred @ centred.transpose(1, 2) / max(1, picture.shape[2] - 1)
     rows, columns = torch.triu_indices(*covariance.shape[1:])
