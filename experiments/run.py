@@ -17,7 +17,8 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.training import train
 
     outcome = train(recipe, resume)
-    print(result_lines(recipe, outcome.run_id, outcome.figures))
+    if outcome.figures:  # of several processes the first one speaks
+        print(result_lines(recipe, outcome.run_id, outcome.figures))
 
 
 if __name__ == "__main__":

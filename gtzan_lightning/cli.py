@@ -22,6 +22,7 @@ from gtzan_lightning.settings import Protocol, Recipe, TrackSettings
 
 RECIPES = Path(__file__).parent.parent / "experiments" / "recipes"
 SECTIONS = ("data", "augment", "fit", "track")
+LAST = "last"  # --resume last: whatever is left of this recipe
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
 
 
@@ -66,7 +67,7 @@ def near(word: object, known: Iterable[str]) -> str:
 
 
 def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe, str | None]:
-    """Recipe of a run, and the id of the run to resume (then the recipe is that run's own).
+    """Recipe of a run, and the id of the run to resume (then the recipe is that run's own) or LAST.
 
     Raises:
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
@@ -79,10 +80,12 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
     if args["list"]:
         print(listing(args["list"]))
         raise SystemExit(0)
-    if args["resume"]:
+    if args["resume"] and args["resume"] != LAST:
         others = set(args) - {*_NOT_SETTINGS, "track.folder"}
         if others or args["model"] or args["config"]:
-            raise UserError("--resume takes the run's own recipe: give --track.folder at most")
+            raise UserError(
+                "--resume RUN_ID takes the run's own recipe: give --track.folder at most"
+            )
         folder = args.get("track.folder", TrackSettings().folder)
         return resumed_recipe(folder, args["resume"]), args["resume"]
     if name is None:
@@ -91,7 +94,7 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
     if args["print_config"]:
         print(dump(recipe), end="")
         raise SystemExit(0)
-    return recipe, None
+    return recipe, args["resume"]
 
 
 def parse_layers(
@@ -130,16 +133,13 @@ def resumed_recipe(track_folder: str, run_id: str) -> Recipe:
     """The recipe of an interrupted run, from its folder.
 
     Raises:
-        UserError: no such run, it is complete, it stopped before its first checkpoint, or it is
-            of a version with other settings.
+        UserError: no such run, it is complete, or it is of a version with other settings.
     """
     folder = Path(track_folder) / "runs" / run_id
     if not (folder / "recipe.yaml").exists():
         raise UserError(f"there is no run to resume at {folder}: see experiments/compare.py")
     if (folder / "done").exists():
         raise UserError(f"run {folder.name} is complete: there is nothing to resume")
-    if not (folder / "last.ckpt").exists():
-        raise UserError(f"run {folder.name} stopped before its first checkpoint: start it anew")
     recipe = read_recipe(folder / "recipe.yaml")
     # the folder may have been moved, or be named from another place now
     recipe["track"] = {**recipe.get("track", {}), "folder": track_folder}
@@ -211,7 +211,12 @@ def _full_parser(prog: str, before: Recipe | None) -> Parser:
     parser.add_argument(
         "--config", action="append", metavar="FILE", help="recipe laid over the model's own (YAML)"
     )
-    parser.add_argument("--resume", metavar="RUN_ID", help="go on with an interrupted run")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN_ID",
+        help="go on with an interrupted run; last: with the newest unfinished one of this very "
+        "recipe, or start it (so a cluster may repeat the command as it is)",
+    )
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
     seed = Recipe.model_fields["seed"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from lightning.pytorch.utilities import rank_zero_only
 
 from gtzan_lightning import figures as pictures
 from gtzan_lightning import metrics
@@ -15,8 +16,9 @@ from gtzan_lightning.corpus import digest
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.splits import PARTS
-from gtzan_lightning.store import metric_history, runs_table
-from gtzan_lightning.tracking import Tracker, environment
+from gtzan_lightning.store import runs_table
+from gtzan_lightning.surroundings import environment
+from gtzan_lightning.tracking import Tracker
 
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
 # Trainer settings that change the figures; the others only say where and how fast
@@ -120,9 +122,9 @@ def membership_mark(data: GenreData) -> str:
     return f"{data.split.fingerprint} {data.corpus.fingerprint} {digest(sounds.encode())}"
 
 
+@rank_zero_only
 def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) -> None:
     """What the run is made of, before it trains: recipe, songs, membership, surroundings."""
-    folder.mkdir(parents=True, exist_ok=True)
     corpus = data.corpus
     members = pd.DataFrame(
         [(s["id"], s["genre"], data.split.members[s["id"]], s.get("digest")) for s in corpus.songs],
@@ -142,10 +144,9 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
     tracker.log(members, "songs.csv")
     tracker.log(problems, "verification.csv")
     tracker.log(json.dumps(environment(), indent=1), "environment.json")
-    tracker.log_songs(members, corpus.name, corpus.fingerprint)
+    tracker.log_songs(folder / "songs.csv", corpus.name, corpus.fingerprint)
     counts = {f"songs_{part}": len(data.split.songs(part)) for part in PARTS}
     tracker.log_metrics(counts)
-    (folder / "recipe.yaml").write_text(dump(recipe))
 
 
 def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict[str, float]:
@@ -165,7 +166,7 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         )
         confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
-    history = {name: metric_history(tracker.run_id, name) for name in CURVES}
+    history = {name: tracker.history(name) for name in CURVES}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(pictures.learning_curves(history), file_name("learning_curves.png", data))
     return found

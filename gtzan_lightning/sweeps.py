@@ -5,7 +5,6 @@ The only file that imports optuna.
 """
 
 import os
-import socket
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.pairs import ALPHA, System, mcnemar, system
+from gtzan_lightning.processes import is_alive, mark
 from gtzan_lightning.settings import TrackSettings
 from gtzan_lightning.spaces import Space
 from gtzan_lightning.store import check_output, read_predictions
@@ -136,8 +136,7 @@ def revive(study: optuna.Study) -> int:
     """Trials that a dead process of this machine left running are tried again; returns how many."""
     count = 0
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        host, _, pid = str(trial.user_attrs.get("process", "")).rpartition(":")
-        if host == socket.gethostname() and not _alive(int(pid)):
+        if is_alive(trial.user_attrs.get("process", "")) is False:
             study.tell(trial.number, state=TrialState.FAIL)
             study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
             count += 1
@@ -148,7 +147,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str) -> None:
     """Try until the study has that many ended trials; several processes may do so at once."""
 
     def objective(trial: optuna.Trial) -> float:
-        trial.set_user_attr("process", f"{socket.gethostname()}:{os.getpid()}")
+        trial.set_user_attr("process", mark())
         recipe = space.draw(trial)
         watch = _Watch(trial)
         described = {
@@ -280,13 +279,3 @@ def _figures(study: optuna.Study, complete: int) -> dict[str, Figure]:
         figure.set_size_inches(12 if name == "slices" else 8, 5)
         found[name] = figure
     return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,44 +1,55 @@
-"""MLflow, writing: one run for one training. Only this file and store.py import mlflow."""
+"""MLflow, writing: one run for one training."""
 
 import contextlib
-import functools
+import itertools
 import logging
 import os
-import platform
 import subprocess
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-import torch
 from filelock import FileLock
-from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from gtzan_lightning import deadman
+from gtzan_lightning.deadman import ENDED
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.processes import is_alive, mark
+from gtzan_lightning.run_folder import LOCK, folder_of, hold, is_held
+from gtzan_lightning.sending import Sender, is_hopeless, reason
 from gtzan_lightning.settings import TrackSettings
+from gtzan_lightning.spool import Record, Spool
 from gtzan_lightning.store import store_uri
-from gtzan_lightning.tagger import Tagger
 
-PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow")
-PACKAGES += ("audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning")
-SHARED_RUN = "GTZAN_LIGHTNING_RUN_ID"  # environment variable: the run of all processes
+PATIENCE = 300.0  # seconds that a finished run waits for a store that does not take its records
 
 
 class Tracker:
-    """One MLflow run, from start to its final status."""
+    """One MLflow run, from start to its final status.
+
+    What is logged while it records is kept in the run's folder first and sent by a thread: a
+    server that is slow, away or back again neither stops the training nor loses a record.
+    """
 
     def __init__(self, track: TrackSettings) -> None:
         self.track, self.uri = track, store_uri(track)
+        self.run_id = ""
+        self.spool: Spool | None = None
+        if rank_zero_only.rank != 0:
+            return  # the first process of a training writes
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the spool tries again
         for name in ("alembic", "mlflow", "mlflow.system_metrics", "mlflow.store.db"):
             logging.getLogger(name).setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", ".*input example was not provided.*")
@@ -48,32 +59,40 @@ class Tracker:
                 self.client = mlflow.MlflowClient(self.uri)
                 self.client.search_experiments(max_results=1)
             except (mlflow.MlflowException, OSError) as error:
-                reason = " ".join(str(error).split())[:200]
                 raise UserError(
-                    f"the MLflow store {self.uri} can't be used ({reason}): record without it by "
-                    "--track.uri local"
+                    f"the MLflow store {self.uri} can't be used ({reason(error)}): record without "
+                    "it by --track.uri local"
                 ) from None
-        self.run_id = ""
 
+    @property
+    def folder(self) -> Path:
+        return folder_of(self.track, self.run_id)
+
+    @rank_zero_only
     def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> None:
-        """Open a run with its parameters and tags; processes of one training share it."""
-        if rank_zero_only.rank == 0:
-            run = self.client.create_run(self._experiment(), run_name=name, tags=tags)
-            items = [mlflow.entities.Param(k, str(v)[:500]) for k, v in params.items()]
-            self.client.log_batch(run.info.run_id, params=items)
-            # Lightning starts the other processes with this environment
-            os.environ[SHARED_RUN] = run.info.run_id
-        self.run_id = os.environ.get(SHARED_RUN, "")
+        """Open a run with its parameters and tags; runs that died without a word are ended."""
+        experiment = self._experiment()
+        self._end_dead_runs(experiment)
+        marked = {**tags, "process": mark()}
+        run = self.client.create_run(experiment, run_name=name, tags=marked)
+        self.run_id = run.info.run_id
+        self.lock = hold(self.folder)
+        items = [mlflow.entities.Param(k, str(v)[:500]) for k, v in params.items()]
+        self.client.log_batch(self.run_id, params=items)
 
+    @rank_zero_only
     def reopen(self, run_id: str) -> None:
         """Go on in an existing run.
 
         Raises:
-            UserError: the store does not know it.
+            UserError: the store does not know it, or another process makes it.
         """
+        self.lock = hold(folder_of(self.track, run_id))
         try:
             self.client.update_run(run_id, status="RUNNING")
+            self.client.set_tag(run_id, "process", mark())
         except mlflow.MlflowException:
+            self.lock.release()
             raise UserError(f"run {run_id} is not in the MLflow store {self.uri}") from None
         self.run_id = run_id
 
@@ -83,77 +102,108 @@ class Tracker:
 
         Args:
             own_metrics: false where the block records runs of its own.
+
+        Raises:
+            UserError: the records could not be sent in the end; they are kept.
         """
         if rank_zero_only.rank != 0:
             yield
             return
-        if own_metrics:
-            mlflow.start_run(self.run_id, log_system_metrics=True)
+        self.spool = Spool(self.folder, Sender(self.client, self.run_id, self.folder), is_hopeless)
+        switch = _dead_man_switch(self.uri, self.run_id, self.folder)
+        measured = _system_metrics(self) if own_metrics else contextlib.nullcontext()
         status = "FAILED"
         try:
-            yield
+            with measured:
+                yield
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit):
             status = "KILLED"
             raise
         finally:
-            if own_metrics:
-                mlflow.end_run(status)
-            else:
-                self.client.set_terminated(self.run_id, status)
+            self._end(status)
+            self.lock.release()
+            switch.communicate(ENDED)
 
-    def logger(self) -> MLFlowLogger:
-        """Lightning's logger for this run; the run's status stays the tracker's."""
-        return _StatuslessLogger(tracking_uri=self.uri, run_id=self.run_id)
+    def logger(self) -> "RecordLogger":
+        """Lightning's logger for this run."""
+        return RecordLogger(self)
+
+    def history(self, metric: str) -> list[tuple[int, float]]:
+        """(step, value) points of a metric, in order; what was logged twice counts once."""
+        found = {}
+        for record in self.spool.records() if self.spool else []:
+            if metric in record.get("metrics", {}):
+                found[record["step"]] = record["metrics"][metric]
+        return sorted(found.items())
 
     @rank_zero_only
     def log(self, artifact: Figure | pd.DataFrame | str, name: str) -> None:
         """A figure, a table (as CSV) or a text as the artifact ``name``."""
-        if isinstance(artifact, Figure):
-            self.client.log_figure(self.run_id, artifact, name)
-        elif isinstance(artifact, pd.DataFrame):
-            self.client.log_text(self.run_id, artifact.to_csv(index=False), name)
-        else:
-            self.client.log_text(self.run_id, artifact, name)
+        with replacing(self.folder / "artifacts" / name) as part:
+            if isinstance(artifact, Figure):
+                artifact.savefig(part, format=Path(name).suffix.removeprefix("."))
+            elif isinstance(artifact, pd.DataFrame):
+                artifact.to_csv(part, index=False)
+            else:
+                part.write_text(artifact)
+        self.log_file(self.folder / "artifacts" / name)
 
     @rank_zero_only
     def log_file(self, file: Path, folder: str | None = None) -> None:
-        """A file as an artifact, under its own name; nothing where there is none."""
+        """A file of the run's folder as an artifact, under its own name, if it is there."""
         if file.exists():
-            self.client.log_artifact(self.run_id, str(file), folder)
+            place = str(file.relative_to(self.folder))
+            self._keep({"kind": "file", "file": place, "folder": folder})
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float]) -> None:
-        values = {k: v for k, v in metrics.items() if np.isfinite(v)}
+    def log_metrics(self, metrics: dict[str, float], step: int = 0) -> None:
+        values = {k: float(v) for k, v in metrics.items() if np.isfinite(v)}
         now = mlflow.utils.time.get_current_time_millis()
-        items = [mlflow.entities.Metric(k, float(v), now, 0) for k, v in values.items()]
-        self.client.log_batch(self.run_id, metrics=items)
+        self._keep({"kind": "metrics", "metrics": values, "step": step, "time": now})
 
     @rank_zero_only
-    def log_songs(self, members: pd.DataFrame, name: str, fingerprint: str) -> None:
-        """The corpus as a logged dataset: which song is in which part."""
-        source = mlflow.data.from_pandas(members, name=name, digest=fingerprint)
-        mlflow.log_input(source, context="corpus")
+    def log_songs(self, members: Path, name: str, fingerprint: str) -> None:
+        """The corpus as a logged dataset: a table of which song is in which part."""
+        place = str(members.relative_to(self.folder))
+        self._keep({"kind": "songs", "file": place, "name": name, "digest": fingerprint})
 
     @rank_zero_only
     def log_model(self, checkpoint: Path) -> None:
         """A model that ``mlflow.pyfunc.load_model`` loads: waveforms in, probabilities out."""
-        tagger = Tagger.load(checkpoint)
-        signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]),
-            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(tagger.genres)))]),
-        )
-        metadata = {"genres": tagger.genres, "sample_rate": tagger.spec.sample_rate}
-        with _quiet("mlflow"):
-            mlflow.pyfunc.log_model(
-                name="model",
-                python_model=WaveModel(),
-                artifacts={"checkpoint": str(checkpoint)},
-                code_paths=[str(Path(__file__).parent)],
-                pip_requirements=[r for r in requires("gtzan-lightning") if "extra ==" not in r],
-                signature=signature,
-                metadata=metadata,
+        self._keep({"kind": "model", "file": str(checkpoint.relative_to(self.folder))})
+
+    def _keep(self, record: Record) -> None:
+        assert self.spool is not None, "logged outside of recording()"
+        self.spool.add(record)
+
+    def _end(self, status: str) -> None:
+        """Everything sent, and the run ended; an interrupted run does not wait long for it."""
+        finished = status == "FINISHED"
+        try:
+            self.spool.drain(
+                PATIENCE if finished else PATIENCE / 10,
+                lambda: print(f"waiting for {self.uri} to take the run's records", flush=True),
             )
+            self.client.set_terminated(self.run_id, status)
+        except Exception as error:  # of whatever kind the client's store has
+            if finished:
+                raise UserError(
+                    f"{self.uri} did not take all records of run {self.run_id} "
+                    f"({reason(error)}): they are kept; when it does, go on with --resume "
+                    f"{self.run_id}"
+                ) from None
+        finally:
+            self.spool.close()
+
+    def _end_dead_runs(self, experiment: str) -> None:
+        """A machine that went down took a run's process and its switch at once."""
+        for run in self.client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            alive = is_alive(run.data.tags.get("process", ""))
+            if alive is None:
+                alive = is_held(folder_of(self.track, run.info.run_id)) is not False
+            if not alive:
+                self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self) -> str:
         """Id of the experiment, made by the first run."""
@@ -176,6 +226,67 @@ class Tracker:
         return FileLock(Path(self.track.folder).resolve() / ".store.lock")
 
 
+class RecordLogger(Logger):
+    """Lightning's metrics into a tracker's records; its settings are there already."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        super().__init__()
+        self.tracker = tracker
+
+    @property
+    def name(self) -> str:
+        return self.tracker.track.experiment
+
+    @property
+    def version(self) -> str:
+        return self.tracker.run_id
+
+    @property
+    def save_dir(self) -> str:
+        return self.tracker.track.folder
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.tracker.log_metrics(metrics, step or 0)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _system_metrics(tracker: Tracker) -> Iterator[None]:
+    """MLflow's measures of the machine; its own thread ends when a server fails to answer once."""
+    monitor = SystemMetricsMonitor(tracker.run_id)
+    before = len(tracker.history("system/cpu_utilization_percentage"))
+    stop = threading.Event()
+
+    def watch() -> None:
+        for step in itertools.count(before):
+            if stop.wait(monitor.sampling_interval):
+                return
+            monitor.collect_metrics()
+            found = monitor.aggregate_metrics()
+            tracker.log_metrics({f"system/{name}": value for name, value in found.items()}, step)
+            for measure in monitor.monitors:
+                measure.clear_metrics()
+
+    thread = threading.Thread(target=watch, name="system metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _dead_man_switch(uri: str, run_id: str, folder: Path) -> subprocess.Popen[bytes]:
+    """See deadman.py; a file, not a module, so that it starts without this package's imports."""
+    command = [sys.executable, "-P", str(Path(deadman.__file__)), uri, run_id, str(folder / LOCK)]
+    # a session of its own: Ctrl-C is for the training, which ends its run itself
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
 def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) -> None:
     """Files as artifacts of a recorded run; nothing where ``run`` is no run's id."""
     client = mlflow.MlflowClient(store_uri(track))
@@ -185,59 +296,3 @@ def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) ->
         return
     for file in files:
         client.log_artifact(run, str(file), folder)
-
-
-class WaveModel(mlflow.pyfunc.PythonModel):
-    """The logged model: (song, sample) float32 waveforms -> (song, genre) probabilities."""
-
-    def load_context(self, context: Any) -> None:
-        self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))
-
-    def predict(
-        self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
-    ) -> np.ndarray:
-        return self.tagger.probabilities(model_input)
-
-
-@functools.cache
-def environment() -> dict[str, str]:
-    """Versions, machine, commit and whether the working tree differs from it."""
-    here = Path(__file__).parent
-    found = {f"version.{name}": version(name) for name in PACKAGES}
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    found |= {
-        "version.torch": torch.__version__,  # with its build, such as +cu130
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}",
-        "commit": _git(here, "rev-parse", "HEAD") or "unknown",
-        "dirty": str(bool(_git(here, "status", "--porcelain"))).lower(),
-    }
-    return found
-
-
-class _StatuslessLogger(MLFlowLogger):
-    """Lightning would end the run when training ends, before it is tested."""
-
-    def finalize(self, status: str = "success") -> None:
-        pass
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -3,10 +3,11 @@
 import contextlib
 import errno
 import logging
+import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
 )
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning import metrics
 from gtzan_lightning.callbacks import AveragedWeights, EpochLines, say
 from gtzan_lightning.classifier import GenreClassifier
+from gtzan_lightning.cli import LAST
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
@@ -39,10 +42,13 @@ from gtzan_lightning.record import (
     run_name,
     tags,
 )
+from gtzan_lightning.run_folder import folder_of, keep_recipe, unfinished
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.store import check_output
 from gtzan_lightning.tagger import read_checkpoint
 from gtzan_lightning.tracking import Tracker
+
+SHARED_RUN = "GTZAN_LIGHTNING_RUN_ID"  # environment variable: the run of all processes
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def train(
     """Prepare the songs, train, test the best checkpoint, record everything.
 
     Args:
-        resume: id of an interrupted run of the same recipe, to go on with.
+        resume: id of an interrupted run of the same recipe, to go on with; or ``LAST``: the newest
+            one that nobody makes just now, or else a new run.
         more_tags: of the MLflow run.
         more_callbacks: of Lightning's trainer, such as a sweep's pruning.
 
@@ -72,7 +79,7 @@ def train(
         SystemExit: Ctrl-C; the run is closed as killed, with its best checkpoint.
     """
     _quieten()
-    _refuse_early(recipe)
+    trainer = _refuse_early(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     data = GenreData(recipe)
     data.setup()
@@ -80,26 +87,21 @@ def train(
         say(line)
     model = None if recipe.model.name in CLASSICAL else make_model(recipe, data)
     tracker = Tracker(recipe.track)
-    if resume:
-        _check_same_songs(_run_folder(recipe, resume), data)
-        tracker.reopen(resume)
-    else:
-        described = {**tags(recipe, data), **(more_tags or {})}
-        tracker.start(run_name(recipe, data), flat(recipe), described)
-    folder = _run_folder(recipe, tracker.run_id)
-    say(f"run {tracker.run_id}; checkpoints in {folder}")
+    run_id = _open_run(tracker, recipe, data, resume, more_tags or {})
+    folder = folder_of(recipe.track, _told_to_all(trainer, run_id))
     with tracker.recording(), _closing(tracker, folder):
-        if not resume:
-            describe(tracker, recipe, data, folder)
+        describe(tracker, recipe, data, folder)
         figures: dict[str, float] = {}
         if model is None:
             from gtzan_lightning.models.classical import fit_and_predict
 
             rows, minutes = fit_and_predict(recipe, data)
         else:
-            minutes = _fit(recipe, data, model, tracker, folder, resume, more_callbacks)
+            minutes = _fit(recipe, data, model, tracker, folder, more_callbacks)
             rows = _predict(recipe, data, model, folder)
             figures["parameters"] = sum(p.numel() for p in model.network.parameters())
+        if rank_zero_only.rank != 0:
+            return Outcome(folder.name, folder, {})
         predictions = _write_predictions(rows, data, folder)
         found = report(tracker, predictions, data)
         tracker.log_metrics({"minutes": minutes, **figures, **found})
@@ -110,16 +112,49 @@ def train(
                 tracker.log_model(folder / "best.ckpt")
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
-    return Outcome(tracker.run_id, folder, found)
+    return Outcome(folder.name, folder, found)
 
 
-def _refuse_early(recipe: Recipe) -> None:
+def _refuse_early(recipe: Recipe) -> lightning.Trainer:
     """Say what can't work before songs are decoded and a run is opened."""
     check_output(recipe.track)
     try:
-        _trainer(recipe, False, [])
+        return _trainer(recipe, False, [])
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"Lightning refuses --fit.*: {' '.join(str(error).split())}") from None
+
+
+@rank_zero_only
+def _open_run(
+    tracker: Tracker, recipe: Recipe, data: GenreData, resume: str | None, more_tags: dict[str, str]
+) -> str:
+    """The new or resumed run's id; the processes that Lightning starts from this one get it too."""
+    if resume == LAST:
+        resume = unfinished(recipe)
+    if resume:
+        _check_same_songs(folder_of(recipe.track, resume), data)
+        tracker.reopen(resume)
+    else:
+        tracker.start(run_name(recipe, data), flat(recipe), {**tags(recipe, data), **more_tags})
+    keep_recipe(tracker.folder, recipe)
+    os.environ[SHARED_RUN] = tracker.run_id
+    say(f"run {tracker.run_id}{' goes on' if resume else ''}; checkpoints in {tracker.folder}")
+    return tracker.run_id
+
+
+def _told_to_all(trainer: lightning.Trainer, run_id: str | None) -> str:
+    """The first process's run, in every process.
+
+    Those that torchrun or SLURM start meet here, earlier than Lightning lets them; those that
+    Lightning starts later find it in their environment.
+    """
+    if run_id is None and SHARED_RUN in os.environ:
+        return os.environ[SHARED_RUN]
+    cluster = getattr(trainer.strategy, "cluster_environment", None)
+    if cluster is not None and cluster.creates_processes_externally and trainer.world_size > 1:
+        trainer.strategy.setup_environment()
+        run_id = trainer.strategy.broadcast(run_id)
+    return run_id
 
 
 @contextlib.contextmanager
@@ -129,15 +164,14 @@ def _closing(tracker: Tracker, folder: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
         tracker.log_file(folder / "best.ckpt", "checkpoints")
-        again = f"--resume {tracker.run_id}" if (folder / "last.ckpt").exists() else "a new run"
-        say(f"interrupted; go on with {again}")
+        say(f"interrupted; go on with --resume {folder.name}")
         raise SystemExit(1) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise UserError(
-            f"no space left while run {tracker.run_id} was written: make room, then go on with "
-            f"--resume {tracker.run_id}"
+            f"no space left while run {folder.name} was written: make room, then go on with "
+            f"--resume {folder.name}"
         ) from None
 
 
@@ -157,17 +191,12 @@ def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
     return model_class(recipe.model.name)(recipe, about, len(data.corpus.songs), weights)
 
 
-def _run_folder(recipe: Recipe, run_id: str) -> Path:
-    return Path(recipe.track.folder) / "runs" / run_id
-
-
 def _fit(
     recipe: Recipe,
     data: GenreData,
     model: GenreClassifier,
     tracker: Tracker,
     folder: Path,
-    resume: str | None,
     more_callbacks: Sequence[Callback],
 ) -> float:
     """Train; returns the minutes that this took, interrupted starts included."""
@@ -187,20 +216,29 @@ def _fit(
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
     trainer = _trainer(recipe, tracker.logger(), callbacks)
-    clock = folder / "minutes"
-    before = float(clock.read_text()) if clock.exists() else 0.0
+    known = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
+    if known:
+        read_checkpoint(known)
+    with _stopwatch(folder / "minutes") as minutes:
+        trainer.fit(model, datamodule=data, ckpt_path=known, weights_only=True)
+    return minutes()
+
+
+@contextlib.contextmanager
+def _stopwatch(file: Path) -> Iterator[Callable[[], float]]:
+    """Minutes so far, those that earlier starts left in the file included."""
+    before = float(file.read_text()) if file.exists() else 0.0
     start = time.monotonic()
-    if resume:
-        read_checkpoint(folder / "last.ckpt")
+
+    def minutes() -> float:
+        return before + (time.monotonic() - start) / 60
+
     try:
-        trainer.fit(
-            model, datamodule=data, ckpt_path=folder / "last.ckpt" if resume else None,
-            weights_only=True,
-        )  # fmt: skip
+        yield minutes
     finally:
-        minutes = before + (time.monotonic() - start) / 60
-        clock.write_text(f"{minutes:.3f}")
-    return minutes
+        if rank_zero_only.rank == 0:
+            with replacing(file) as part:
+                part.write_text(f"{minutes():.3f}")
 
 
 def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightning.Trainer:

@@ -1,0 +1,141 @@
+"""Records on disk first: a training never waits for the place that they are sent to.
+
+Each record is a line of ``records.jsonl`` in the run's folder. A thread sends what is there and
+notes how far it came, so that a place that is slow, away or back again gets everything, in order,
+and a killed run's records are sent when it goes on. A record may be sent twice: sending must be
+idempotent.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gtzan_lightning.files import replacing
+
+Record = dict[str, Any]
+AT_ONCE = 200  # records
+LONGEST_WAIT = 15.0  # seconds between two tries
+
+
+class Spool:
+    """The records of one run.
+
+    Args:
+        folder: of the run; it exists.
+        send: sends some records, in order; raises whatever it likes if it can't.
+        is_hopeless: whether trying again could not help after this error.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        send: Callable[[list[Record]], None],
+        is_hopeless: Callable[[Exception], bool],
+    ) -> None:
+        self.file, self.mark = folder / "records.jsonl", folder / "records.sent"
+        self.send, self.is_hopeless = send, is_hopeless
+        self.error: Exception | None = None
+        self._cut_torn_line()
+        self._sent = int(self.mark.read_text()) if self.mark.exists() else 0
+        self._sink = self.file.open("ab")
+        self._change = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="records", daemon=True)
+        self._thread.start()
+
+    def add(self, record: Record) -> None:
+        """Keep a record; it is sent soon. Raises OSError if the disk is full."""
+        line = json.dumps(record).encode() + b"\n"
+        with self._change:
+            self._sink.write(line)
+            self._sink.flush()
+            self._change.notify_all()
+
+    def records(self) -> list[Record]:
+        """All of them, those of earlier starts of the run included."""
+        return [json.loads(line) for line in self.file.read_bytes().splitlines()]
+
+    def drain(self, patience: float, waiting: Callable[[], None]) -> None:
+        """Wait until everything is sent.
+
+        Args:
+            patience: seconds.
+            waiting: called once if it takes longer than a few.
+
+        Raises:
+            Exception: the last error of sending, where that is hopeless or patience is at its end.
+        """
+        start, told = time.monotonic(), False
+        with self._change:
+            while self._sent < self._size():
+                if self.error is not None and self.is_hopeless(self.error):
+                    raise self.error
+                passed = time.monotonic() - start
+                if passed > patience:
+                    raise self.error or TimeoutError(f"no answer within {patience:g} s")
+                if passed > 5 and not told:
+                    told = True
+                    waiting()
+                self._change.notify_all()  # do not sleep a long wait between two tries to its end
+                self._change.wait(1)
+
+    def close(self) -> None:
+        """Stop sending; what is not sent stays."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        self._thread.join(timeout=30)
+        self._sink.close()
+
+    def _size(self) -> int:
+        return self.file.stat().st_size
+
+    def _cut_torn_line(self) -> None:
+        """The last line of a process that was killed while it wrote it."""
+        if self.file.exists():
+            content = self.file.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                with self.file.open("r+b") as file:
+                    file.truncate(whole)
+
+    def _run(self) -> None:
+        wait = 0.0
+        while True:
+            with self._change:
+                if not self._closed and (wait or self._sent >= self._size()):
+                    self._change.wait(wait or None)
+                if self._closed:
+                    return
+            lines = self._next()
+            if not lines:
+                continue
+            try:
+                self.send([json.loads(line) for line in lines])
+            except Exception as error:  # of whatever kind the place's client has
+                self.error = error
+                wait = min(max(1.0, 2 * wait), LONGEST_WAIT)
+                continue
+            self.error, wait = None, 0.0
+            self._note(self._sent + sum(map(len, lines)))
+
+    def _next(self) -> list[bytes]:
+        lines = []
+        with self.file.open("rb") as file:
+            file.seek(self._sent)
+            for line in file:
+                if len(lines) == AT_ONCE or not line.endswith(b"\n"):
+                    break
+                lines.append(line)
+        return lines
+
+    def _note(self, sent: int) -> None:
+        with contextlib.suppress(OSError), replacing(self.mark) as part:
+            part.write_text(str(sent))  # not noted: sent again after a kill
+        with self._change:
+            self._sent = sent
+            self._change.notify_all()
