@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import lightning
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassAUROC,
@@ -84,6 +84,9 @@ class GenreClassifier(lightning.LightningModule):
         )
         self.clip_metrics = nn.ModuleDict({f"{p}_part": clip.clone() for p in PARTS})
         self.votes = nn.ModuleDict({f"{p}_part": SongVotes(songs, genres) for p in PARTS})
+        # not Lightning's sync_dist: a progress bar, which the first process alone has, reads a
+        # figure before the others get there, and all wait for ever
+        self.losses = nn.ModuleDict({f"{p}_part": MeanMetric() for p in PARTS})
         self.rows: list[tuple[Tensor, ...]] = []
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
@@ -92,7 +95,8 @@ class GenreClassifier(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         logits = self(batch["picture"])
         loss = self.loss(logits, batch["target"])
-        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(logits))
+        self.log("train/loss_step", loss, batch_size=len(logits))
+        self.losses["train_part"].update(loss.detach(), len(logits))
         # a blend of two songs has no one genre: figures are of the clips that were not mixed
         pure = batch["target"].amax(1) == 1
         self._measure("train", logits[pure], {k: batch[k][pure] for k in ("song", "genre")})
@@ -179,7 +183,7 @@ class GenreClassifier(lightning.LightningModule):
     def _evaluate(self, part: str, batch: dict[str, Tensor]) -> None:
         logits = self(batch["picture"])
         loss = nn.functional.cross_entropy(logits, batch["genre"])
-        self.log(f"{part}/loss", loss, batch_size=len(logits), sync_dist=True)
+        self.losses[f"{part}_part"].update(loss, len(logits))
         self._measure(part, logits, batch)
         log_probs = logits.float().log_softmax(1)
         self.rows.append((log_probs, batch["song"], batch["start"], batch["genre"]))
@@ -192,6 +196,10 @@ class GenreClassifier(lightning.LightningModule):
 
     def _log_figures(self, part: str) -> None:
         clip, song = self.clip_metrics[f"{part}_part"], self.votes[f"{part}_part"]
+        loss = self.losses[f"{part}_part"]
+        if loss.update_called:
+            self.log("train/loss_epoch" if part == "train" else f"{part}/loss", loss.compute())
+        loss.reset()
         if song.update_called:
             clips = clip.compute()
             found = {"clip": macro(clips, clips["counts"][:, -1]), "song": song.compute()}

@@ -249,6 +249,7 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
         **own,
         logger=logger,
         callbacks=[*callbacks, RichProgressBar() if sys.stdout.isatty() else EpochLines()],
+        enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
         enable_checkpointing=bool(logger),
         use_distributed_sampler=False,  # TrainBatches and the grid share clips out themselves
@@ -312,5 +313,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    # torchmetrics has gathered the votes of all processes when a figure is logged
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")
     warnings.filterwarnings("ignore", ".*No negative samples in targets.*")
     warnings.filterwarnings("ignore", ".*No positive samples in targets.*")
