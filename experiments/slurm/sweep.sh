@@ -1,15 +1,20 @@
 #!/bin/bash
-# One study, many workers: each task of the array tries until the study has --trials ended trials.
-#   1. open the study once, where the code is:
-#        python experiments/sweep.py --trials 0 $FLAGS --storage "$STORAGE"
-#   2. sbatch --array=1-8 --export=ALL,FLAGS="--model vgg --space FILE --trials 200",STORAGE="$STORAGE" \
-#        experiments/slurm/sweep.sh
-#   3. the first command with the same --trials prints and logs the result.
-# STORAGE is a database of the study's own, such as postgresql://user@host/sweeps.
+# One study, many workers: each task of the array tries recipes until the study has --trials ended
+# trials. With FLAGS="--model vgg --space FILE":
+#   python experiments/sweep.py $FLAGS --trials 0        # opens the study, once
+#   sbatch --array=1-8 --gres=gpu:1 experiments/slurm/sweep.sh $FLAGS --trials 200
+#   python experiments/sweep.py $FLAGS --trials 200      # prints and records the result
+# Workers meet in a journal file under --track.folder, which needs no server but a file system that
+# all nodes share, or in a database of the study's own (--storage postgresql://user@host/sweeps in
+# all three commands). A preempted worker is requeued; the trial it was at is not counted.
 #SBATCH --job-name=gtzan-sweep
-#SBATCH --gres=gpu:1
-#SBATCH --cpus-per-task=8
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=4
 #SBATCH --time=12:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
 set -euo pipefail
-# shellcheck disable=SC2086
-srun .venv/bin/python experiments/sweep.py $FLAGS --storage "$STORAGE" --worker
+
+exec bash experiments/slurm/preemptible.sh .venv/bin/python experiments/sweep.py "$@" --worker
