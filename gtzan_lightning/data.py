@@ -198,6 +198,8 @@ class GenreData(lightning.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
+            # an iterator draws a number; a resumed epoch makes its own before the epoch is seeded
+            generator=torch.Generator(),
         )
 
 
