@@ -45,6 +45,7 @@ from gtzan_lightning.record import (
 from gtzan_lightning.run_folder import folder_of, keep_recipe, unfinished
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.store import check_output
+from gtzan_lightning.surroundings import launcher
 from gtzan_lightning.tagger import read_checkpoint
 from gtzan_lightning.tracking import Tracker
 
@@ -250,6 +251,7 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
         logger=logger,
         callbacks=[*callbacks, RichProgressBar() if sys.stdout.isatty() else EpochLines()],
         enable_progress_bar=sys.stdout.isatty(),
+        plugins=launcher(),
         enable_model_summary=False,
         enable_checkpointing=bool(logger),
         use_distributed_sampler=False,  # TrainBatches and the grid share clips out themselves
@@ -315,5 +317,5 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     # torchmetrics has gathered the votes of all processes when a figure is logged
     warnings.filterwarnings("ignore", ".*sync_dist=True.*")
-    warnings.filterwarnings("ignore", ".*No negative samples in targets.*")
-    warnings.filterwarnings("ignore", ".*No positive samples in targets.*")
+    warnings.filterwarnings("ignore", ".*No (negative|positive) samples in targets.*")
+    warnings.filterwarnings("ignore", ".*`srun` command is available.*")
