@@ -28,7 +28,7 @@ def test_run_commands_are_parsed(command):
         assert "--model" not in words or recipe.model.name == words[words.index("--model") + 1]
 
 
-@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if "experiments/" in c}))
+@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if "python experiments/" in c}))
 def test_the_flags_of_other_commands_are_known(command, capsys):
     """``--help`` is asked after them: a flag that does not exist is an error before that."""
     words = shlex.split(command)

@@ -1,6 +1,7 @@
 """The scripts of experiments/slurm: what they would start, and a real SLURM where one runs."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,7 +96,24 @@ def test_a_worker_of_a_sweep_is_started_with_known_flags(stub):
     assert words[0] == "experiments/sweep.py"
     assert words[-1] == "--worker"
     asked = [sys.executable, *words, "--help"]
-    subprocess.run(asked, cwd=ROOT, check=True, capture_output=True)
+    said = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert all(flag in said for flag in ("--worker", "--space", "--trials"))
+
+
+README = (ROOT / "README.md").read_text().splitlines()
+
+
+@pytest.mark.parametrize("line", [line for line in README if "sbatch " in line])
+def test_commands_of_the_readme_start_something_known(stub, line):
+    words = shlex.split(line)
+    given = dict(word.split("=") for word in words[: words.index("sbatch")])
+    (at,) = (n for n, word in enumerate(words) if word.endswith(".sh"))
+    task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "8"}
+    said = command(Path(words[at]).name, *words[at + 1 :], **given, **task)
+    if said[0] == "experiments/run.py":
+        assert parse_run(said[1:])[1] == LAST
+    else:
+        subprocess.run([sys.executable, *said, "--help"], cwd=ROOT, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(("task", "asked_for"), [(None, "7"), ("3", "7_3")])
