@@ -172,6 +172,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str) -> None:
 def join(space: Space, name: str, trials: int, where: str | None, options: dict[str, Any]) -> None:
     """Be one of several workers of a study that is open already."""
     study = open_study(space, name, storage(where, space.track, name), **options)
+    study.sampler.reseed_rng()  # of one seed, all workers would begin with the same recipes
     work(study, space, trials, study.user_attrs["parent"])
 
 
