@@ -9,6 +9,7 @@ EXTRAS = {
     "optuna": "sweep",
     "mutagen": "tag",
     "gradio": "web",
+    "psycopg": "server",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
 }

@@ -16,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from gtzan_lightning.spool import Record
+from gtzan_lightning.store import shown
 from gtzan_lightning.tagger import Tagger
 
 
@@ -87,7 +88,7 @@ def is_hopeless(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return shown(" ".join(str(error).split())[:200])
 
 
 class WaveModel(mlflow.pyfunc.PythonModel):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -22,6 +23,12 @@ def store_uri(track: TrackSettings) -> str:
     """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
     uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
     return f"sqlite:///{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
+
+
+def shown(text: str) -> str:
+    """A text, such as an address or what a library said of it, without the passwords in it."""
+    text = re.sub(r"(://[^:@/\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"(password=)[^&\s]+", r"\1***", text)
 
 
 def check_output(track: TrackSettings) -> None:
@@ -113,7 +120,7 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     except mlflow.MlflowException as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(
-            f"{where}: no such checkpoint, run or model in {uri} ({reason}): "
+            f"{where}: no such checkpoint, run or model in {shown(uri)} ({shown(reason)}): "
             "experiments/compare.py lists the runs"
         ) from None
     if found is None:
@@ -125,13 +132,15 @@ def _check_server(uri: str) -> None:
     """MLflow's own client would retry for minutes before it says that nobody answers."""
     if not uri.startswith("http"):
         return
+    # a user's name and password may stand in the address: MLflow sends them, urllib can't
+    bare = re.sub(r"://\S*@", "://", uri).rstrip("/")
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+        urllib.request.urlopen(f"{bare}/health", timeout=5).close()
     except urllib.error.HTTPError:
         pass  # an answer, if only of a proxy in front: the client will say more
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
-            f"the MLflow server {uri} does not answer ({reason}): start it, or record without it "
+            f"the MLflow server {bare} does not answer ({reason}): start it, or record without it "
             "by --track.uri local"
         ) from None

@@ -6,6 +6,7 @@ The only file that imports optuna.
 
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +23,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import EXTRAS, UserError
 from gtzan_lightning.pairs import ALPHA, System, mcnemar, system
 from gtzan_lightning.processes import is_alive, mark
 from gtzan_lightning.settings import TrackSettings
 from gtzan_lightning.spaces import Space
-from gtzan_lightning.store import check_output, read_predictions
+from gtzan_lightning.store import check_output, read_predictions, shown
 from gtzan_lightning.tracking import Tracker
 from gtzan_lightning.training import train
 
@@ -90,16 +91,27 @@ def storage(where: str | None, track: TrackSettings, name: str) -> BaseStorage:
 
     Raises:
         UserError: the database can't be opened.
+        ModuleNotFoundError: the database needs a driver that an extra brings.
     """
     if where:
-        try:
-            return optuna.storages.RDBStorage(where, heartbeat_interval=60)
-        except Exception as error:  # the drivers of many databases, each with errors of its own
-            reason = " ".join(str(error).split())[:150]
-            raise UserError(f"--storage {where} can't be opened: {reason}") from None
+        return _database(where)
     folder = Path(track.folder) / "sweeps"
     folder.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+
+
+def _database(where: str, again: bool = True) -> BaseStorage:
+    try:
+        return optuna.storages.RDBStorage(where, heartbeat_interval=60)
+    except Exception as error:  # the drivers of many databases, each with errors of its own
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
+            raise missing from None
+        if again:  # of several that make the tables of a new database at once, one succeeds
+            time.sleep(2)
+            return _database(where, again=False)
+        reason = " ".join(str(error).split())[:150]
+        raise UserError(f"--storage {shown(where)} can't be opened: {shown(reason)}") from None
 
 
 def open_study(

@@ -30,7 +30,7 @@ from gtzan_lightning.run_folder import LOCK, folder_of, hold, is_held
 from gtzan_lightning.sending import Sender, is_hopeless, reason
 from gtzan_lightning.settings import TrackSettings
 from gtzan_lightning.spool import Record, Spool
-from gtzan_lightning.store import store_uri
+from gtzan_lightning.store import shown, store_uri
 
 PATIENCE = 300.0  # seconds that a finished run waits for a store that does not take its records
 
@@ -60,8 +60,8 @@ class Tracker:
                 self.client.search_experiments(max_results=1)
             except (mlflow.MlflowException, OSError) as error:
                 raise UserError(
-                    f"the MLflow store {self.uri} can't be used ({reason(error)}): record without "
-                    "it by --track.uri local"
+                    f"the MLflow store {shown(self.uri)} can't be used ({reason(error)}): record "
+                    "without it by --track.uri local"
                 ) from None
 
     @property
@@ -93,7 +93,7 @@ class Tracker:
             self.client.set_tag(run_id, "process", mark())
         except mlflow.MlflowException:
             self.lock.release()
-            raise UserError(f"run {run_id} is not in the MLflow store {self.uri}") from None
+            raise UserError(f"run {run_id} is not in the MLflow store {shown(self.uri)}") from None
         self.run_id = run_id
 
     @contextlib.contextmanager
@@ -183,13 +183,15 @@ class Tracker:
         try:
             self.spool.drain(
                 PATIENCE if finished else PATIENCE / 10,
-                lambda: print(f"waiting for {self.uri} to take the run's records", flush=True),
+                lambda: print(
+                    f"waiting for {shown(self.uri)} to take the run's records", flush=True
+                ),
             )
             self.client.set_terminated(self.run_id, status)
         except Exception as error:  # of whatever kind the client's store has
             if finished:
                 raise UserError(
-                    f"{self.uri} did not take all records of run {self.run_id} "
+                    f"{shown(self.uri)} did not take all records of run {self.run_id} "
                     f"({reason(error)}): they are kept; when it does, go on with --resume "
                     f"{self.run_id}"
                 ) from None
@@ -213,7 +215,13 @@ class Tracker:
                 return known.experiment_id
             folder = Path(self.track.folder).resolve()
             place = f"file://{folder}/artifacts" if self._is_local else None
-            return self.client.create_experiment(self.track.experiment, artifact_location=place)
+            try:
+                return self.client.create_experiment(self.track.experiment, artifact_location=place)
+            except mlflow.MlflowException:  # of a server, where another made it just now
+                known = self.client.get_experiment_by_name(self.track.experiment)
+                if not known:
+                    raise
+                return known.experiment_id
 
     @property
     def _is_local(self) -> bool:
@@ -280,10 +288,14 @@ def _system_metrics(tracker: Tracker) -> Iterator[None]:
 
 def _dead_man_switch(uri: str, run_id: str, folder: Path) -> subprocess.Popen[bytes]:
     """See deadman.py; a file, not a module, so that it starts without this package's imports."""
-    command = [sys.executable, "-P", str(Path(deadman.__file__)), uri, run_id, str(folder / LOCK)]
+    command = [sys.executable, "-P", str(Path(deadman.__file__)), run_id, str(folder / LOCK)]
     # a session of its own: Ctrl-C is for the training, which ends its run itself
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        env={**os.environ, "MLFLOW_TRACKING_URI": uri},  # its password is for no list of processes
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
