@@ -1,15 +1,11 @@
 """Sweeps: Optuna proposes recipes of a space, every trial is a run under one parent run.
 
 The objective is the best epoch's song accuracy on the validation part; the test part stays closed.
-The only file that imports optuna.
+Only this file and studies.py import optuna.
 """
 
 import os
 import subprocess
-import time
-import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -18,30 +14,19 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import EXTRAS, UserError
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.pairs import ALPHA, System, mcnemar, system
-from gtzan_lightning.processes import is_alive, mark
-from gtzan_lightning.settings import TrackSettings
+from gtzan_lightning.processes import mark
 from gtzan_lightning.spaces import Space
-from gtzan_lightning.store import check_output, read_predictions, shown
+from gtzan_lightning.store import check_output, read_predictions
+from gtzan_lightning.studies import ENDED, open_study, places_before, revive, storage
 from gtzan_lightning.tracking import Tracker
 from gtzan_lightning.training import train
 
 OBJECTIVE = "valid/song_accuracy"
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    # constant_liar: a worker expects little of what another is trying just now
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=10
-    ),
-    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-}
 
 
 def sweep(
@@ -82,84 +67,22 @@ def sweep(
             if workers > 1:
                 run_workers(workers, others)
             else:
-                work(study, space, trials, tracker.run_id)
-        return report(study, tracker)
+                work(study, space, trials, tracker.run_id, shared=bool(where))
+        return report(study, tracker, trials)
 
 
-def storage(where: str | None, track: TrackSettings, name: str) -> BaseStorage:
-    """A journal file beside the runs, or the database of a URL (one of its own, not MLflow's).
+def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bool) -> None:
+    """Try until the study has that many ended trials; several processes may do so at once.
 
-    Raises:
-        UserError: the database can't be opened.
-        ModuleNotFoundError: the database needs a driver that an extra brings.
+    Args:
+        shared: other machines may be at trials too; the database gives up those that fall silent.
     """
-    if where:
-        return _database(where)
-    folder = Path(track.folder) / "sweeps"
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
-
-
-def _database(where: str, again: bool = True) -> BaseStorage:
-    try:
-        return optuna.storages.RDBStorage(where, heartbeat_interval=60)
-    except Exception as error:  # the drivers of many databases, each with errors of its own
-        missing = error.__cause__
-        if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
-            raise missing from None
-        if again:  # of several that make the tables of a new database at once, one succeeds
-            time.sleep(2)
-            return _database(where, again=False)
-        reason = " ".join(str(error).split())[:150]
-        raise UserError(f"--storage {shown(where)} can't be opened: {shown(reason)}") from None
-
-
-def open_study(
-    space: Space, name: str, kept: BaseStorage, sampler: str, seed: int, prune: bool
-) -> optuna.Study:
-    """A new study, or the one of that name, if it was made for the same space.
-
-    Raises:
-        UserError: the study of that name was made for another space.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-        if prune
-        else optuna.pruners.NopPruner()
-    )
-    study = optuna.create_study(
-        study_name=name, storage=kept, direction="maximize", load_if_exists=True,
-        sampler=SAMPLERS[sampler](seed), pruner=pruner,
-    )  # fmt: skip
-    known = study.user_attrs.get("space")
-    if known is None:
-        study.set_user_attr("space", space.text)
-    elif known != space.text:
-        raise UserError(
-            f"study {name!r} was made for another space: give this one another --name, or the "
-            "space and flags that it was made with"
-        )
-    return study
-
-
-def revive(study: optuna.Study) -> int:
-    """Trials that a dead process of this machine left running are tried again; returns how many."""
-    count = 0
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if is_alive(trial.user_attrs.get("process", "")) is False:
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
-            count += 1
-    return count
-
-
-def work(study: optuna.Study, space: Space, trials: int, parent: str) -> None:
-    """Try until the study has that many ended trials; several processes may do so at once."""
 
     def objective(trial: optuna.Trial) -> float:
         trial.set_user_attr("process", mark())
+        if places_before(study, trial.number, shared) >= trials:
+            study.stop()  # the trials that others are at are the last ones
+            raise _Surplus
         recipe = space.draw(trial)
         watch = _Watch(trial)
         described = {
@@ -178,14 +101,15 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str) -> None:
             raise optuna.TrialPruned
         return outcome.figures["final/valid/song_accuracy"]
 
-    study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=ENDED), _tell])
+    stops = MaxTrialsCallback(trials, states=ENDED)
+    study.optimize(objective, callbacks=[stops, _tell], catch=(_Surplus,))
 
 
 def join(space: Space, name: str, trials: int, where: str | None, options: dict[str, Any]) -> None:
     """Be one of several workers of a study that is open already."""
     study = open_study(space, name, storage(where, space.track, name), **options)
     study.sampler.reseed_rng()  # of one seed, all workers would begin with the same recipes
-    work(study, space, trials, study.user_attrs["parent"])
+    work(study, space, trials, study.user_attrs["parent"], shared=bool(where))
 
 
 def run_workers(count: int, command: list[str]) -> None:
@@ -207,8 +131,12 @@ def run_workers(count: int, command: list[str]) -> None:
         raise UserError(f"{failed} of {count} workers failed: what they tried is kept in the study")
 
 
-def report(study: optuna.Study, tracker: Tracker) -> str:
-    """Table and figures of a study into its parent run; returns what to print."""
+def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
+    """Table and figures of a study into its parent run; returns what to print.
+
+    Args:
+        trials: how many ended ones were asked for.
+    """
     table = trials_table(study)
     tracker.log(table, "trials.csv")
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
@@ -219,7 +147,13 @@ def report(study: optuna.Study, tracker: Tracker) -> str:
     best = study.best_trial
     tracker.log_metrics({"best/song_accuracy": study.best_value, "trials": len(complete)})
     songs = len(_heard(best).right)
-    lines = [table.drop(columns="run").to_markdown(index=False, floatfmt=".4g"), ""]
+    lines = []
+    if len(table) < trials:
+        lines = [
+            f"{len(table)} of {trials} trials have ended: others are at the rest, or it was lost, "
+            "and then the same command goes on\n"
+        ]
+    lines += [table.drop(columns="run").to_markdown(index=False, floatfmt=".4g"), ""]
     near = int(table["like the best"].eq("yes").sum()) - 1
     lines.append(
         f"best: trial {best.number}, validation song accuracy {study.best_value:.3f} on {songs} "
@@ -272,7 +206,13 @@ class _Watch(Callback):
             self.pruned = trainer.should_stop = True
 
 
+class _Surplus(Exception):
+    """A trial that nobody asked for: others have begun the last ones."""
+
+
 def _tell(study: optuna.Study, trial: FrozenTrial) -> None:
+    if trial.state == TrialState.FAIL:
+        return
     value = "pruned" if trial.value is None or trial.state != TrialState.COMPLETE else trial.value
     ended = sum(t.state in ENDED for t in study.trials)
     print(f"trial {trial.number} ({ended} ended): {value}", flush=True)

@@ -18,7 +18,7 @@ OWNERS = {
     "matplotlib": {"figures.py", "tracking.py", "sweeps.py"},  # the last two name a type
     "argparse": {"cli.py"},
     "mutagen": {"file_tags.py"},
-    "optuna": {"sweeps.py"},
+    "optuna": {"sweeps.py", "studies.py"},
     "gradio": {"web.py"},
     "onnxruntime": {"onnx_export.py"},
 }

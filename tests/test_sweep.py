@@ -14,7 +14,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.settings import TrackSettings
 from gtzan_lightning.spaces import Corner, read_space
 from gtzan_lightning.store import runs_table
-from gtzan_lightning.sweeps import open_study, revive, storage
+from gtzan_lightning.studies import open_study, revive, storage
 
 ROOT = Path(__file__).parent.parent
 SPACES = ROOT / "experiments" / "recipes" / "spaces"
