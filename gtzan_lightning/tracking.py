@@ -183,9 +183,7 @@ class Tracker:
         try:
             self.spool.drain(
                 PATIENCE if finished else PATIENCE / 10,
-                lambda: print(
-                    f"waiting for {shown(self.uri)} to take the run's records", flush=True
-                ),
+                lambda: print(f"waiting for {shown(self.uri)} to take the records", flush=True),
             )
             self.client.set_terminated(self.run_id, status)
         except Exception as error:  # of whatever kind the client's store has

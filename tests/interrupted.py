@@ -1,4 +1,4 @@
-"""Runs that are killed, servers that die, runs at once: python tests/interrupted.py (make interrupted).
+"""Runs that are killed, servers that die, runs at once: ``make interrupted``.
 
 Prints what was tried, what survived and what was lost; the status is 1 if anything was.
 """
