@@ -169,6 +169,7 @@ def test_two_runs_at_once_and_what_is_made_of_them(server, packed, tmp_path, mon
         find_checkpoint("0" * 32)
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_study_in_the_database(server, packed, tmp_path, capfd):
     (tmp_path / "space.yaml").write_text("space: {fit.learning_rate: [0.001, 0.002, 0.004]}")
     url = server.database("sweeps", f":{SECRET}")
