@@ -1,12 +1,13 @@
 # make env: .venv with the pinned set; make run: the main job; make test: the tests; make ui: MLflow;
-# make nightly: every model for ten epochs
+# make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
+# moments of a run, dying and slow servers, runs at once
 PYTHON ?= python3
 ARGS ?= --model efficientnet
 PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/ready
 
-.PHONY: env run test nightly ui
+.PHONY: env run test nightly interrupted ui
 
 env: $(STAMP)
 
@@ -31,6 +32,9 @@ test: env
 # ten epochs of every model on synthetic songs
 nightly: env
 	$(BIN)/python -m pytest -m slow
+
+interrupted: env
+	$(BIN)/python tests/interrupted.py --out docs/interrupted.md
 
 # one worker and no job runners: a tenth of the start-up time and a fifth of the memory
 ui: env

@@ -6,7 +6,8 @@
 #   python experiments/sweep.py $FLAGS --trials 200      # prints and records the result
 # Workers meet in a journal file under --track.folder, which needs no server but a file system that
 # all nodes share, or in a database of their own (--storage postgresql+psycopg://user@host/sweeps in
-# all three commands, its password in PGPASSWORD or ~/.pgpass). A preempted worker is requeued; the trial it was at is not counted.
+# all three commands, its password in PGPASSWORD or ~/.pgpass). A preempted worker is requeued; the
+# trial it was at is not counted.
 #SBATCH --job-name=gtzan-sweep
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
