@@ -1,9 +1,15 @@
 """Genres of many files: ``python experiments/tag.py FOLDER --run RUN --out genres.csv``."""
 
+import re
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.cli import Parser, track_of
 from gtzan_lightning.errors import UserError, guarded
+
+if TYPE_CHECKING:
+    from gtzan_lightning.tagging import Tagged
 
 
 def main(argv: list[str]) -> None:
@@ -25,19 +31,27 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="with --write-tags: only print what would be written"
     )
+    parser.add_argument(
+        "--ray", nargs="?", const="local", metavar="ADDRESS",
+        help="share the work out by Ray: without ADDRESS (or 'local') to a Ray of this machine; "
+        "'auto' or HOST:PORT joins a running cluster, whose machines have this package and see "
+        "the files at the same paths. The table is the same, and a worker that dies loses nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, metavar="N",
+        help="with --ray: taggers (default: one for every GPU of the cluster, without GPUs one "
+        "for every core)",
+    )  # fmt: skip
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     if args["dry_run"] and not args["write_tags"]:
         raise UserError("--dry-run belongs to --write-tags")
-    from gtzan_lightning.tagging import change_tags, check_out, find_sounds, tag_files
+    _check_ray(args["ray"], args["workers"])
+    from gtzan_lightning.tagging import change_tags, check_out, find_sounds
 
     check_out(Path(args["out"]))
     files = find_sounds([Path(place) for place in args["place"]])
-    from gtzan_lightning.tagger import Tagger
-
-    track = track_of(args)
-    tagger = Tagger.load(args["run"], track)
-    tagged = tag_files(tagger, files, Path(args["out"]))
+    tagged = _tag(args, files)
     again = f", {tagged.resumed} of them by an earlier run" if tagged.resumed else ""
     print(f"{tagged.out}: {tagged.songs} files{again}, {len(tagged.broken)} broken")
     if args["write_tags"]:
@@ -45,6 +59,30 @@ def main(argv: list[str]) -> None:
             print(line)
     for path, reason in tagged.broken:
         print(f"broken: {path}: {reason}")
+
+
+def _check_ray(address: str | None, workers: int | None) -> None:
+    """Raise UserError for an address that Ray can't have, such as a folder after a bare --ray."""
+    if address not in (None, "local", "auto") and not re.fullmatch(r"[\w.-]+:\d+", address):
+        raise UserError(f"--ray {address!r} must be local, auto or HOST:PORT")
+    if workers is not None and address is None:
+        raise UserError("--workers belongs to --ray")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers} must be 1 or more")
+
+
+def _tag(args: dict[str, Any], files: list[Path]) -> "Tagged":
+    from gtzan_lightning.tagger import Tagger, fetch_checkpoint
+    from gtzan_lightning.tagging import tag_files
+
+    track, out = track_of(args), Path(args["out"])
+    if args["ray"] is None:
+        return tag_files(Tagger.load(args["run"], track), files, out)
+    from gtzan_lightning.tagging_ray import rows_on_ray
+
+    checkpoint = fetch_checkpoint(args["run"], track)
+    make = partial(rows_on_ray, checkpoint=checkpoint, address=args["ray"], workers=args["workers"])
+    return tag_files(Tagger(checkpoint), files, out, make)
 
 
 if __name__ == "__main__":

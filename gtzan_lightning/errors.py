@@ -12,6 +12,7 @@ EXTRAS = {
     "psycopg": "server",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "ray": "ray",
 }
 
 

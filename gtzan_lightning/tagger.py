@@ -49,6 +49,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def fetch_checkpoint(where: str | Path, track: TrackSettings | None = None) -> dict[str, Any]:
+    """The checkpoint of whatever ``Tagger.load`` takes. Raises as that does."""
+    path = Path(where)
+    if not path.is_file() and path.suffix != ".ckpt":
+        from gtzan_lightning.store import find_checkpoint
+
+        path = find_checkpoint(str(where), track)
+    return read_checkpoint(path)
+
+
 class Tagger:
     """Waveforms -> genre probabilities, with the clips, picture and network of a checkpoint."""
 
@@ -98,12 +108,7 @@ class Tagger:
         Raises:
             UserError: none of these, a run without a checkpoint, or as ``read_checkpoint`` does.
         """
-        path = Path(where)
-        if not path.is_file() and path.suffix != ".ckpt":
-            from gtzan_lightning.store import find_checkpoint
-
-            path = find_checkpoint(str(where), track)
-        tagger = cls(read_checkpoint(path))
+        tagger = cls(fetch_checkpoint(where, track))
         return tagger.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def to(self, device: str) -> "Tagger":

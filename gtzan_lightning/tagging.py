@@ -6,7 +6,7 @@ its last whole line. The journal becomes the output when every file has its row.
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +57,18 @@ def find_sounds(places: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def tag_files(tagger: Tagger, files: Sequence[Path], out: Path) -> Tagged:
+def tag_files(
+    tagger: Tagger,
+    files: Sequence[Path],
+    out: Path,
+    rows: Callable[[Sequence[Path]], Iterator[list[str]]] | None = None,
+) -> Tagged:
     """Write the genre of every file to ``out`` (CSV, or Parquet by its suffix).
 
     The journal of a killed run is used if the same model wrote it.
+
+    Args:
+        rows: makes each file's row, in any order (none: ``rows_of``, on this machine's cores).
 
     Raises:
         UserError: ``out`` exists, has another suffix, or can't be written.
@@ -75,7 +83,8 @@ def tag_files(tagger: Tagger, files: Sequence[Path], out: Path) -> Tagged:
             writer = csv.writer(sink)
             if not sink.tell():
                 writer.writerow(columns)
-            for row in _rows(tagger, todo, len(done)):
+            make = rows or (lambda some: rows_of(tagger, some, os.cpu_count() or 1))
+            for row in _shown(make(todo), len(done), len(files)):
                 writer.writerow(row)
                 sink.flush()
         _finish(journal, out, files)
@@ -124,8 +133,8 @@ def check_out(out: Path) -> None:
         raise UserError(f"--out {out}: there is no folder {out.parent}")
 
 
-def _rows(tagger: Tagger, files: Sequence[Path], before: int) -> Iterator[list[object]]:
-    workers = os.cpu_count() or 1
+def rows_of(tagger: Tagger, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
+    """Each file's row, in order: decoded by ``threads`` while the model listens."""
 
     def decoded(path: Path) -> Sound | BrokenSong:
         try:
@@ -133,26 +142,33 @@ def _rows(tagger: Tagger, files: Sequence[Path], before: int) -> Iterator[list[o
         except BrokenSong as broken:
             return broken
 
+    with ThreadPoolExecutor(threads) as pool:
+        sounds = windowed(pool, decoded, files, 2 * threads)
+        for path, sound in zip(files, sounds, strict=True):
+            yield _row(tagger, path, sound)
+
+
+def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[str]]:
+    """The same rows, counted by a progress bar."""
     bar = Progress(
         TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         transient=True,
     )  # fmt: skip
-    with bar, ThreadPoolExecutor(workers) as pool:
-        task = bar.add_task("tagging", total=before + len(files), completed=before)
-        sounds = windowed(pool, decoded, files, 2 * workers)
-        for path, sound in zip(files, sounds, strict=True):
-            yield _row(tagger, path, sound)
+    with bar:
+        task = bar.add_task("tagging", total=total, completed=before)
+        for row in rows:
+            yield row
             bar.advance(task)
 
 
-def _row(tagger: Tagger, path: Path, sound: Sound | BrokenSong) -> list[object]:
+def _row(tagger: Tagger, path: Path, sound: Sound | BrokenSong) -> list[str]:
     if isinstance(sound, BrokenSong):
-        return [path, "", "", "", "", str(sound), *[""] * len(tagger.genres)]
+        return [str(path), "", "", "", "", str(sound), *[""] * len(tagger.genres)]
     heard = tagger.listen(sound)
     scores = [f"{p:.5f}" for p in heard.probabilities]
     sure = f"{heard.probabilities.max():.5f}"
     remarks = "; ".join(heard.remarks)
-    return [path, heard.genre, sure, f"{heard.seconds:.2f}", remarks, "", *scores]
+    return [str(path), heard.genre, sure, f"{heard.seconds:.2f}", remarks, "", *scores]
 
 
 def _rows_so_far(journal: Path, columns: list[str]) -> set[str]:

@@ -21,6 +21,7 @@ OWNERS = {
     "optuna": {"sweeps.py", "studies.py"},
     "gradio": {"web.py"},
     "onnxruntime": {"onnx_export.py"},
+    "ray": {"tagging_ray.py"},
 }
 
 
