@@ -22,6 +22,7 @@ import ray
 import ray.data
 import torch
 from ray.data import ActorPoolStrategy, DataContext
+from ray.data.exceptions import ExecutionTimeoutError, SystemException
 from ray.exceptions import RayError
 
 from gtzan_lightning.errors import UserError
@@ -79,7 +80,7 @@ def rows_on_ray(
         for block in listing.iter_batches(batch_size=None, batch_format="pyarrow"):
             for row in block["row"].to_pylist():
                 yield [os.fsdecode(cell) for cell in row]
-    except RayError as error:
+    except (RayError, ExecutionTimeoutError, SystemException) as error:
         raise UserError(
             f"Ray stopped: {_in_a_line(error)}; rows made so far are kept, the same command goes on"
         ) from None
@@ -89,12 +90,13 @@ def rows_on_ray(
 
 def _join(address: str, workers: int | None) -> None:
     """Start a Ray or join one; its own progress bars and messages stay out of the terminal."""
-    cores = {}
+    own: dict[str, Any] = {}
     if address == LOCAL:
-        cores = {"num_cpus": workers, "include_dashboard": False}
+        cores = max(workers, os.cpu_count() or 1) if workers else None
+        own = {"num_cpus": cores, "include_dashboard": False}
     try:
         with _hushed():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **cores)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, RayError, RuntimeError, ValueError) as error:
         raise UserError(f"--ray {address}: no cluster can be joined: {_in_a_line(error)}") from None
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
@@ -123,9 +125,9 @@ def _listing(
 ) -> ray.data.Dataset:
     """The files as a dataset of rows that are yet to be made."""
     there = ray.cluster_resources()
-    cores, gpus = max(1, int(there.get("CPU", 1))), int(there.get("GPU", 0))
-    workers = workers or gpus or cores
-    threads = max(1, cores // gpus) if gpus else 1  # a GPU's songs are decoded on its cores
+    gpus = int(there.get("GPU", 0))
+    workers = workers or gpus or max(1, int(there.get("CPU", 1)))
+    threads = _cores_of_a_gpu() if gpus else 1  # a GPU's songs are decoded on its machine's cores
     songs = min(SONGS_IN_A_BLOCK, max(1, len(files) // (workers * BLOCKS_A_WORKER)))
     names = [{"path": os.fsencode(file)} for file in files]
     return ray.data.from_items(names, override_num_blocks=-(-len(names) // songs)).map_batches(
@@ -140,7 +142,14 @@ def _listing(
     )
 
 
+def _cores_of_a_gpu() -> int:
+    """How many every GPU can have, so that a tagger finds room on any machine that has one."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    shares = [m.get("CPU", 1) // m["GPU"] for m in machines if m.get("GPU", 0) >= 1]
+    return max(1, int(min(shares, default=1)))
+
+
 def _in_a_line(error: BaseException) -> str:
     """What is at the bottom of an error that came from another process."""
     cause = getattr(error, "cause", None) or error.__cause__ or error
-    return " ".join(str(cause).split())[:200]
+    return " ".join(str(cause).partition("Traceback")[0].split())[:200].rstrip(": ")
