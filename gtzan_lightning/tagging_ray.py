@@ -98,7 +98,10 @@ def _join(address: str, workers: int | None) -> None:
         with _hushed():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, RayError, RuntimeError, ValueError) as error:
-        raise UserError(f"--ray {address}: no cluster can be joined: {_in_a_line(error)}") from None
+        raise UserError(
+            f"--ray {address}: no cluster can be joined: {_in_a_line(error)} (one that wants a "
+            "token is joined by its HOST:PORT only with RAY_AUTH_MODE=token)"
+        ) from None
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = DataContext.get_current()
     context.enable_progress_bars = False
