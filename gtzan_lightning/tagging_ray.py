@@ -97,7 +97,8 @@ def _join(address: str, workers: int | None) -> None:
     try:
         with _hushed():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, RayError, RuntimeError, ValueError) as error:
+    except (OSError, RayError, RuntimeError, ValueError, SystemExit) as error:
+        # the address of a cluster that ended without saying so makes Ray exit
         raise UserError(
             f"--ray {address}: no cluster can be joined: {_in_a_line(error)} (one that wants a "
             "token is joined by its HOST:PORT only with RAY_AUTH_MODE=token)"

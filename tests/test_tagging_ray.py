@@ -123,12 +123,3 @@ def test_a_killed_driver_goes_on(checkpoint, music, stalled, tmp_path):
 def test_bad_flags_are_one_line(flags, said):
     with pytest.raises(UserError, match=said):
         tag.main(["songs", "--run", "x", "--out", "y.csv", *flags])
-
-
-def test_a_cluster_that_is_not_there(checkpoint, music, tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "")
-    command = [str(music), "--run", checkpoint, "--out", str(tmp_path / "x.csv")]
-    with pytest.raises(UserError, match="no cluster can be joined") as failed:
-        tag.main([*command, "--ray", "auto"])
-    assert "\n" not in str(failed.value)
-    assert rows_so_far(tmp_path / "x.csv") == 0
