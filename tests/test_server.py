@@ -47,9 +47,13 @@ class Server:
 
 
 def postgres_programs() -> Path | None:
-    found = shutil.which("initdb")
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return Path(found).parent if found else installed[-1].parent if installed else None
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # Debian keeps them off the path
+    on_path = map(Path, os.environ["PATH"].split(os.pathsep))
+    needed = ("initdb", "postgres", "pg_isready")
+    for folder in (*reversed(installed), *on_path):
+        if all((folder / name).exists() for name in needed):
+            return folder
+    return None
 
 
 @contextlib.contextmanager
