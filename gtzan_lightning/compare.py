@@ -101,10 +101,10 @@ def _table(key: tuple[str, str, str], runs: pd.DataFrame, own: str) -> Table:
     table = pd.DataFrame(sorted(rows, key=lambda row: -row.pop("order")))
     remarks = []
     if part == "valid":
-        remarks.append(
-            "Measured on the validation part, on which each model's best epoch was chosen "
-            "(no test song is in this corpus): such figures are optimistic."
-        )
+        remark = "Measured on the validation part (no test song is in this corpus)"
+        if _column(runs, "metrics.parameters").notna().any():  # of networks
+            remark += ", on which each network's best epoch was chosen: such figures are optimistic"
+        remarks.append(f"{remark}.")
     remarks += sorted({w for w in _column(runs, "tags.warning", "").fillna("") if w})
     title = f"corpus {corpus} ({songs}), protocol {protocol}, {part} part"
     return Table(title, table, remarks)
@@ -141,9 +141,11 @@ def _row(runs: pd.DataFrame, part: str, own: str) -> dict[str, object]:
     }
     if len(accuracy):
         songs = _column(done, f"metrics.final/{part}/songs")
-        n = int(songs.groupby(done["tags.fold"]).max().sum())  # folds test different songs
-        mean = float(accuracy.groupby(done["tags.fold"]).mean().mean())
-        of_seeds = accuracy.groupby(done["tags.seed"]).mean()
+        of_folds = songs.groupby(done["tags.fold"]).max()
+        n = int(of_folds.sum())  # folds test different songs, of which each counts the same
+        mean = float((accuracy.groupby(done["tags.fold"]).mean() * of_folds).sum() / n)
+        right = (accuracy * songs).groupby(done["tags.seed"]).sum()
+        of_seeds = right / songs.groupby(done["tags.seed"]).sum()
         spread = f" ± {of_seeds.std():.3f}" if len(of_seeds) > 1 else ""
         low, high = wilson(mean, n)
         row |= {

@@ -42,6 +42,14 @@ def test_folds_test_different_songs():
     assert column(table, "song accuracy")[0].startswith("0.533 ± ")  # (1/3 + 3 * 0.6) / 4
 
 
+def test_a_song_of_a_small_fold_counts_as_much_as_another():
+    kfold = {"tags.protocol": "kfold 2 seed 0"}
+    small = run("a", **kfold, **{"tags.fold": "0", "metrics.final/test/songs": 10, _ACCURACY: 1.0})
+    large = run("b", **kfold, **{"tags.fold": "1", "metrics.final/test/songs": 30, _ACCURACY: 0.0})
+    (table,) = tables(pd.DataFrame([small, large]))
+    assert column(table, "song accuracy") == ["0.250"]
+
+
 def test_a_repeated_run_counts_once():
     again = run("b", **{"metrics.final/test/song_accuracy": 0.9})
     (table,) = tables(pd.DataFrame([run("a"), again]))
