@@ -29,6 +29,8 @@ _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints are one line and name the nearest flag."""
 
+    as_written = argparse.RawDescriptionHelpFormatter  # keeps the lines of an epilog
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
 

@@ -1,0 +1,224 @@
+"""Feeding and features beside the libraries that people use for them.
+
+The only file that calls soundfile, torchaudio and librosa as others would: to be compared with.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from torch import Tensor
+
+from gtzan_lightning.bench import Found, Target, compared, interleaved, measured, unmeasured
+from gtzan_lightning.corpus import Corpus
+from gtzan_lightning.data import Clip, Clips
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.features import FLOOR_DB, Features, PictureSpec
+from gtzan_lightning.packing import prepare
+from gtzan_lightning.settings import DataSettings
+
+SONGS, BATCH, BATCHES = 100, 64, 5
+KINDS = ("mel", "spectrogram", "stft", "mfcc", "chroma")
+Reader = Callable[[list[Clip]], Any]
+
+
+def feeding(
+    found: Found, data: DataSettings, repeats: int, scratch: Path, batches: int = BATCHES
+) -> None:
+    """Whole batches of random clips from the packed corpus against the same clips of wav files."""
+    corpus = prepare(data)
+    steps = round(data.clip_seconds * data.sample_rate)
+    files = write_wavs(corpus, steps, scratch)
+    drawn = draw(corpus, list(files), steps, batches)
+    packed = Clips(corpus, steps, torch.from_numpy(corpus.genre_numbers()), None)
+    peers: dict[str, tuple[str, Callable[[], Reader], Target | None]] = {
+        "soundfile": (
+            "soundfile, seek and read",
+            lambda: lambda clips: by_soundfile(files, clips, steps),
+            Target(10, least=True),
+        ),
+        "librosa": (
+            "librosa.load(offset, duration)",
+            lambda: lambda clips: by_librosa(files, clips, steps, data.sample_rate),
+            Target(100, least=True),
+        ),
+        "torchaudio": (
+            "torchaudio.datasets.GTZAN, whole file, then cut",
+            lambda: by_torchaudio(scratch, files, steps),
+            None,
+        ),
+    }
+    what = f"feeding batches of {BATCH} clips of {data.clip_seconds:g} s"
+    for key, (against, reader, target) in peers.items():
+        try:
+            read = reader()
+            read(drawn[0][:1])
+        except (ImportError, RuntimeError, OSError) as error:
+            found.add(unmeasured(f"feeding/{key}", what, against, target, str(error)))
+            continue
+        pairs = interleaved(
+            lambda: [packed.__getitems__(clips) for clips in drawn],
+            lambda read=read: [read(clips) for clips in drawn],
+            repeats,
+        )
+        clips = sum(map(len, drawn))
+        found.add(compared(f"feeding/{key}", what, against, pairs, clips, target))
+
+
+def write_wavs(corpus: Corpus, steps: int, folder: Path) -> dict[int, Path]:
+    """Songs that hold a clip, as 16-bit wav files in torchaudio's layout of GTZAN: row -> file.
+
+    Raises:
+        UserError: every song is shorter than a clip.
+    """
+    long = np.flatnonzero(corpus.lengths >= steps)
+    if not len(long):
+        raise UserError("--data.root: every song is shorter than a clip: name a folder of songs")
+    rows = long[np.linspace(0, len(long) - 1, min(SONGS, len(long))).astype(int)]
+    files = {}
+    for number, row in enumerate(rows.tolist()):
+        genre = corpus.songs[row]["genre"]
+        files[row] = folder / "genres" / genre / f"{genre}.{number:05}.wav"
+        files[row].parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(files[row], corpus.recording(row), corpus.info["sample_rate"])
+    return files
+
+
+def draw(corpus: Corpus, rows: list[int], steps: int, batches: int) -> list[list[Clip]]:
+    random = np.random.default_rng(0)
+    chosen = random.choice(rows, (batches, BATCH))
+    starts = random.integers(0, corpus.lengths[chosen] - steps + 1)
+    return [
+        [(int(row), int(start), 0) for row, start in zip(*both, strict=True)]
+        for both in zip(chosen, starts, strict=True)
+    ]
+
+
+def by_soundfile(files: dict[int, Path], clips: list[Clip], steps: int) -> Tensor:
+    """(clip, sample) int16 mono, as the packed corpus gives them."""
+    waves = []
+    for row, start, _ in clips:
+        with soundfile.SoundFile(files[row]) as file:
+            file.seek(start)
+            wave = file.read(steps, dtype="int16", always_2d=True)
+        waves.append(wave[:, 0] if wave.shape[1] == 1 else wave.mean(1).astype(np.int16))
+    return torch.from_numpy(np.stack(waves))
+
+
+def by_librosa(files: dict[int, Path], clips: list[Clip], steps: int, rate: int) -> Tensor:
+    """(clip, sample) float32 mono at librosa's own 22,050 Hz."""
+    waves = [
+        librosa.load(files[row], offset=start / rate, duration=steps / rate)[0]
+        for row, start, _ in clips
+    ]
+    return torch.from_numpy(np.stack(waves))
+
+
+def by_torchaudio(folder: Path, files: dict[int, Path], steps: int) -> Reader:
+    """(clip, sample) float32: the data set's item is a whole song."""
+    songs = torchaudio.datasets.GTZAN(folder, folder_in_archive="genres")
+    place = {path.stem: number for number, path in enumerate(sorted(files.values()))}
+
+    def read(clips: list[Clip]) -> Tensor:
+        waves = [songs[place[files[row].stem]][0][0, start:][:steps] for row, start, _ in clips]
+        return torch.stack(waves)
+
+    return read
+
+
+def features(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
+    """A batch of clips as pictures against librosa, and nnAudio where it is, clip by clip."""
+    corpus = prepare(data)
+    steps = round(data.clip_seconds * data.sample_rate)
+    rows = np.flatnonzero(corpus.lengths >= steps).tolist()
+    if not rows:
+        raise UserError("--data.root: every song is shorter than a clip: name a folder of songs")
+    clips = Clips(corpus, steps, torch.from_numpy(corpus.genre_numbers()), None)
+    batch = clips.__getitems__(draw(corpus, rows, steps, 1)[0])["clip"]
+    for kind in KINDS:
+        spec = PictureSpec.of(data.model_copy(update={"features": kind}))
+        _one_feature(found, spec, batch, repeats)
+        if torch.cuda.is_available():
+            times = _on_gpu(Features(spec).cuda(), batch.cuda(), repeats)
+            what = f"{kind} of {len(batch)} clips on the GPU"
+            found.add(measured(f"features/{kind}_gpu_ms", what, times, Target(2, False, "ms")))
+
+
+def _one_feature(found: Found, spec: PictureSpec, batch: Tensor, repeats: int) -> None:
+    ours, waves = Features(spec), batch.float() / 32767
+    clips = waves.numpy()
+    what = f"{spec.picture} of {len(batch)} clips"
+    with torch.inference_mode():
+        pairs = interleaved(
+            lambda: ours.plain(waves),
+            lambda: [librosa_picture(spec, clip) for clip in clips],
+            repeats,
+        )
+        target = Target(3, least=True)
+        key = f"features/{spec.picture}"
+        found.add(compared(key, what, "librosa", pairs, len(batch), target))
+        other = nnaudio(spec)
+        if other is not None:
+            pairs = interleaved(lambda: ours.plain(waves), lambda: other(waves), repeats)
+            found.add(compared(f"{key}_nnaudio", what, "nnAudio", pairs, len(batch), None))
+
+
+def librosa_picture(spec: PictureSpec, wave: np.ndarray) -> np.ndarray:
+    """(sample,) -> (bin, frame): the call of librosa that each of our pictures equals."""
+    common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window}
+    if spec.picture in ("stft", "spectrogram"):
+        amplitude = np.abs(librosa.stft(wave, **common))
+        if spec.picture == "stft":
+            return amplitude
+        return librosa.amplitude_to_db(amplitude, ref=np.max, top_db=FLOOR_DB)
+    if spec.picture == "chroma":
+        return librosa.feature.chroma_stft(y=wave, sr=spec.sample_rate, tuning=0.0, **common)
+    power = librosa.feature.melspectrogram(
+        y=wave, sr=spec.sample_rate, n_mels=spec.bins, fmin=spec.f_min, fmax=spec.f_max, **common
+    )
+    level = librosa.power_to_db(power, ref=np.max, top_db=FLOOR_DB)
+    if spec.picture == "mel":
+        return level
+    return librosa.feature.mfcc(S=level, n_mfcc=spec.coefficients)
+
+
+def nnaudio(spec: PictureSpec) -> Callable[[Tensor], Tensor] | None:
+    """nnAudio's layer for a picture (without decibels); None without it, or where it has none."""
+    if find_spec("nnAudio") is None:
+        return None
+    from nnAudio import features as layers
+
+    common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "verbose": False}
+    mel = {**common, "sr": spec.sample_rate, "n_mels": spec.bins}
+    if spec.picture == "mel":
+        return layers.MelSpectrogram(**mel)
+    if spec.picture == "mfcc":
+        return layers.MFCC(sr=spec.sample_rate, n_mfcc=spec.coefficients, **_without_rate(mel))
+    if spec.picture == "stft":
+        return layers.STFT(output_format="Magnitude", **common)
+    return None
+
+
+def _without_rate(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "sr"}
+
+
+def _on_gpu(features: Features, batch: Tensor, repeats: int) -> list[float]:
+    """Milliseconds of a batch, from int16 to the picture that a network sees; 20 in a turn."""
+    times = []
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            for _ in range(20):
+                features(batch)
+            end.record()
+            torch.cuda.synchronize()
+            times.append(start.elapsed_time(end) / 20)
+    return times[1:]
