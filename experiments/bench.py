@@ -8,14 +8,15 @@ from gtzan_lightning.errors import UserError, guarded
 from gtzan_lightning.settings import DataSettings
 
 HOW = """how the rows are measured:
-  training  blocks of steps of run.py's own training (loader, transfer, features, augmentation,
-            network, clipping, optimiser, averaging, metrics, logging to a store of its own) in turn
-            with blocks of bare forward, loss, backward and optimiser steps of a second network of
-            the same recipe on ready pictures; 3 s clips, the recipe's batch and augmentation
+  training  steps of run.py's own training (loader, transfer, features, augmentation, network,
+            clipping, optimiser, averaging, metrics, logging to a store of its own) in turn (on a
+            GPU in blocks of 50) with bare forward, loss, backward and optimiser steps of a second
+            network of the same recipe on ready pictures; 3 s clips, the recipe's batch and
+            augmentation
   feeding   batches of 64 random 3 s clips, warm, against the same clips read from 16-bit wav files
             of the same songs (up to 100), as GTZAN has them
-  features  64 clips of 3 s at 22,050 Hz on the processor against librosa clip by clip; on a GPU also
-            the milliseconds of a batch
+  features  64 clips of 3 s at 22,050 Hz on the processor against librosa clip by clip; on a GPU
+            also the milliseconds of a batch
   start     run.py in a fresh process until its first step's loss is recorded (MLflow's time), with
             songs, store and imports in the caches; run.py --help until it ends; the best turn
   growth    songs of 2 s at 8 kHz: packing wav files, feeding whole epochs, evaluation clips until

@@ -36,7 +36,7 @@ Act = Callable[[], object]
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; ``value`` is what the target is about, NaN where nothing was measured."""
+    """A line of the table; ``value`` is what the target is about, NaN where there is none."""
 
     key: str  # of the MLflow metric
     cells: tuple[str, ...]  # as COLUMNS
@@ -105,19 +105,18 @@ def compared(
     return Row(key, (what, shown[0], f"{against}: {shown[1]}", spread, *verdict), ratio)
 
 
-def measured(key: str, what: str, values: list[float], target: Target) -> Row:
-    """A figure with a bound of its own: the best of the turns, with the worst."""
-    best = min(values)
-    cell = f"{best:.3g} {target.unit} (worst {max(values):.3g}, n = {len(values)})"
-    return Row(key, (what, cell, "", "", str(target), target.met(best)), best)
+def measured(key: str, what: str, values: list[float], target: Target, worst: bool = False) -> Row:
+    """A figure with a bound of its own: the best of the turns, or the worst, with their range."""
+    value = max(values) if worst else min(values)
+    spread = f"{min(values):.3g}-{max(values):.3g}, n = {len(values)}"
+    cell = f"{value:.3g} {target.unit} ({spread})"
+    return Row(key, (what, cell, "", "", str(target), target.met(value)), value)
 
 
 def unmeasured(key: str, what: str, against: str, target: Target | None, reason: str) -> Row:
     reason = " ".join(reason.split())[:140]
-    bound = str(target) if target else ""
-    return Row(
-        key, (what, "", f"{against}: can't be measured here ({reason})", "", bound, ""), float("nan")
-    )
+    against = f"{against}: can't be measured here ({reason})"
+    return Row(key, (what, "", against, "", str(target or ""), ""), float("nan"))
 
 
 def bench(only: list[str], root: str, repeats: int, out: Path | None, track: TrackSettings) -> str:

@@ -34,16 +34,17 @@ class SideBySide(Callback):
     """Blocks of the trainer's steps in turn with as many bare steps of a network of its own.
 
     Our block is everything between the ends of two steps: loader, transfer, features,
-    augmentation, network, gradient clipping, optimiser, averaging, metrics and logging. The first
-    pair is a warm-up. ``pairs`` holds the seconds of each block.
+    augmentation, network, gradient clipping, optimiser, averaging, metrics and logging. ``pairs``
+    holds the seconds of each turn of ``steps`` steps, after one untimed turn.
 
     Raises:
-        _Enough: in the trainer, after ``repeats`` pairs.
+        _Enough: in the trainer, after ``repeats`` turns.
     """
 
-    def __init__(self, steps: int, repeats: int) -> None:
-        self.steps, self.repeats = steps, repeats
+    def __init__(self, block: int, steps: int, repeats: int) -> None:
+        self.block, self.steps, self.repeats = block, steps, repeats
         self.pairs: list[Pair] = []
+        self.ours = self.others = 0.0
         self.done, self.since = -1, 0.0
         self.bare: Callable[[], None]
 
@@ -58,17 +59,21 @@ class SideBySide(Callback):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, index: int
     ) -> None:
         self.done += 1
-        if self.done % self.steps:
+        if self.done % self.block:
             return
         _settle(module.device)
         middle = time.perf_counter()
-        for _ in range(self.steps):
+        for _ in range(self.block):
             self.bare()
         _settle(module.device)
         end = time.perf_counter()
-        if self.done > self.steps:
-            self.pairs.append((middle - self.since, end - middle))
-        if len(self.pairs) == self.repeats:
+        self.ours += middle - self.since
+        self.others += end - middle
+        if self.done % self.steps == 0:
+            self.pairs.append((self.ours, self.others))
+            self.ours = self.others = 0.0
+        if len(self.pairs) > self.repeats:
+            del self.pairs[0]
             raise _Enough
         self.since = time.perf_counter()
 
@@ -101,7 +106,7 @@ def bare_step(
 
 def training(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
     """Three-second clips of the packed waveforms, with each recipe's batch and augmentation."""
-    # a record of the loss falls into every block: at 50 steps as a run has it, at 10 more often
+    # a turn holds one record of the loss: every 50 steps as a run has it, every 10 more often
     steps = 50 if torch.cuda.is_available() else 10
     songs = len(prepare(data).songs)
     for name, flags in NETWORKS.items():
@@ -120,8 +125,10 @@ def training(found: Found, data: DataSettings, repeats: int, scratch: Path) -> N
 
 
 def side_by_side(recipe: Recipe, steps: int, repeats: int) -> list[Pair]:
-    """Seconds of our steps and of the bare ones, block by block, in a run of ``run.py``'s kind."""
-    clock = SideBySide(steps, repeats)
+    """Seconds of our steps and of the bare ones, turn by turn, in a run of ``run.py``'s kind."""
+    # a GPU works ahead of the program, which sides that change at every step would stop; on a
+    # processor they do, so that whatever else runs there falls on both
+    clock = SideBySide(steps if torch.cuda.is_available() else 1, steps, repeats)
     with contextlib.suppress(_Enough), contextlib.redirect_stdout(io.StringIO()):
         train(recipe, more_callbacks=[clock])
     return clock.pairs

@@ -138,6 +138,28 @@ def explanation(
     return drawn
 
 
+def growth_figure(found: dict[int, dict[str, float]]) -> Figure:
+    """Time a song or clip, and peak memory, over the number of songs.
+
+    Args:
+        found: songs -> seconds of ``packing``, ``feeding`` and ``evaluation``; GB of ``memory``.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    times, memory = figure.subplots(1, 2)
+    for name, of in (("packing", "song"), ("feeding", "clip"), ("evaluation", "clip")):
+        values = [1e3 * of_size[name] for of_size in found.values()]
+        times.plot(list(found), values, marker="o", label=f"{name}, a {of}")
+    memory.plot(list(found), [of_size["memory"] for of_size in found.values()], marker="o")
+    times.set(ylabel="milliseconds", title="time a song or clip")
+    times.legend()
+    memory.set(ylabel="GB", title="peak memory, without a model")
+    for axes in (times, memory):
+        axes.set(xscale="log", xlabel="songs")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def colour_table(name: str) -> np.ndarray:
     """(256, 3) float32 red, green and blue between 0 and 1 of a colour map."""
     return colormaps[name](np.arange(256))[:, :3].astype(np.float32)

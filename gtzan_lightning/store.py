@@ -95,6 +95,21 @@ def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
     return sorted({p.step: p.value for p in points}.items())
 
 
+def first_time(track: TrackSettings, metric: str) -> float:
+    """When the newest run of the experiment got its first value of a metric, as ``time.time``.
+
+    Raises:
+        UserError: it has none.
+    """
+    client = mlflow.MlflowClient(store_uri(track))
+    known = client.get_experiment_by_name(track.experiment)
+    runs = client.search_runs([known.experiment_id], max_results=1) if known else []
+    points = client.get_metric_history(runs[0].info.run_id, metric) if runs else []
+    if not points:
+        raise UserError(f"the newest run in {track.folder} recorded no {metric}")
+    return min(point.timestamp for point in points) / 1000
+
+
 def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     """The checkpoint of a run, or in a registered or logged model (``models:/NAME/VERSION``).
 
