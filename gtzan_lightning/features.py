@@ -20,6 +20,9 @@ FLOOR_DB = 80.0  # decibels below a clip's maximum at which the picture ends
 # added to the spread: a picture of silence stays near 0 instead of amplified noise
 QUIET_DB, QUIET_LINEAR = 1.5, 1e-6
 CHROMA = 12
+# clips that a processor handles at a time, so that their spectra stay in its caches: half the time
+# of a batch of 64 at once (1.6 and 3.6 ms of one core for a clip of 3 s), and the same bits
+FEW = 4
 LINEAR = ("stft", "chroma", "raw")  # pictures that are not in decibels unless asked for
 
 
@@ -171,6 +174,11 @@ class Features(nn.Module):
 
         (clip, sample) int16 or floats in [-1, 1], or uint8 (clip, bin, frame) -> (clip, bin, frame)
         """
+        if clips.device.type != "cpu" or torch.compiler.is_exporting():
+            return self._plain(clips)
+        return torch.cat([self._plain(few) for few in clips.split(FEW)])
+
+    def _plain(self, clips: Tensor) -> Tensor:
         if clips.dtype == torch.uint8:
             return self._cepstral(bytes_to_decibels(clips))
         wave = clips.float() / 32767 if clips.dtype == torch.int16 else clips.float()
