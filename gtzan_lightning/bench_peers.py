@@ -113,8 +113,9 @@ def by_soundfile(files: dict[int, Path], clips: list[Clip], steps: int) -> Tenso
 
 def by_librosa(files: dict[int, Path], clips: list[Clip], steps: int, rate: int) -> Tensor:
     """(clip, sample) float32 mono at librosa's own 22,050 Hz."""
+    half = 0.5 / rate  # librosa rounds down, and a start in seconds is rarely whole
     waves = [
-        librosa.load(files[row], offset=start / rate, duration=steps / rate)[0]
+        librosa.load(files[row], offset=start / rate + half, duration=steps / rate + half)[0]
         for row, start, _ in clips
     ]
     return torch.from_numpy(np.stack(waves))

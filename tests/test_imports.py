@@ -8,14 +8,16 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gtzan_lightning"
 OWNERS = {
     "mlflow": {"tracking.py", "sending.py", "store.py", "deadman.py"},
-    "torchaudio": {"features.py"},
+    "torchaudio": {"features.py", "bench_peers.py"},
     "timm": {"models/backbone.py"},
     "sklearn": {"metrics.py", "models/classical.py"},
-    "librosa": {"features.py"},
-    "soundfile": {"audio.py"},
+    "librosa": {"features.py", "bench_peers.py"},
+    "soundfile": {"audio.py", "bench_peers.py"},
     "soxr": {"audio.py"},
     "audiomentations": {"augment.py"},
-    "matplotlib": {"figures.py", "tracking.py", "sweeps.py"},  # the last two name a type
+    "nnAudio": {"bench_peers.py"},
+    # figures.py draws; the others name a type
+    "matplotlib": {"figures.py", "tracking.py", "sweeps.py", "bench.py"},
     "argparse": {"cli.py"},
     "mutagen": {"file_tags.py"},
     "optuna": {"sweeps.py", "studies.py"},

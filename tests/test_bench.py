@@ -1,0 +1,124 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.bench import main
+from gtzan_lightning import bench, bench_peers
+from gtzan_lightning.bench_growth import growth_rows, write_songs
+from gtzan_lightning.bench_training import side_by_side
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.features import Features, PictureSpec
+from gtzan_lightning.packing import prepare
+from gtzan_lightning.settings import DataSettings, TrackSettings
+
+RATE = 22_050  # librosa.load's own
+
+
+@pytest.fixture(scope="module")
+def songs(packed):
+    """Ten songs of 1.5 s, cut into clips of half a second."""
+    return DataSettings(
+        corpus="synthetic", synthetic_songs=3, synthetic_seconds=1.5, sample_rate=RATE,
+        clip_seconds=0.5, packed=str(packed),
+    )  # fmt: skip
+
+
+def test_a_ratio_is_of_the_seconds_that_were_measured():
+    target = bench.Target(3, least=True)
+    pairs = [(1.0, 4.0), (2.0, 2.0), (0.5, 5.0)]
+    row = bench.compared("k", "what", "other", pairs, 200, target)
+    assert row.value == 4
+    assert row.cells == (
+        "what", "200 clips/s", "other: 50 clips/s", "4 (1-10, n = 3)", ">= 3 x", "yes"
+    )  # fmt: skip
+    assert bench.compared("k", "what", "other", [(1.0, 2.9)], 1, target).cells[-1] == "no"
+    assert bench.measured("k", "what", [3.0, 1.0], bench.Target(2, False, "s")).cells[-1] == "yes"
+    memory = bench.measured("k", "what", [3.0, 1.0], bench.Target(2, False, "GB"), worst=True)
+    assert (memory.value, memory.cells[-1]) == (3, "no")
+    missing = bench.unmeasured("k", "what", "other", target, "no\nsuch library")
+    assert math.isnan(missing.value)
+    assert "can't be measured here (no such library)" in bench.table([row, missing])
+
+
+def test_sides_take_turns_after_a_turn_that_is_not_timed():
+    turns = []
+    pairs = bench.interleaved(lambda: turns.append("A"), lambda: turns.append("B"), 3)
+    assert "".join(turns) == "AB" * 4
+    assert len(pairs) == 3
+
+
+def test_both_sides_of_feeding_give_the_same_samples(songs, tmp_path):
+    corpus = prepare(songs)
+    steps = round(songs.clip_seconds * RATE)
+    files = bench_peers.write_wavs(corpus, steps, tmp_path)
+    clips = bench_peers.draw(corpus, list(files), steps, 1)[0]
+    packed = bench_peers.Clips(corpus, steps, torch.zeros(99), None).__getitems__(clips)["clip"]
+    assert torch.equal(bench_peers.by_soundfile(files, clips, steps), packed)
+    heard = bench_peers.by_librosa(files, clips, steps, RATE)
+    torch.testing.assert_close(heard, packed / 32767, rtol=0, atol=1 / 32767)
+
+
+@pytest.mark.parametrize("kind", bench_peers.KINDS)
+def test_both_sides_of_features_make_the_same_picture(kind, tone):
+    spec = PictureSpec.of(DataSettings(features=kind, sample_rate=8000))
+    theirs = bench_peers.librosa_picture(spec, tone)
+    ours = Features(spec).plain(torch.from_numpy(tone)[None])[0].numpy()
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, atol=2e-3 * np.abs(theirs).max())
+
+
+def test_a_training_step_is_timed_beside_the_bare_one(quick):
+    pairs = side_by_side(quick("--data.clips_per_song", "20"), steps=2, repeats=2)
+    assert len(pairs) == 2
+    assert all(ours > 0 and bare > 0 for ours, bare in pairs)
+
+
+def test_growth_is_that_of_a_song_and_memory_the_worst(tmp_path):
+    def turn(packing, memory):
+        return {"packing": packing, "feeding": 1.0, "evaluation": 1.0, "memory": memory}
+
+    rows = growth_rows({10: [turn(1.0, 0.5)], 100: [turn(1.2, 2.5)]})
+    by_key = {row.key: row for row in rows}
+    assert by_key["growth/packing"].value == pytest.approx(1.2)
+    assert by_key["growth/packing"].cells[-1] == "no"
+    assert by_key["growth/feeding"].cells[-1] == "yes"
+    assert (by_key["growth/memory_gb"].value, by_key["growth/memory_gb"].cells[-1]) == (2.5, "no")
+    write_songs(tmp_path / "songs", 20)
+    sounds = {file.read_bytes() for file in (tmp_path / "songs").rglob("*.wav")}
+    assert len(sounds) == 20
+
+
+def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "DataSettings", lambda root: songs)
+    track = TrackSettings(folder=str(tmp_path / "mlruns"), uri="local")
+    out = tmp_path / "docs" / "bench.md"
+    text = bench.bench(["features"], "data/gtzan", 1, out, track)
+    assert out.read_text() == text + "\n"
+    assert all(f"| {kind} of 64 clips | " in text for kind in bench_peers.KINDS)
+    assert "synthetic" in text
+    from gtzan_lightning.store import runs_table
+
+    run = runs_table(track).iloc[0]
+    assert run["status"] == "FINISHED"
+    assert run["metrics.features/mel"] > 0
+
+
+def test_help_teaches_and_wrong_values_are_one_line(capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "how the rows are measured:" in said
+    assert "OMP_NUM_THREADS" in said
+    for flags, words in (
+        (["--only", "speed"], "speed"),
+        (["--repeats", "0"], "--repeats 0"),
+        (["--repeats", "few"], "few"),
+        (["--only", "features", "--data.root", str(tmp_path)], "there is no GTZAN at"),
+        (["--out", str(tmp_path)], "is a folder"),
+    ):
+        with pytest.raises(UserError, match=words) as caught:
+            main([*flags, "--track.folder", str(tmp_path / "mlruns")])
+        assert "\n" not in str(caught.value)
