@@ -89,20 +89,14 @@ def _run(command: list[str]) -> None:
         raise UserError(f"{' '.join(command[1:4])} failed: {last}")
 
 
-def growth(
-    found: Found,
-    data: DataSettings,
-    repeats: int,
-    scratch: Path,
-    sizes: tuple[int, ...] = SIZES,
-) -> None:
+def growth(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
     """Corpora of every size in turn, each packed and fed in a fresh process."""
-    for size in sizes:
+    for size in SIZES:
         write_songs(scratch / f"songs{size}", size)
-    turns: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
+    turns: dict[int, list[dict[str, float]]] = {size: [] for size in SIZES}
     context = multiprocessing.get_context("spawn")
     for turn in range(min(repeats, 3)):
-        for size in sizes:
+        for size in SIZES:
             packed = scratch / f"packed{size}-{turn}"
             with ProcessPoolExecutor(1, context) as process:
                 songs = scratch / f"songs{size}"
@@ -153,8 +147,12 @@ def write_songs(folder: Path, songs: int) -> None:
             audio.write(folder / genre / f"{number:05}.wav", wave, RATE)
 
 
-def handle(songs: Path, packed: Path) -> dict[str, float]:
-    """Seconds to pack a song, to feed a training clip, to prepare an evaluation clip; peak GB."""
+def handle(songs: Path, packed: Path, clips: int = 10_000) -> dict[str, float]:
+    """Seconds to pack a song, to feed a training clip, to prepare an evaluation clip; peak GB.
+
+    Args:
+        clips: that are timed at least, in whole epochs.
+    """
     flags = {
         "--model": "small_cnn",
         "--data.corpus": "folder",
@@ -169,15 +167,15 @@ def handle(songs: Path, packed: Path) -> dict[str, float]:
     found = {"packing": (time.perf_counter() - start) / len(corpus.songs)}
     data = GenreData(recipe)
     data.setup()
-    found["feeding"] = _each(data.train_dataloader, lambda batch: None)
+    found["feeding"] = _each(data.train_dataloader, lambda batch: None, clips)
     found["evaluation"] = _each(
-        lambda: data.batches("valid"), lambda batch: data.on_after_batch_transfer(batch, 0)
+        lambda: data.batches("valid"), lambda batch: data.on_after_batch_transfer(batch, 0), clips
     )
     return {**found, "memory": peak_memory() / 1e9}
 
 
 def _each(
-    loader: Callable[[], DataLoader], use: Callable[[dict[str, Any]], object], clips: int = 10_000
+    loader: Callable[[], DataLoader], use: Callable[[dict[str, Any]], object], clips: int
 ) -> float:
     """Seconds a clip over whole epochs, their beginnings included, of at least so many clips."""
     for batch in itertools.islice(loader(), 2):

@@ -28,14 +28,12 @@ KINDS = ("mel", "spectrogram", "stft", "mfcc", "chroma")
 Reader = Callable[[list[Clip]], Any]
 
 
-def feeding(
-    found: Found, data: DataSettings, repeats: int, scratch: Path, batches: int = BATCHES
-) -> None:
+def feeding(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
     """Whole batches of random clips from the packed corpus against the same clips of wav files."""
     corpus = prepare(data)
     steps = round(data.clip_seconds * data.sample_rate)
     files = write_wavs(corpus, steps, scratch)
-    drawn = draw(corpus, list(files), steps, batches)
+    drawn = draw(corpus, list(files), steps, BATCHES)
     packed = Clips(corpus, steps, torch.from_numpy(corpus.genre_numbers()), None)
     peers: dict[str, tuple[str, Callable[[], Reader], Target | None]] = {
         "soundfile": (

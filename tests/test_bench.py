@@ -6,7 +6,7 @@ import torch
 
 from experiments.bench import main
 from gtzan_lightning import bench, bench_peers
-from gtzan_lightning.bench_growth import growth_rows, write_songs
+from gtzan_lightning.bench_growth import growth_rows, handle, write_songs
 from gtzan_lightning.bench_training import side_by_side
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec
@@ -85,9 +85,12 @@ def test_growth_is_that_of_a_song_and_memory_the_worst(tmp_path):
     assert by_key["growth/packing"].cells[-1] == "no"
     assert by_key["growth/feeding"].cells[-1] == "yes"
     assert (by_key["growth/memory_gb"].value, by_key["growth/memory_gb"].cells[-1]) == (2.5, "no")
-    write_songs(tmp_path / "songs", 20)
+    write_songs(tmp_path / "songs", 100)
     sounds = {file.read_bytes() for file in (tmp_path / "songs").rglob("*.wav")}
-    assert len(sounds) == 20
+    assert len(sounds) == 100
+    handled = handle(tmp_path / "songs", tmp_path / "packed", clips=100)
+    assert set(handled) == set(turn(1.0, 1.0))
+    assert all(value > 0 for value in handled.values())
 
 
 def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, capsys):
