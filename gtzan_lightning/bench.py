@@ -125,11 +125,13 @@ def bench(only: list[str], root: str, repeats: int, out: Path | None, track: Tra
     Raises:
         UserError: wrong root, or results can't be written.
     """
-    from gtzan_lightning.store import check_output
+    from gtzan_lightning.store import check_output, store_uri
 
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
     check_output(track)
+    # the trainings below have a store of their own, which MLflow then takes for everybody's
+    track = track.model_copy(update={"uri": store_uri(track)})
     data = DataSettings(root=root)
     about = machine(root, repeats)
     found = Found()

@@ -12,6 +12,8 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.features import Features, PictureSpec
 from gtzan_lightning.packing import prepare
 from gtzan_lightning.settings import DataSettings, TrackSettings
+from gtzan_lightning.store import runs_table
+from gtzan_lightning.tracking import Tracker
 
 RATE = 22_050  # librosa.load's own
 
@@ -101,11 +103,24 @@ def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, ca
     assert out.read_text() == text + "\n"
     assert all(f"| {kind} of 64 clips | " in text for kind in bench_peers.KINDS)
     assert "synthetic" in text
-    from gtzan_lightning.store import runs_table
-
     run = runs_table(track).iloc[0]
     assert run["status"] == "FINISHED"
     assert run["metrics.features/mel"] > 0
+
+
+def test_the_run_is_recorded_where_it_was_asked_for(tmp_path, monkeypatch):
+    """Whatever store a part used for itself: MLflow keeps the last one in the environment."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def elsewhere(found, data, repeats, scratch):
+        Tracker(TrackSettings(folder=str(scratch), uri="local"))
+        found.add(bench.measured("k", "what", [1.0], bench.Target(2, False, "s")))
+
+    monkeypatch.setattr(bench, "_measures", lambda only: [("start", elsewhere)])
+    track = TrackSettings(folder=str(tmp_path / "mlruns"))
+    bench.bench(["start"], "data/gtzan", 1, None, track)
+    own = track.model_copy(update={"uri": "local"})
+    assert list(runs_table(own)["metrics.k"]) == [1]
 
 
 def test_help_teaches_and_wrong_values_are_one_line(capsys, tmp_path):
