@@ -217,7 +217,10 @@ class Clips(Dataset):
         self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
 
     def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
-        batch = np.stack([self._cut(row, start) for row, start, _ in clips])
+        shape = (len(clips), *self.corpus.array.shape[1:-1], self.steps)
+        batch = np.empty(shape, self.corpus.array.dtype)
+        for n, (row, start, _) in enumerate(clips):
+            batch[n] = self._cut(row, start)
         if self.augment is not None:
             waves = batch.astype(np.float32) / 32767
             batch = np.stack([self.augment(w, c[2]) for w, c in zip(waves, clips, strict=True)])

@@ -56,6 +56,7 @@ class Tracker:
         mlflow.set_tracking_uri(self.uri)
         with self._alone():  # the first connection to a new SQLite store makes its tables
             try:
+                self._make_store()
                 self.client = mlflow.MlflowClient(self.uri)
                 self.client.search_experiments(max_results=1)
             except (mlflow.MlflowException, OSError) as error:
@@ -63,6 +64,14 @@ class Tracker:
                     f"the MLflow store {shown(self.uri)} can't be used ({reason(error)}): record "
                     "without it by --track.uri local"
                 ) from None
+
+    def _make_store(self) -> None:
+        """A new SQLite store, whole or not at all: MLflow never mends one that is half made."""
+        file = Path(self.uri.removeprefix("sqlite:///"))
+        if self._is_local and not file.exists():
+            with replacing(file) as part:
+                part.unlink(missing_ok=True)  # of a process that was killed here
+                mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
 
     @property
     def folder(self) -> Path:
