@@ -1,6 +1,7 @@
 """Genres of many files: ``python experiments/tag.py FOLDER --run RUN --out genres.csv``."""
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> None:
     _check_ray(args["ray"], args["workers"])
     from gtzan_lightning.tagging import change_tags, check_out, find_sounds
 
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     check_out(Path(args["out"]))
     files = find_sounds([Path(place) for place in args["place"]])
     tagged = _tag(args, files)

@@ -5,6 +5,7 @@ soundfile reads them (libsndfile: wav, au, aiff, flac, ogg, opus, mp3) and soxr 
 ffmpeg and its default resampler aliases.
 """
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +36,7 @@ def probe_seconds(path: Path) -> float:
         BrokenSong: the file can't be read as sound, is empty, or is shorter than it states.
     """
     try:
-        info = soundfile.info(path, verbose=True)
+        info = soundfile.info(_name(path), verbose=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise BrokenSong("unreadable", _reason(error, path)) from None
     if info.frames <= 0:
@@ -60,10 +61,15 @@ def decode(path: Path, sample_rate: int) -> np.ndarray:
 def read(path: Path) -> tuple[np.ndarray, int]:
     """A file as float32 (sample, channel) and its own sample rate. Raises as ``decode`` does."""
     try:
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        wave, rate = soundfile.read(_name(path), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise BrokenSong("unreadable", _reason(error, path)) from None
     return wave, rate
+
+
+def _name(path: Path) -> str | bytes:
+    """As soundfile takes it: names need not be UTF-8, but it would encode them so."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def write(path: Path, wave: np.ndarray, rate: int) -> None:

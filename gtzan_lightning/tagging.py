@@ -90,10 +90,9 @@ def tag_files(
         _finish(journal, out, files)
     except OSError as error:
         raise UserError(f"{out} can't be written: {error.strerror or error}") from None
-    table = _table(out)
-    broken = table[table["error"] != ""]
-    pairs = list(zip(broken["path"], broken["error"], strict=True))
-    return Tagged(out, len(table), len(files) - len(todo), pairs)
+    rows_there = _table(out)
+    broken = [(row["path"], row["error"]) for row in rows_there if row["error"]]
+    return Tagged(out, len(rows_there), len(files) - len(todo), broken)
 
 
 def change_tags(table: Path, dry: bool) -> Iterator[str]:
@@ -104,23 +103,27 @@ def change_tags(table: Path, dry: bool) -> Iterator[str]:
     """
     from gtzan_lightning.file_tags import genre_of, write_genre
 
-    rows = _table(table)
-    for row in rows[rows["genre"] != ""].itertuples():
+    for row in _table(table):
+        path, genre = Path(row["path"]), row["genre"]
+        if not genre:
+            continue
         try:
-            before = genre_of(Path(row.path))
-            if before == row.genre:
+            before = genre_of(path)
+            if before == genre:
                 continue
             if not dry:
-                write_genre(Path(row.path), row.genre)
-            yield f"{'would write' if dry else 'wrote'} {row.path}: {before!r} -> {row.genre!r}"
+                write_genre(path, genre)
+            yield f"{'would write' if dry else 'wrote'} {path}: {before!r} -> {genre!r}"
         except BrokenSong as broken:
-            yield f"not written {row.path}: {broken}"
+            yield f"not written {path}: {broken}"
 
 
-def _table(out: Path) -> pd.DataFrame:
-    if out.suffix == ".csv":
-        return pd.read_csv(out, keep_default_na=False)
-    return pd.read_parquet(out)
+def _table(file: Path) -> list[dict[str, str]]:
+    """Rows of a table or of a journal; not by pandas, which takes no name that is not UTF-8."""
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file).to_dict("records")
+    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as source:
+        return list(csv.DictReader(source))
 
 
 def check_out(out: Path) -> None:
@@ -186,13 +189,19 @@ def _rows_so_far(journal: Path, columns: list[str]) -> set[str]:
 
 def _finish(journal: Path, out: Path, files: Sequence[Path]) -> None:
     """The journal, in the order of the files, under its final name."""
-    table = pd.read_csv(journal, keep_default_na=False, dtype=str)
     order = {str(file): n for n, file in enumerate(files)}
-    table = table[table["path"].isin(order)].sort_values("path", key=lambda c: c.map(order))
+    rows = [row for row in _table(journal) if row["path"] in order]
+    rows.sort(key=lambda row: order[row["path"]])
     with replacing(out) as part:
         if out.suffix == ".csv":
-            table.to_csv(part, index=False)
+            with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink:
+                writer = csv.DictWriter(sink, rows[0], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
         else:
+            for row in rows:  # the format holds UTF-8 only
+                row["path"] = os.fsencode(row["path"]).decode(errors="backslashreplace")
+            table = pd.DataFrame(rows)
             numbers = ["probability", "seconds", *table.columns[len(COLUMNS) :]]
             table[numbers] = table[numbers].apply(pd.to_numeric)
             table.to_parquet(part, index=False)

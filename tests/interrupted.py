@@ -87,6 +87,8 @@ def child(out: Path, flags: list[str]) -> None:
 
 def stage(folder: Path) -> str:
     """How far a run has come, by what it has left."""
+    if list(folder.glob("mlruns/runs/*/done")):
+        return "after its end"
     if not list(folder.glob("packed/*/corpus.json")):
         return "start or packing"
     runs = list(folder.glob("mlruns/runs/*"))
@@ -139,10 +141,11 @@ def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:
         process = start(folder, *flags_of(folder), "--resume", "last")
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=moment)
-        reached = "after its end" if process.poll() is not None else stage(folder)
+        reached = stage(folder)
         process.kill()
         process.communicate()
-        said = start_and_wait(folder, "--resume", "last") if process.returncode else ""
+        complete = list(folder.glob("mlruns/runs/*/done"))
+        said = "" if complete else start_and_wait(folder, "--resume", "last")
         lost = what_is_lost(folder, truth)
         if lost:
             print(said)

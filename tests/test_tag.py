@@ -75,6 +75,29 @@ def test_every_file_gets_one_row_and_broken_ones_a_reason(
         tag.main([str(music), "--run", checkpoint, "--out", str(out)])
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_names_that_are_not_utf_8(checkpoint, music, tmp_path, suffix):
+    name = os.fsdecode(b"caf\xe9.wav")
+    (music / "a.wav").rename(music / name)
+    (music / "silent.wav").rename(music / os.fsdecode(b"\xff.wav"))
+    out = tmp_path / f"genres.{suffix}"
+    command = [
+        sys.executable,
+        str(ROOT / "experiments" / "tag.py"),
+        str(music),
+        "--run",
+        checkpoint,
+    ]
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "broken: " in done.stdout
+    assert {"csv": r"\udcff.wav: ", "parquet": r"\xff.wav: "}[suffix] in done.stdout
+    if suffix == "csv":
+        assert os.fsencode(music / name) in out.read_bytes()
+    else:
+        assert str(music / r"caf\xe9.wav") in set(pd.read_parquet(out)["path"])
+
+
 def test_a_killed_run_goes_on_without_losing_or_repeating_a_row(checkpoint, music, tmp_path):
     out = tmp_path / "genres.csv"
     mark = Tagger.load(checkpoint).mark
