@@ -213,7 +213,7 @@ def _record(found: Found, about: dict[str, str], track: TrackSettings) -> None:
 
     tracker = Tracker(track)
     # no model is trained: without a corpus tag the run stays out of the comparison tables
-    tracker.start("bench", {}, {"mlflow.source.name": "experiments/bench.py", **about})
+    tracker.start("bench", {"mlflow.source.name": "experiments/bench.py", **about})
     with tracker.recording(own_metrics=False):
         tracker.log(table(found.rows), "bench.md")
         cells = pd.DataFrame([row.cells for row in found.rows], columns=list(COLUMNS))

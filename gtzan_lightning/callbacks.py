@@ -1,11 +1,16 @@
 """What Lightning's trainer calls back during a run, beyond its own callbacks."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
+
+from gtzan_lightning.files import replacing
 
 say = rank_zero_only(print)
 
@@ -18,6 +23,35 @@ class EpochLines(Callback):
             names = ("valid/loss", "valid/song_accuracy")
             figures = ", ".join(f"{name} {trainer.callback_metrics[name]:.3f}" for name in names)
             say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures}", flush=True)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all, on any file system.
+
+    Lightning writes them to the system's temporary folder and moves them, which is a copy where
+    the run's folder is on another file system.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        with replacing(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+
+class Checkpoint(ModelCheckpoint):
+    """Goes on in a folder that was moved since: Lightning's would forget the best score."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath) / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths if name in state_dict}
+        scores = {here(path): score for path, score in state_dict.get("best_k_models", {}).items()}
+        super().load_state_dict(
+            {**state_dict, **moved, "best_k_models": scores, "dirpath": self.dirpath}
+        )
 
 
 class AveragedWeights(WeightAveraging):

@@ -14,7 +14,7 @@ from torchmetrics.classification import (
 )
 
 from gtzan_lightning import __version__
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import Untrainable
 from gtzan_lightning.metrics import SongVotes, macro
 from gtzan_lightning.sections import ModelSettings, Shape
 from gtzan_lightning.settings import Recipe
@@ -30,14 +30,14 @@ def build_network(
     """A network that is known to hold pictures of that shape (channel, bin, frame).
 
     Raises:
-        UserError: it cannot hold them, or its weights can't be had.
+        Untrainable: it cannot hold them, or its weights can't be had.
     """
     try:
         network = cls(settings, genres, shape).eval()
         with torch.no_grad():
             network(torch.zeros(2, *shape))
     except RuntimeError as error:
-        raise UserError(
+        raise Untrainable(
             f"--model {settings.name} can't hold pictures of {shape[1]} bins x {shape[2]} frames "
             f"({' '.join(str(error).split())[:100]}): take longer clips (--data.clip_seconds), "
             "more --data.bins, or resize them with --data.picture_size"
@@ -87,6 +87,8 @@ class GenreClassifier(lightning.LightningModule):
         # not Lightning's sync_dist: a progress bar, which the first process alone has, reads a
         # figure before the others get there, and all wait for ever
         self.losses = nn.ModuleDict({f"{p}_part": MeanMetric() for p in PARTS})
+        self.plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self.plateau_state: dict[str, Any] | None = None
         self.rows: list[tuple[Tensor, ...]] = []
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
@@ -114,7 +116,9 @@ class GenreClassifier(lightning.LightningModule):
         torch.manual_seed(self.recipe.seed + 1_000_003 * self.current_epoch + self.global_rank)
 
     def on_train_epoch_end(self) -> None:
-        self._log_figures("train")
+        loss = self._log_figures("train")
+        if self.plateau:
+            self.plateau.step(loss)
 
     def on_validation_epoch_start(self) -> None:
         self.rows = []
@@ -153,9 +157,12 @@ class GenreClassifier(lightning.LightningModule):
         elif fit.schedule == "cosine":
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         elif fit.schedule == "plateau":
-            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
-            watched = {"scheduler": schedule, "interval": "epoch", "monitor": "train/loss_epoch"}
-            return [optimizer], [watched]
+            # stepped by us: Lightning saves last.ckpt before it steps a schedule of epochs
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=3
+            )
+            self.plateau.load_state_dict(self.plateau_state or self.plateau.state_dict())
+            return optimizer
         else:
             return optimizer
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
@@ -167,6 +174,11 @@ class GenreClassifier(lightning.LightningModule):
             "recipe": self.recipe.model_dump(mode="json"),
             **self.about,
         }
+        if self.plateau:
+            checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.plateau_state = checkpoint.get("plateau")
 
     def gathered_rows(self) -> dict[str, Tensor]:
         """Predictions of the last evaluation, of all processes: log_probs, song, start, genre."""
@@ -194,13 +206,14 @@ class GenreClassifier(lightning.LightningModule):
             self.clip_metrics[f"{part}_part"].update(log_probs.exp(), batch["genre"])
             self.votes[f"{part}_part"].update(log_probs, batch["song"], batch["genre"])
 
-    def _log_figures(self, part: str) -> None:
+    def _log_figures(self, part: str) -> Tensor:
+        """Into the records, of all processes; returns the mean loss."""
         clip, song = self.clip_metrics[f"{part}_part"], self.votes[f"{part}_part"]
-        loss = self.losses[f"{part}_part"]
-        if loss.update_called:
-            self.log("train/loss_epoch" if part == "train" else f"{part}/loss", loss.compute())
-        loss.reset()
-        if song.update_called:
+        loss = self.losses[f"{part}_part"].compute()
+        self.log("train/loss_epoch" if part == "train" else f"{part}/loss", loss)
+        self.losses[f"{part}_part"].reset()
+        # gathering waits for every process: one without a clip that was not mixed would never come
+        if self.trainer.strategy.reduce_boolean_decision(song.update_called):
             clips = clip.compute()
             found = {"clip": macro(clips, clips["counts"][:, -1]), "song": song.compute()}
             for level, figures in found.items():
@@ -209,3 +222,4 @@ class GenreClassifier(lightning.LightningModule):
                     self.log(f"{part}/{level}_{name}", value.float(), prog_bar=bar)
         clip.reset()
         song.reset()
+        return loss

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gtzan_lightning.augment import PictureAugmentation, WaveAugmentation
 from gtzan_lightning.corpus import Corpus
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.features import Features, PictureSpec
 from gtzan_lightning.packing import prepare
 from gtzan_lightning.sections import Shape
@@ -63,7 +63,7 @@ class GenreData(lightning.LightningDataModule):
         self.clip_steps = max(1, round(data.clip_seconds / self.seconds_per_step))
         longest = corpus.lengths.max() * self.seconds_per_step
         if self.clip_steps > corpus.lengths.max() and data.clip_seconds - longest > 0.01:
-            raise UserError(
+            raise Untrainable(
                 f"--data.clip_seconds {data.clip_seconds:g} is longer than every song "
                 f"(the longest has {longest:.2f} s): choose a shorter clip"
             )
@@ -177,7 +177,13 @@ class GenreData(lightning.LightningDataModule):
 
     def _fixed_batches(self, part: str) -> list[list[Clip]]:
         rank, world = self._shard()
-        clips = self.grid(part)[rank::world]
+        clips = self.grid(part)
+        if len(clips) < world:
+            raise UserError(
+                f"the {part} part has {len(clips)} clips for {world} processes: take fewer "
+                "(--fit.devices), or more songs"
+            )
+        clips = clips[rank::world]
         size = self.recipe.fit.batch_size
         return [clips[n : n + size] for n in range(0, len(clips), size)]
 

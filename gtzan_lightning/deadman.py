@@ -6,25 +6,30 @@ process died, such as by ``kill -9``, for want of memory, or by Lightning when a
 """
 
 import sys
+import time
 
-ENDED = b"ended"
+SAFE = b"ended"
+TRIES = 60  # a minute apart, while the server does not answer
 
 
 def main(run_id: str, lock: str) -> None:
-    if sys.stdin.buffer.read() == ENDED:
+    if sys.stdin.buffer.read() == SAFE:
         return
+    import mlflow
     from filelock import FileLock, Timeout
 
-    try:
-        # a resumed run holds the lock: then the run is its own to end
-        with FileLock(lock).acquire(timeout=0):
-            import mlflow
-
-            client = mlflow.MlflowClient()
-            if client.get_run(run_id).info.status == "RUNNING":
-                client.set_terminated(run_id, "FAILED")
-    except Timeout:
-        pass
+    for _ in range(TRIES):
+        try:
+            # held as briefly as can be: a resumed run waits for it, and then ends the run itself
+            with FileLock(lock).acquire(timeout=0):
+                client = mlflow.MlflowClient()
+                if client.get_run(run_id).info.status == "RUNNING":
+                    client.set_terminated(run_id, "FAILED")
+                return
+        except Timeout:
+            return
+        except Exception:  # of whatever kind the store's client has
+            time.sleep(60)
 
 
 if __name__ == "__main__":

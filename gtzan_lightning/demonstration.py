@@ -43,9 +43,10 @@ def demonstrate(recipe: Recipe, song: str | None, out: Path) -> list[Path]:
     tracker = Tracker(recipe.track)
     # no model is trained: without a corpus tag the run stays out of the comparison tables
     kept = {k: v for k, v in tags(recipe, data).items() if k != "corpus"}
-    tracker.start(f"augmentation-{run_name(recipe, data)}", flat(recipe), kept)
+    tracker.start(f"augmentation-{run_name(recipe, data)}", kept)
     files = []
     with tracker.recording():
+        tracker.log_params(flat(recipe))
         try:
             for example in shown:
                 drawn = before_and_after(

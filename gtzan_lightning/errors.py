@@ -20,6 +20,10 @@ class UserError(Exception):
     """Bad input: the message is one line that says what, where and what to do about it."""
 
 
+class Untrainable(UserError):
+    """A recipe that no network can be made of; a sweep leaves it out and goes on."""
+
+
 def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Run an entry point: errors, a library of an extra that is not installed and Ctrl-C become
     one line on stderr (status 2, 2, 130)."""

@@ -14,6 +14,7 @@ from gtzan_lightning.cli import dump
 from gtzan_lightning.compare import table_of
 from gtzan_lightning.corpus import digest
 from gtzan_lightning.data import GenreData
+from gtzan_lightning.files import replacing
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.splits import PARTS
 from gtzan_lightning.store import runs_table
@@ -138,10 +139,13 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
         [(p.what, p.name, p.detail, p.left_out) for p in corpus.problems],
         columns=["what", "name", "detail", "left_out"],
     )
-    members.to_csv(folder / "songs.csv", index=False)
-    (folder / "split.txt").write_text(membership_mark(data))
+    with replacing(folder / "songs.csv") as part:
+        members.to_csv(part, index=False)
+    with replacing(folder / "split.txt") as part:
+        part.write_text(membership_mark(data))
+    tracker.log_params(flat(recipe))
     tracker.log(dump(recipe), "recipe.yaml")
-    tracker.log(members, "songs.csv")
+    tracker.log_file(folder / "songs.csv")
     tracker.log(problems, "verification.csv")
     tracker.log(json.dumps(environment(), indent=1), "environment.json")
     tracker.log_songs(folder / "songs.csv", corpus.name, corpus.fingerprint)

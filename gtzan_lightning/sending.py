@@ -36,6 +36,9 @@ class Sender:
                 self._metrics(list(some))
                 continue
             for record in some:
+                if kind == "params":
+                    self._params(record["params"])
+                    continue
                 file = self.folder / record["file"]
                 if kind == "file":
                     self.client.log_artifact(self.run_id, str(file), record["folder"])
@@ -53,6 +56,11 @@ class Sender:
         for n in range(0, len(items), 1000):  # MLflow takes no more at once
             self.client.log_batch(self.run_id, metrics=items[n : n + 1000])
 
+    def _params(self, params: dict[str, str]) -> None:
+        items = [mlflow.entities.Param(key, value) for key, value in params.items()]
+        for n in range(0, len(items), 100):  # MLflow takes no more at once
+            self.client.log_batch(self.run_id, params=items[n : n + 100])
+
     def _songs(self, file: Path, record: Record) -> None:
         members = pd.read_csv(file, keep_default_na=False)
         source = mlflow.data.from_pandas(members, name=record["name"], digest=record["digest"])
@@ -61,6 +69,8 @@ class Sender:
         self.client.log_inputs(self.run_id, datasets=[found])
 
     def _model(self, checkpoint: Path) -> None:
+        if self.client.get_run(self.run_id).outputs.model_outputs:
+            return  # sent before, by a process that was killed before it could note that
         tagger = Tagger.load(checkpoint, device="cpu")
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]),

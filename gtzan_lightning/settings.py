@@ -168,7 +168,7 @@ class TrainerSettings(Section):
     num_nodes: Count = 1
     """machines of a cluster"""
     strategy: str = "auto"
-    """Lightning strategy: auto, ddp, ddp_spawn, fsdp ..."""
+    """Lightning strategy: auto, ddp, fsdp ..."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
     """number format of the training"""
     deterministic: Literal["true", "warn", "false"] = "warn"

@@ -7,7 +7,9 @@ idempotent.
 """
 
 import contextlib
+import errno
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +43,8 @@ class Spool:
         self.error: Exception | None = None
         self._cut_torn_line()
         self._sent = int(self.mark.read_text()) if self.mark.exists() else 0
-        self._sink = self.file.open("ab")
+        self._kept = self.file.stat().st_size if self.file.exists() else 0
+        self._sink = self.file.open("ab", buffering=0)
         self._change = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
@@ -51,8 +54,13 @@ class Spool:
         """Keep a record; it is sent soon. Raises OSError if the disk is full."""
         line = json.dumps(record).encode() + b"\n"
         with self._change:
-            self._sink.write(line)
-            self._sink.flush()
+            try:
+                if self._sink.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                self._sink.truncate(self._kept)
+                raise
+            self._kept += len(line)
             self._change.notify_all()
 
     def records(self) -> list[Record]:
@@ -71,7 +79,7 @@ class Spool:
         """
         start, told = time.monotonic(), False
         with self._change:
-            while self._sent < self._size():
+            while self._sent < self._kept:
                 if self.error is not None and self.is_hopeless(self.error):
                     raise self.error
                 passed = time.monotonic() - start
@@ -91,9 +99,6 @@ class Spool:
         self._thread.join(timeout=30)
         self._sink.close()
 
-    def _size(self) -> int:
-        return self.file.stat().st_size
-
     def _cut_torn_line(self) -> None:
         """The last line of a process that was killed while it wrote it."""
         if self.file.exists():
@@ -107,14 +112,12 @@ class Spool:
         wait = 0.0
         while True:
             with self._change:
-                if not self._closed and (wait or self._sent >= self._size()):
+                if not self._closed and (wait or self._sent >= self._kept):
                     self._change.wait(wait or None)
                 if self._closed:
                     return
-            lines = self._next()
-            if not lines:
-                continue
             try:
+                lines = self._next()
                 self.send([json.loads(line) for line in lines])
             except Exception as error:  # of whatever kind the place's client has
                 self.error = error
@@ -129,7 +132,7 @@ class Spool:
             file.seek(self._sent)
             for line in file:
                 if len(lines) == AT_ONCE or not line.endswith(b"\n"):
-                    break
+                    break  # such a line is being written
                 lines.append(line)
         return lines
 

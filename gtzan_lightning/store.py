@@ -28,6 +28,7 @@ def store_uri(track: TrackSettings) -> str:
 def shown(text: str) -> str:
     """A text, such as an address or what a library said of it, without the passwords in it."""
     text = re.sub(r"(://[^:@/\s]*):\S*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^:@/\s]+@", r"\1***@", text)  # a token alone
     return re.sub(r"(password=)[^&\s]+", r"\1***", text)
 
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.pairs import ALPHA, System, mcnemar, system
 from gtzan_lightning.processes import mark
 from gtzan_lightning.spaces import Space
@@ -60,9 +60,10 @@ def sweep(
     if parent:
         tracker.reopen(parent)
     else:
-        tracker.start(f"sweep-{name}", {"space": space.text}, {"sweep": name})
+        tracker.start(f"sweep-{name}", {"sweep": name})
         study.set_user_attr("parent", tracker.run_id)
     with tracker.recording(own_metrics=False):
+        tracker.log_params({"space": space.text})
         if ended < trials:
             if workers > 1:
                 run_workers(workers, others)
@@ -92,7 +93,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bo
         }
         try:
             outcome = train(recipe, more_tags=described, more_callbacks=[watch])
-        except UserError as error:
+        except Untrainable as error:
             # a corner of the space that no network can be made of has no accuracy to report
             print(f"trial {trial.number} can't be trained: {error}")
             raise optuna.TrialPruned from None
@@ -109,7 +110,7 @@ def join(space: Space, name: str, trials: int, where: str | None, options: dict[
     """Be one of several workers of a study that is open already."""
     study = open_study(space, name, storage(where, space.track, name), **options)
     study.sampler.reseed_rng()  # of one seed, all workers would begin with the same recipes
-    work(study, space, trials, study.user_attrs["parent"], shared=bool(where))
+    work(study, space, trials, study.user_attrs["parent"], shared=True)
 
 
 def run_workers(count: int, command: list[str]) -> None:

@@ -1,14 +1,11 @@
 """MLflow, writing: one run for one training."""
 
 import contextlib
-import itertools
 import logging
 import os
-import subprocess
-import sys
-import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +16,13 @@ from filelock import FileLock
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from gtzan_lightning import deadman
-from gtzan_lightning.deadman import ENDED
+from gtzan_lightning.deadman import SAFE
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.processes import is_alive, mark
-from gtzan_lightning.run_folder import LOCK, folder_of, hold, is_held
+from gtzan_lightning.run_folder import folder_of, hold, is_held
+from gtzan_lightning.run_watch import dead_man_switch, system_metrics
 from gtzan_lightning.sending import Sender, is_hopeless, reason
 from gtzan_lightning.settings import TrackSettings
 from gtzan_lightning.spool import Record, Spool
@@ -78,16 +74,22 @@ class Tracker:
         return folder_of(self.track, self.run_id)
 
     @rank_zero_only
-    def start(self, name: str, params: dict[str, Any], tags: dict[str, str]) -> None:
-        """Open a run with its parameters and tags; runs that died without a word are ended."""
-        experiment = self._experiment()
-        self._end_dead_runs(experiment)
-        marked = {**tags, "process": mark()}
-        run = self.client.create_run(experiment, run_name=name, tags=marked)
-        self.run_id = run.info.run_id
-        self.lock = hold(self.folder)
-        items = [mlflow.entities.Param(k, str(v)[:500]) for k, v in params.items()]
-        self.client.log_batch(self.run_id, params=items)
+    def start(self, name: str, tags: dict[str, str]) -> None:
+        """Open a run with its tags; runs that died without a word are ended.
+
+        Raises:
+            UserError: the store refuses it.
+        """
+        try:
+            experiment = self._experiment()
+            self._end_dead_runs(experiment)
+            marked = {**tags, "process": mark()}
+            self.run_id = self.client.create_run(experiment, run_name=name, tags=marked).info.run_id
+        except mlflow.MlflowException as error:
+            raise UserError(
+                f"the MLflow store {shown(self.uri)} can't be used ({reason(error)})"
+            ) from None
+        self._hold(self.run_id)
 
     @rank_zero_only
     def reopen(self, run_id: str) -> None:
@@ -96,14 +98,27 @@ class Tracker:
         Raises:
             UserError: the store does not know it, or another process makes it.
         """
-        self.lock = hold(folder_of(self.track, run_id))
+        self._hold(run_id)
         try:
-            self.client.update_run(run_id, status="RUNNING")
+            # the mark first: who sees it running sees that it lives
             self.client.set_tag(run_id, "process", mark())
-        except mlflow.MlflowException:
-            self.lock.release()
-            raise UserError(f"run {run_id} is not in the MLflow store {shown(self.uri)}") from None
+            self.client.update_run(run_id, status="RUNNING")
+        except mlflow.MlflowException as error:
+            self._let_go(known=True)
+            raise UserError(
+                f"run {run_id} can't go on in the MLflow store {shown(self.uri)} ({reason(error)})"
+            ) from None
         self.run_id = run_id
+
+    def _hold(self, run_id: str) -> None:
+        folder = folder_of(self.track, run_id)
+        self.lock = hold(folder)
+        self.switch = dead_man_switch(self.uri, run_id, folder)
+
+    def _let_go(self, known: bool) -> None:
+        """Args: known: whether the store knows how the run ended; else it is the switch's task."""
+        self.lock.release()
+        self.switch.communicate(SAFE if known else None)
 
     @contextlib.contextmanager
     def recording(self, own_metrics: bool = True) -> Iterator[None]:
@@ -119,11 +134,11 @@ class Tracker:
             yield
             return
         self.spool = Spool(self.folder, Sender(self.client, self.run_id, self.folder), is_hopeless)
-        switch = _dead_man_switch(self.uri, self.run_id, self.folder)
-        measured = _system_metrics(self) if own_metrics else contextlib.nullcontext()
+        first = len(self.history("system/cpu_utilization_percentage"))
+        beside = system_metrics(self.log_metrics, first) if own_metrics else nullcontext()
         status = "FAILED"
         try:
-            with measured:
+            with beside:
                 yield
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit):
@@ -131,8 +146,6 @@ class Tracker:
             raise
         finally:
             self._end(status)
-            self.lock.release()
-            switch.communicate(ENDED)
 
     def logger(self) -> "RecordLogger":
         """Lightning's logger for this run."""
@@ -166,6 +179,11 @@ class Tracker:
             self._keep({"kind": "file", "file": place, "folder": folder})
 
     @rank_zero_only
+    def log_params(self, params: dict[str, Any]) -> None:
+        values = {key: str(value)[:500] for key, value in params.items()}
+        self._keep({"kind": "params", "params": values})
+
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int = 0) -> None:
         values = {k: float(v) for k, v in metrics.items() if np.isfinite(v)}
         now = mlflow.utils.time.get_current_time_millis()
@@ -189,29 +207,37 @@ class Tracker:
     def _end(self, status: str) -> None:
         """Everything sent, and the run ended; an interrupted run does not wait long for it."""
         finished = status == "FINISHED"
+        failure, known = None, False
         try:
             self.spool.drain(
                 PATIENCE if finished else PATIENCE / 10,
                 lambda: print(f"waiting for {shown(self.uri)} to take the records", flush=True),
             )
+        except Exception as error:  # of whatever kind the store's client has
+            failure, status = error, "FAILED" if finished else status
+        try:
             self.client.set_terminated(self.run_id, status)
-        except Exception as error:  # of whatever kind the client's store has
-            if finished:
-                raise UserError(
-                    f"{shown(self.uri)} did not take all records of run {self.run_id} "
-                    f"({reason(error)}): they are kept; when it does, go on with --resume "
-                    f"{self.run_id}"
-                ) from None
-        finally:
-            self.spool.close()
+            known = True
+        except Exception as error:
+            failure = failure or error
+        self.spool.close()
+        self._let_go(known)
+        if finished and failure:
+            raise UserError(
+                f"{shown(self.uri)} did not take all records of run {self.run_id} "
+                f"({reason(failure)}): they are kept; when it does, go on with --resume "
+                f"{self.run_id}"
+            ) from None
 
     def _end_dead_runs(self, experiment: str) -> None:
         """A machine that went down took a run's process and its switch at once."""
         for run in self.client.search_runs([experiment], "attributes.status = 'RUNNING'"):
             alive = is_alive(run.data.tags.get("process", ""))
-            if alive is None:
-                alive = is_held(folder_of(self.track, run.info.run_id)) is not False
-            if not alive:
+            held = is_held(folder_of(self.track, run.info.run_id))
+            if alive or held or (alive is None and held is None):
+                continue
+            # it may have ended well since it was listed
+            if self.client.get_run(run.info.run_id).info.status == "RUNNING":
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self) -> str:
@@ -237,7 +263,7 @@ class Tracker:
     def _alone(self) -> contextlib.AbstractContextManager[Any]:
         """One process at a time: two that create a SQLite store at once break each other."""
         if not self._is_local:
-            return contextlib.nullcontext()
+            return nullcontext()
         return FileLock(Path(self.track.folder).resolve() / ".store.lock")
 
 
@@ -265,45 +291,6 @@ class RecordLogger(Logger):
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         pass
-
-
-@contextlib.contextmanager
-def _system_metrics(tracker: Tracker) -> Iterator[None]:
-    """MLflow's measures of the machine; its own thread ends when a server fails to answer once."""
-    monitor = SystemMetricsMonitor(tracker.run_id)
-    before = len(tracker.history("system/cpu_utilization_percentage"))
-    stop = threading.Event()
-
-    def watch() -> None:
-        for step in itertools.count(before):
-            if stop.wait(monitor.sampling_interval):
-                return
-            monitor.collect_metrics()
-            found = monitor.aggregate_metrics()
-            tracker.log_metrics({f"system/{name}": value for name, value in found.items()}, step)
-            for measure in monitor.monitors:
-                measure.clear_metrics()
-
-    thread = threading.Thread(target=watch, name="system metrics", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _dead_man_switch(uri: str, run_id: str, folder: Path) -> subprocess.Popen[bytes]:
-    """See deadman.py; a file, not a module, so that it starts without this package's imports."""
-    command = [sys.executable, "-P", str(Path(deadman.__file__)), run_id, str(folder / LOCK)]
-    # a session of its own: Ctrl-C is for the training, which ends its run itself
-    return subprocess.Popen(
-        command,
-        env={**os.environ, "MLFLOW_TRACKING_URI": uri},  # its password is for no list of processes
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) -> None:

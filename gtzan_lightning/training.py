@@ -5,27 +5,27 @@ import errno
 import logging
 import os
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import pandas as pd
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
     LearningRateMonitor,
-    ModelCheckpoint,
     RichProgressBar,
 )
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning import metrics
-from gtzan_lightning.callbacks import AveragedWeights, EpochLines, say
+from gtzan_lightning.callbacks import AveragedWeights, Checkpoint, EpochLines, WholeFiles, say
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.cli import LAST
 from gtzan_lightning.data import GenreData
@@ -35,14 +35,13 @@ from gtzan_lightning.models import CLASSICAL, model_class
 from gtzan_lightning.record import (
     describe,
     file_name,
-    flat,
     membership_mark,
     remarks,
     report,
     run_name,
     tags,
 )
-from gtzan_lightning.run_folder import folder_of, keep_recipe, unfinished
+from gtzan_lightning.run_folder import folder_of, keep_recipe, stopwatch, unfinished
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.store import check_output
 from gtzan_lightning.surroundings import launcher
@@ -120,9 +119,18 @@ def _refuse_early(recipe: Recipe) -> lightning.Trainer:
     """Say what can't work before songs are decoded and a run is opened."""
     check_output(recipe.track)
     try:
-        return _trainer(recipe, False, [])
+        trainer = _trainer(recipe, False, [])
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"Lightning refuses --fit.*: {' '.join(str(error).split())}") from None
+    if not isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher | None):
+        raise UserError(f"--fit.strategy {recipe.fit.strategy} can't be recorded: take ddp")
+    cluster = getattr(trainer.strategy, "cluster_environment", None)
+    if recipe.fit.num_nodes > 1 and isinstance(cluster, LightningEnvironment):
+        raise UserError(
+            "--fit.num_nodes above 1 needs torchrun or SLURM to start the processes: see "
+            "experiments/slurm/train.sh"
+        )
+    return trainer
 
 
 @rank_zero_only
@@ -136,7 +144,7 @@ def _open_run(
         _check_same_songs(folder_of(recipe.track, resume), data)
         tracker.reopen(resume)
     else:
-        tracker.start(run_name(recipe, data), flat(recipe), {**tags(recipe, data), **more_tags})
+        tracker.start(run_name(recipe, data), {**tags(recipe, data), **more_tags})
     keep_recipe(tracker.folder, recipe)
     os.environ[SHARED_RUN] = tracker.run_id
     say(f"run {tracker.run_id}{' goes on' if resume else ''}; checkpoints in {tracker.folder}")
@@ -149,9 +157,9 @@ def _told_to_all(trainer: lightning.Trainer, run_id: str | None) -> str:
     Those that torchrun or SLURM start meet here, earlier than Lightning lets them; those that
     Lightning starts later find it in their environment.
     """
-    if run_id is None and SHARED_RUN in os.environ:
-        return os.environ[SHARED_RUN]
     cluster = getattr(trainer.strategy, "cluster_environment", None)
+    if run_id is None and isinstance(cluster, LightningEnvironment):
+        return os.environ[SHARED_RUN]
     if cluster is not None and cluster.creates_processes_externally and trainer.world_size > 1:
         trainer.strategy.setup_environment()
         run_id = trainer.strategy.broadcast(run_id)
@@ -203,11 +211,11 @@ def _fit(
     """Train; returns the minutes that this took, interrupted starts included."""
     fit = recipe.fit
     mode = "max" if fit.monitor == "valid/song_accuracy" else "min"
-    best = ModelCheckpoint(
+    best = Checkpoint(
         dirpath=folder, filename="best", monitor=fit.monitor, mode=mode, save_weights_only=True,
         enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
-    last = ModelCheckpoint(
+    last = Checkpoint(
         dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
         save_on_train_epoch_end=True,
     )  # fmt: skip
@@ -218,28 +226,14 @@ def _fit(
         callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
     trainer = _trainer(recipe, tracker.logger(), callbacks)
     known = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
+    trained = folder / "trained"  # a run that stopped early would else train on when resumed
     if known:
         read_checkpoint(known)
-    with _stopwatch(folder / "minutes") as minutes:
-        trainer.fit(model, datamodule=data, ckpt_path=known, weights_only=True)
+    with stopwatch(folder) as minutes:
+        if not trained.exists():
+            trainer.fit(model, datamodule=data, ckpt_path=known, weights_only=True)
+            trained.touch()
     return minutes()
-
-
-@contextlib.contextmanager
-def _stopwatch(file: Path) -> Iterator[Callable[[], float]]:
-    """Minutes so far, those that earlier starts left in the file included."""
-    before = float(file.read_text()) if file.exists() else 0.0
-    start = time.monotonic()
-
-    def minutes() -> float:
-        return before + (time.monotonic() - start) / 60
-
-    try:
-        yield minutes
-    finally:
-        if rank_zero_only.rank == 0:
-            with replacing(file) as part:
-                part.write_text(f"{minutes():.3f}")
 
 
 def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightning.Trainer:
@@ -251,7 +245,7 @@ def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightnin
         logger=logger,
         callbacks=[*callbacks, RichProgressBar() if sys.stdout.isatty() else EpochLines()],
         enable_progress_bar=sys.stdout.isatty(),
-        plugins=launcher(),
+        plugins=[WholeFiles(), *launcher()],
         enable_model_summary=False,
         enable_checkpointing=bool(logger),
         use_distributed_sampler=False,  # TrainBatches and the grid share clips out themselves

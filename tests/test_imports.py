@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gtzan_lightning"
 OWNERS = {
-    "mlflow": {"tracking.py", "sending.py", "store.py", "deadman.py"},
+    "mlflow": {"tracking.py", "sending.py", "run_watch.py", "store.py", "deadman.py"},
     "torchaudio": {"features.py", "bench_peers.py"},
     "timm": {"models/backbone.py"},
     "sklearn": {"metrics.py", "models/classical.py"},

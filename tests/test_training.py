@@ -417,7 +417,7 @@ def test_several_runs_may_create_the_store_at_the_same_moment(tmp_path):
     code = (
         "import sys; from gtzan_lightning.tracking import Tracker\n"
         "from gtzan_lightning.settings import TrackSettings\n"
-        "t = Tracker(TrackSettings(uri='local', folder=sys.argv[1])); t.start('r', {}, {})"
+        "t = Tracker(TrackSettings(uri='local', folder=sys.argv[1])); t.start('r', {})"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     many = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
