@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+import mlflow  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from gtzan_lightning.settings import TrackSettings  # noqa: E402
@@ -39,6 +40,12 @@ class Tried:
     what: str
     moment: str
     lost: str  # empty: survived
+
+
+@dataclass(frozen=True)
+class Truth:
+    predictions: pd.DataFrame
+    left: list[str]
 
 
 def flags_of(folder: Path, uri: str = "local", seed: int = 0) -> list[str]:
@@ -59,9 +66,12 @@ def child(out: Path, flags: list[str]) -> None:
     """run.py with a watch on the longest step, from the end of a batch to the end of the next."""
     from lightning.pytorch.callbacks import Callback
 
+    from gtzan_lightning import tracking
     from gtzan_lightning.cli import parse_run
     from gtzan_lightning.errors import guarded
     from gtzan_lightning.training import train
+
+    tracking.PATIENCE = 15.0  # instead of minutes
 
     class Watch(Callback):
         slowest, last = 0.0, None
@@ -110,20 +120,36 @@ def end_of(folder: Path, uri: str = "local") -> tuple[pd.DataFrame, pd.DataFrame
     return runs_table(TrackSettings(uri=uri, folder=str(folder / "mlruns"))), predictions
 
 
-def what_is_lost(folder: Path, truth: pd.DataFrame, uri: str = "local", runs: int = 1) -> str:
+def what_is_lost(folder: Path, truth: Truth, uri: str = "local", runs: int = 1) -> str:
     table, predictions = end_of(folder, uri)
     if list(table["status"]) != ["FINISHED"] * runs:
         return f"runs are {list(table['status'])}"
-    if predictions is None or not predictions.equals(truth):
+    if predictions is None or not predictions.equals(truth.predictions):
         return "other predictions than the undisturbed run's"
     for run in table["run_id"]:
         if [step for step, _ in metric_history(run, "epoch")] == []:
             return "no metrics"
         if len(metric_history(run, "valid/loss")) != EPOCHS:
             return f"{len(metric_history(run, 'valid/loss'))} of {EPOCHS} epochs recorded"
+        if left_in(run) != truth.left:
+            return f"artifacts are {left_in(run)}, not {truth.left}"
     if list(folder.rglob("*.part")):
         return f"left half written: {list(folder.rglob('*.part'))}"
     return ""
+
+
+def left_in(run: str) -> list[str]:
+    """Artifacts of a run in the store that is in use, and how many models it logged."""
+    client = mlflow.MlflowClient()
+    logged = len(client.get_run(run).outputs.model_outputs)
+    folders = ("", "checkpoints")
+    found = [file.path for folder in folders for file in client.list_artifacts(run, folder)]
+    return [*sorted(found), f"{logged} models"]
+
+
+def undisturbed(folder: Path) -> Truth | None:
+    table, predictions = end_of(folder)
+    return None if predictions is None else Truth(predictions, left_in(table["run_id"][0]))
 
 
 def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:
@@ -131,7 +157,7 @@ def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:
     clock = time.monotonic()
     whole = start_and_wait(where / "whole")
     seconds = time.monotonic() - clock
-    _, truth = end_of(where / "whole")
+    truth = undisturbed(where / "whole")
     assert truth is not None, whole
     draw = random.Random(seed)
     begin = 0.25 * seconds  # before, Python imports
@@ -216,10 +242,11 @@ def slow_road(target: int, seconds: float) -> int:
     return listening.getsockname()[1]
 
 
-def servers(where: Path, truth: pd.DataFrame) -> Iterator[Tried]:
+def servers(where: Path, truth: Truth) -> Iterator[Tried]:
     """The server dies half way, and stays away, or comes back; or is slow all along."""
     os.environ["STEP_SLEEP"] = ENVIRONMENT["STEP_SLEEP"] = "0.1"
-    for what in ("comes back while it trains", "comes back after its end", "is slow (2 s a call)"):
+    scenes = ("comes back while it trains", "comes back after its end", "is slow (2 s a call)")
+    for what in (*scenes, "stays away until the run gave up"):
         folder = where / what.split(" (")[0].replace(" ", "_")
         server = Server(folder / "server")
         server.start()
@@ -236,8 +263,14 @@ def servers(where: Path, truth: pd.DataFrame) -> Iterator[Tried]:
             if "after" in what:
                 while not list(folder.glob("mlruns/runs/*/predictions.csv")) and run.poll() is None:
                     time.sleep(0.1)
+            if "away" in what:
+                said = run.communicate(timeout=600)[0]
+                assert run.returncode == 2, said
+                assert "did not take all records" in said.splitlines()[-1]
             time.sleep(3)
             server.start()
+            if "away" in what:
+                run = start(folder, *flags_of(folder, uri), "--resume", "last")
         said = run.communicate(timeout=600)[0]
         lost = what_is_lost(folder, truth, server.uri)
         slowest = float((folder / "slowest").read_text()) - 0.1
@@ -250,8 +283,8 @@ def servers(where: Path, truth: pd.DataFrame) -> Iterator[Tried]:
     del os.environ["STEP_SLEEP"], ENVIRONMENT["STEP_SLEEP"]
 
 
-def at_once(where: Path) -> Iterator[Tried]:
-    """Several runs on one corpus, not yet packed, and one store, not yet made."""
+def at_once(where: Path, truth: Truth) -> Iterator[Tried]:
+    """Several seeds on one corpus, not yet packed, and one store, not yet made."""
     for many in (2, 4):
         folder = where / f"{many}_at_once"
         folder.mkdir(parents=True)
@@ -261,6 +294,9 @@ def at_once(where: Path) -> Iterator[Tried]:
         packed = len(list(folder.glob("packed/*/corpus.json")))
         lost = "" if list(table["status"]) == ["FINISHED"] * many else str(list(table["status"]))
         lost = lost or ("" if packed == 1 else f"packed {packed} times")
+        files = folder.glob("mlruns/runs/*/predictions.csv")
+        same = [pd.read_csv(file).equals(truth.predictions) for file in files]
+        lost = lost or ("" if sum(same) == 1 else f"seed 0 predicts alike in {sum(same)} runs")
         if lost:
             print(*said, sep="\n")
         yield Tried(f"{many} runs at once", "one corpus, one store", lost)
@@ -278,9 +314,9 @@ def main() -> int:
         for one in kills(args.kills, args.seed, where):
             tried.append(one)
             print(json.dumps(one.__dict__), flush=True)
-        _, truth = end_of(where / "whole")
+        truth = undisturbed(where / "whole")
         assert truth is not None
-        for more in (servers(where, truth), at_once(where)):
+        for more in (servers(where, truth), at_once(where, truth)):
             for one in more:
                 tried.append(one)
                 print(json.dumps(one.__dict__), flush=True)

@@ -74,3 +74,33 @@ def test_a_refusal_for_good_ends_the_wait_at_once(tmp_path):
         spool.drain(60.0, lambda: None)
     assert time.monotonic() - start < 10
     spool.close()
+
+
+class Full:
+    """A disk that takes the first half of a line."""
+
+    def __init__(self, sink):
+        self.sink = sink
+
+    def write(self, line):
+        return self.sink.write(line[: len(line) // 2])
+
+    def truncate(self, size):
+        return self.sink.truncate(size)
+
+    def close(self):
+        self.sink.close()
+
+
+def test_a_disk_that_was_full_leaves_no_half_record(tmp_path):
+    place = Place()
+    spool = Spool(tmp_path, place, never)
+    spool.add({"n": 0})
+    sink, spool._sink = spool._sink, Full(spool._sink)
+    with pytest.raises(OSError, match="No space left"):
+        spool.add({"n": 1})
+    spool._sink = sink
+    spool.add({"n": 2})
+    spool.drain(10.0, lambda: None)
+    spool.close()
+    assert place.got == [{"n": 0}, {"n": 2}]

@@ -19,8 +19,8 @@ from conftest import quick_flags
 
 from experiments import compare, run
 from gtzan_lightning import metrics, training
-from gtzan_lightning.callbacks import AveragedWeights
-from gtzan_lightning.cli import parse_run
+from gtzan_lightning.callbacks import AveragedWeights, Checkpoint
+from gtzan_lightning.cli import LAST, parse_run
 from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
@@ -221,6 +221,58 @@ def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkey
     assert [p.value for p in losses[0]] == [p.value for p in losses[1]]
     with pytest.raises(UserError, match="is complete"):
         parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
+
+
+def test_a_run_that_stopped_early_does_not_train_on_when_it_is_resumed(quick, monkeypatch):
+    recipe = quick("--fit.max_epochs", "30", "--fit.patience", "1", "--track.log_model", "false")
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_predict", interrupt)
+        with pytest.raises(SystemExit):
+            train(recipe)
+    (killed,) = runs_table(recipe.track)["run_id"]
+    before = client(recipe).get_metric_history(killed, "valid/loss")
+    assert len(before) < 30
+    assert train(recipe, LAST).run_id == killed
+    after = client(recipe).get_metric_history(killed, "valid/loss")
+    assert [p.value for p in after] == [p.value for p in before]
+    # it is done: the same command is a new run
+    assert train(recipe, LAST).run_id != killed
+
+
+def test_a_folder_that_was_moved_keeps_its_best_score(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    first = Checkpoint(dirpath=old, filename="best", monitor="x", mode="max")
+    first.best_model_score, first.best_model_path = torch.tensor(0.5), str(old / "best.ckpt")
+    first.best_k_models = {str(old / "best.ckpt"): torch.tensor(0.5)}
+    first.kth_best_model_path = first.best_model_path
+    second = Checkpoint(dirpath=new, filename="best", monitor="x", mode="max")
+    second.load_state_dict(first.state_dict())
+    assert second.best_model_score == 0.5
+    assert second.best_model_path == str(new / "best.ckpt")
+    assert not second.check_monitor_top_k(None, torch.tensor(0.4))
+
+
+def test_a_store_that_takes_no_records_is_said_and_the_run_is_not_left_running(quick, monkeypatch):
+    recipe = quick("--track.log_model", "false")
+    monkeypatch.setattr("gtzan_lightning.tracking.PATIENCE", 2.0)
+    with monkeypatch.context() as patch:
+
+        def refuse(*args):
+            raise ConnectionError("gone")
+
+        patch.setattr("gtzan_lightning.sending.Sender.__call__", refuse)
+        with pytest.raises(UserError, match=r"did not take all records .* --resume"):
+            train(recipe)
+    (run,) = runs_table(recipe.track)["run_id"]
+    assert client(recipe).get_run(run).info.status == "FAILED"
+    outcome = train(recipe, LAST)
+    assert outcome.run_id == run
+    assert client(recipe).get_run(run).info.status == "FINISHED"
+    assert len(client(recipe).get_metric_history(run, "valid/loss")) == 2
 
 
 def test_the_averaged_weights_that_were_validated_are_kept_and_tested(quick):
