@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
+import lightning
 import mlflow
 import numpy as np
 import pandas as pd
@@ -253,7 +254,9 @@ def test_a_folder_that_was_moved_keeps_its_best_score(tmp_path):
     second.load_state_dict(first.state_dict())
     assert second.best_model_score == 0.5
     assert second.best_model_path == str(new / "best.ckpt")
-    assert not second.check_monitor_top_k(None, torch.tensor(0.4))
+    trainer = lightning.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False)
+    assert not second.check_monitor_top_k(trainer, torch.tensor(0.4))
+    assert second.check_monitor_top_k(trainer, torch.tensor(0.6))
 
 
 def test_a_store_that_takes_no_records_is_said_and_the_run_is_not_left_running(quick, monkeypatch):
