@@ -114,12 +114,21 @@ def test_an_upload_a_recording_and_a_broken_file_in_a_real_browser(page, browser
     assert all(genre in shown for genre in GENRES)
     view.locator("img").first.wait_for()
     assert ".s00" in shown  # songs like it, by their ids
-    for file, said in ((broken, "can't be used: unreadable"), (silent, "can't be used: silent")):
+    long, large = tmp_path / "long.wav", tmp_path / "large.wav"
+    soundfile.write(long, np.full(601_000, 0.1), 1000)
+    with large.open("wb") as file:
+        file.truncate(64_000_000)
+    view.reload()
+    view.get_by_test_id("file-upload").first.set_input_files(str(large))
+    view.get_by_text("exceed the maximum allowed size of 60.0 Mb").first.wait_for(timeout=20_000)
+    refused = ((broken, "unreadable"), (silent, "silent"), (long, "601 s, more than 600 s"))
+    for file, said in refused:
         view.reload()
         view.get_by_test_id("file-upload").first.set_input_files(str(file))
         view.wait_for_timeout(1500)
         view.get_by_role("button", name="Listen").click()
         message.get_by_text(said).wait_for(timeout=20_000)
+        assert "can't be used" in message.inner_text()
 
     view.reload()
     view.get_by_label("Record audio").click()
