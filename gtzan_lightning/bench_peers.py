@@ -37,7 +37,12 @@ def feeding(found: Found, data: DataSettings, repeats: int, scratch: Path) -> No
     packed = Clips(corpus, steps, torch.from_numpy(corpus.genre_numbers()), None)
     peers: dict[str, tuple[str, Callable[[], Reader], Target | None]] = {
         "soundfile": (
-            "soundfile, seek and read",
+            "soundfile, seek and read, float32 as networks take it",
+            lambda: lambda clips: by_soundfile(files, clips, steps, "float32"),
+            Target(10, least=True),
+        ),
+        "soundfile_int16": (
+            "soundfile, seek and read, int16 as the packed corpus gives it",
             lambda: lambda clips: by_soundfile(files, clips, steps),
             Target(10, least=True),
         ),
@@ -98,14 +103,16 @@ def draw(corpus: Corpus, rows: list[int], steps: int, batches: int) -> list[list
     ]
 
 
-def by_soundfile(files: dict[int, Path], clips: list[Clip], steps: int) -> Tensor:
-    """(clip, sample) int16 mono, as the packed corpus gives them."""
+def by_soundfile(
+    files: dict[int, Path], clips: list[Clip], steps: int, dtype: str = "int16"
+) -> Tensor:
+    """(clip, sample) mono."""
     waves = []
     for row, start, _ in clips:
         with soundfile.SoundFile(files[row]) as file:
             file.seek(start)
-            wave = file.read(steps, dtype="int16", always_2d=True)
-        waves.append(wave[:, 0] if wave.shape[1] == 1 else wave.mean(1).astype(np.int16))
+            wave = file.read(steps, dtype=dtype, always_2d=True)
+        waves.append(wave[:, 0] if wave.shape[1] == 1 else wave.mean(1).astype(dtype))
     return torch.from_numpy(np.stack(waves))
 
 
@@ -173,7 +180,7 @@ def librosa_picture(spec: PictureSpec, wave: np.ndarray) -> np.ndarray:
     common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window}
     if spec.picture in ("stft", "spectrogram"):
         amplitude = np.abs(librosa.stft(wave, **common))
-        if spec.picture == "stft":
+        if spec.scale == "linear":
             return amplitude
         return librosa.amplitude_to_db(amplitude, ref=np.max, top_db=FLOOR_DB)
     if spec.picture == "chroma":
@@ -181,6 +188,8 @@ def librosa_picture(spec: PictureSpec, wave: np.ndarray) -> np.ndarray:
     power = librosa.feature.melspectrogram(
         y=wave, sr=spec.sample_rate, n_mels=spec.bins, fmin=spec.f_min, fmax=spec.f_max, **common
     )
+    if spec.scale == "linear":
+        return power
     level = librosa.power_to_db(power, ref=np.max, top_db=FLOOR_DB)
     if spec.picture == "mel":
         return level
@@ -194,18 +203,14 @@ def nnaudio(spec: PictureSpec) -> Callable[[Tensor], Tensor] | None:
     from nnAudio import features as layers
 
     common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "verbose": False}
-    mel = {**common, "sr": spec.sample_rate, "n_mels": spec.bins}
+    mel = {**common, "n_mels": spec.bins}
     if spec.picture == "mel":
-        return layers.MelSpectrogram(**mel)
+        return layers.MelSpectrogram(sr=spec.sample_rate, **mel)
     if spec.picture == "mfcc":
-        return layers.MFCC(sr=spec.sample_rate, n_mfcc=spec.coefficients, **_without_rate(mel))
+        return layers.MFCC(sr=spec.sample_rate, n_mfcc=spec.coefficients, **mel)
     if spec.picture == "stft":
         return layers.STFT(output_format="Magnitude", **common)
     return None
-
-
-def _without_rate(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "sr"}
 
 
 def _on_gpu(features: Features, batch: Tensor, repeats: int) -> list[float]:

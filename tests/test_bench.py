@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -9,7 +8,6 @@ from gtzan_lightning import bench, bench_peers
 from gtzan_lightning.bench_growth import growth_rows, handle, write_songs
 from gtzan_lightning.bench_training import side_by_side
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.features import Features, PictureSpec
 from gtzan_lightning.packing import prepare
 from gtzan_lightning.settings import DataSettings, TrackSettings
 from gtzan_lightning.store import runs_table
@@ -60,15 +58,6 @@ def test_both_sides_of_feeding_give_the_same_samples(songs, tmp_path):
     assert torch.equal(bench_peers.by_soundfile(files, clips, steps), packed)
     heard = bench_peers.by_librosa(files, clips, steps, RATE)
     torch.testing.assert_close(heard, packed / 32767, rtol=0, atol=1 / 32767)
-
-
-@pytest.mark.parametrize("kind", bench_peers.KINDS)
-def test_both_sides_of_features_make_the_same_picture(kind, tone):
-    spec = PictureSpec.of(DataSettings(features=kind, sample_rate=8000))
-    theirs = bench_peers.librosa_picture(spec, tone)
-    ours = Features(spec).plain(torch.from_numpy(tone)[None])[0].numpy()
-    assert ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs, atol=2e-3 * np.abs(theirs).max())
 
 
 def test_a_training_step_is_timed_beside_the_bare_one(quick):

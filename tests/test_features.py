@@ -1,9 +1,9 @@
-import librosa
 import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
 
+from gtzan_lightning.bench_peers import librosa_picture
 from gtzan_lightning.features import (
     Features,
     PictureSpec,
@@ -18,33 +18,12 @@ RNG = np.random.default_rng(0)
 WAVE = (RNG.normal(0, 0.1, 66_150) + 0.3 * np.sin(np.arange(66_150) * 0.1)).astype(np.float32)
 
 
-def by_librosa(spec, wave):
-    """The same picture by librosa, in float64 where it can."""
-    common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window}
-    if spec.picture in ("stft", "spectrogram"):
-        amplitude = np.abs(librosa.stft(wave, **common))
-        if spec.scale == "linear":
-            return amplitude
-        return librosa.amplitude_to_db(amplitude, ref=np.max, top_db=80)
-    if spec.picture == "chroma":
-        return librosa.feature.chroma_stft(y=wave, sr=spec.sample_rate, tuning=0.0, **common)
-    power = librosa.feature.melspectrogram(
-        y=wave, sr=spec.sample_rate, n_mels=spec.bins, fmin=spec.f_min, fmax=spec.f_max, **common
-    )
-    if spec.scale == "linear":
-        return power
-    level = librosa.power_to_db(power, ref=np.max, top_db=80)
-    return (
-        librosa.feature.mfcc(S=level, n_mfcc=spec.coefficients) if spec.picture == "mfcc" else level
-    )
-
-
 @pytest.mark.parametrize("kind", ["mel", "mfcc", "spectrogram", "stft", "chroma"])
 @pytest.mark.parametrize("given", [{}, SEED_000, {"hop_length": 1024, "f_min": 50.0}])
 def test_every_feature_equals_librosa(kind, given):
     spec = PictureSpec.of(DataSettings(features=kind, **given))
     ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0].numpy()
-    truth = by_librosa(spec, WAVE)
+    truth = librosa_picture(spec, WAVE)
     assert ours.shape == truth.shape == (spec.rows, 1 + 66_150 // spec.hop_length)
     # float32: decibels to 0.01, linear values to 1e-4 of the largest
     tolerance = 0.01 if spec.scale == "decibels" else 1e-4 * truth.max()
@@ -54,7 +33,7 @@ def test_every_feature_equals_librosa(kind, given):
 def test_linear_mel_equals_librosa():
     spec = PictureSpec.of(DataSettings(scale="linear"))
     ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0].numpy()
-    power = by_librosa(spec, WAVE)
+    power = librosa_picture(spec, WAVE)
     np.testing.assert_allclose(ours, power, rtol=2e-4, atol=2e-6 * power.max())
 
 
