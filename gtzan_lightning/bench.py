@@ -170,7 +170,7 @@ def machine(root: str, repeats: int) -> dict[str, str]:
     import torch
 
     from gtzan_lightning.packing import resolve
-    from gtzan_lightning.tracking import environment
+    from gtzan_lightning.surroundings import environment
 
     corpus, _ = resolve(DataSettings(root=root))
     return {

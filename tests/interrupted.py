@@ -71,7 +71,7 @@ def child(out: Path, flags: list[str]) -> None:
     from gtzan_lightning.errors import guarded
     from gtzan_lightning.training import train
 
-    tracking.PATIENCE = 15.0  # instead of minutes
+    tracking.PATIENCE = float(os.environ.get("PATIENCE", tracking.PATIENCE))
 
     class Watch(Callback):
         slowest, last = 0.0, None
@@ -254,6 +254,7 @@ def servers(where: Path, truth: Truth) -> Iterator[Tried]:
         if "slow" in what:
             uri = f"http://127.0.0.1:{slow_road(server.port, 2.0)}"
         folder.mkdir(exist_ok=True)
+        ENVIRONMENT["PATIENCE"] = "10" if "away" in what else "300"
         run = start(folder, *flags_of(folder, uri))
         if "slow" not in what:
             while not list(folder.glob("mlruns/runs/*/last.ckpt")) and run.poll() is None:
@@ -270,6 +271,7 @@ def servers(where: Path, truth: Truth) -> Iterator[Tried]:
             time.sleep(3)
             server.start()
             if "away" in what:
+                ENVIRONMENT["PATIENCE"] = "300"
                 run = start(folder, *flags_of(folder, uri), "--resume", "last")
         said = run.communicate(timeout=600)[0]
         lost = what_is_lost(folder, truth, server.uri)
@@ -280,7 +282,7 @@ def servers(where: Path, truth: Truth) -> Iterator[Tried]:
         when = "all along" if "slow" in what else f"gone in {moment}"
         yield Tried(f"server {what}", f"{when}; slowest step {slowest:.2f} s", lost)
         server.kill()
-    del os.environ["STEP_SLEEP"], ENVIRONMENT["STEP_SLEEP"]
+    del os.environ["STEP_SLEEP"], ENVIRONMENT["STEP_SLEEP"], ENVIRONMENT["PATIENCE"]
 
 
 def at_once(where: Path, truth: Truth) -> Iterator[Tried]:
