@@ -74,6 +74,8 @@ def open_study(
         study_name=name, storage=kept, direction="maximize", load_if_exists=True,
         sampler=SAMPLERS[sampler](seed), pruner=pruner,
     )  # fmt: skip
+    if sampler != "qmc":  # whose points are one sequence; others would draw their first ones again
+        study.sampler = SAMPLERS[sampler](seed + len(study.get_trials(deepcopy=False)))
     known = study.user_attrs.get("space")
     if known is None:
         study.set_user_attr("space", space.text)

@@ -114,6 +114,9 @@ def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
     again = study.ask()
     space.draw(again)
     assert again.params == running.params
+    after = study.ask()  # not the sampler's first draw once more
+    space.draw(after)
+    assert after.params != running.params
 
 
 def test_bad_input_is_one_line(flags, tmp_path):
