@@ -118,7 +118,10 @@ class Tracker:
     def _let_go(self, known: bool) -> None:
         """Args: known: whether the store knows how the run ended; else it is the switch's task."""
         self.lock.release()
-        self.switch.communicate(SAFE if known else None)
+        if known:
+            self.switch.communicate(SAFE)
+        elif self.switch.stdin:
+            self.switch.stdin.close()  # it tries for an hour; nobody waits for it
 
     @contextlib.contextmanager
     def recording(self, own_metrics: bool = True) -> Iterator[None]:
