@@ -1,4 +1,5 @@
-# make env: .venv with the pinned set; make run: the main job; make test: the tests; make ui: MLflow;
+# make env: .venv with the pinned set; make run: the main job; make test: the tests; make many: those
+# of several processes and servers; make ui: MLflow;
 # make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
 # moments of a run, dying and slow servers, runs at once
 PYTHON ?= python3
@@ -7,7 +8,7 @@ PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/ready
 
-.PHONY: env run test nightly interrupted ui
+.PHONY: env run test many nightly interrupted ui
 
 env: $(STAMP)
 
@@ -28,6 +29,10 @@ test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# several processes train one model, PostgreSQL and MLflow's server, Ray
+many: env
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "many and not slow"
 
 # ten epochs of every model on synthetic songs
 nightly: env

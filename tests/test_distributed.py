@@ -18,6 +18,8 @@ from gtzan_lightning.settings import TrackSettings
 from gtzan_lightning.store import metric_history, runs_table, store_uri
 from tests.conftest import quick_flags
 
+pytestmark = pytest.mark.many
+
 RUN = Path(__file__).parent.parent / "experiments" / "run.py"
 # nothing that draws or measures by process: no augmentation, dropout or batch norm
 EQUAL = ["--model.dropout", "0", "--augment.audio", "0", "--augment.spectrogram", "0"]

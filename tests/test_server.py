@@ -29,6 +29,8 @@ from gtzan_lightning.synthetic import render
 from gtzan_lightning.tagger import Tagger
 from gtzan_lightning.tracking import Tracker
 
+pytestmark = pytest.mark.many
+
 ROOT = Path(__file__).parent.parent
 SECRET = "s3cr3t-of-the-team"
 

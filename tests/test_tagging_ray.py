@@ -19,6 +19,8 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.synthetic import render
 from gtzan_lightning.training import train
 
+pytestmark = pytest.mark.many
+
 pytest.importorskip("ray", reason="ray is not installed: pip install -e '.[ray]'")
 ROOT = Path(__file__).parent.parent
 ON_RAY = ["--ray", "local", "--workers", "2"]
