@@ -54,6 +54,7 @@ def dead_man_switch(uri: str, run_id: str, folder: Path) -> subprocess.Popen[byt
         command,
         env={**os.environ, "MLFLOW_TRACKING_URI": uri},  # its password is for no list of processes
         stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # else whoever reads the training's output waits for it too
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
