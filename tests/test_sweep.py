@@ -81,6 +81,7 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
     assert parents["metrics.best/song_accuracy"].iloc[0] == pytest.approx(best)
 
 
+@pytest.mark.many
 def test_two_workers_share_one_study(flags, tmp_path, capfd):
     command.main([*flags, "--trials", "4", "--workers", "2", "--no-prune"])
     assert "best: trial" in capfd.readouterr().out

@@ -126,6 +126,7 @@ def test_every_road_out_takes_any_batch_and_equals_the_test_loop(trained, quick,
     np.testing.assert_allclose(hear(tmp_path / "genres.onnx", waves), truth, atol=1e-4)
 
 
+@pytest.mark.many
 def test_mlflow_serves_the_logged_model(trained):
     recipe, outcome, _ = trained
     (logged,) = client(recipe).get_run(outcome.run_id).outputs.model_outputs
@@ -468,6 +469,7 @@ def test_checkpoints_that_can_not_be_used_are_one_line(trained, tmp_path):
         read_checkpoint(tmp_path / "code.ckpt")
 
 
+@pytest.mark.many
 def test_several_runs_may_create_the_store_at_the_same_moment(tmp_path):
     code = (
         "import sys; from gtzan_lightning.tracking import Tracker\n"
