@@ -53,6 +53,16 @@ def quick(packed: Path, tmp_path: Path) -> Callable[..., Recipe]:
     return make
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> str:
+    """A small network's, of waveforms."""
+    from gtzan_lightning.training import train
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    recipe, _ = parse_run([*quick_flags(packed, folder), "--track.log_model", "false"])
+    return str(train(recipe).folder / "best.ckpt")
+
+
 def quick_flags(packed: Path, folder: Path, model: str = "small_cnn") -> list[str]:
     flags = {
         "--model": model,

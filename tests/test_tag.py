@@ -11,25 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import quick_flags
 
 from experiments import tag
 from gtzan_lightning.catalogue import GENRES
-from gtzan_lightning.cli import parse_run
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.file_tags import genre_of
 from gtzan_lightning.synthetic import render
 from gtzan_lightning.tagger import Tagger
-from gtzan_lightning.training import train
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, packed):
-    folder = tmp_path_factory.mktemp("tag")
-    recipe, _ = parse_run([*quick_flags(packed, folder), "--track.log_model", "false"])
-    return str(train(recipe).folder / "best.ckpt")
 
 
 @pytest.fixture

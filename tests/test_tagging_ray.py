@@ -11,26 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 import soundfile
-from conftest import quick_flags
 
 from experiments import tag
-from gtzan_lightning.cli import parse_run
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.synthetic import render
-from gtzan_lightning.training import train
 
 pytestmark = pytest.mark.many
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -e '.[ray]'")
 ROOT = Path(__file__).parent.parent
 ON_RAY = ["--ray", "local", "--workers", "2"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, packed):
-    folder = tmp_path_factory.mktemp("ray")
-    recipe, _ = parse_run([*quick_flags(packed, folder), "--track.log_model", "false"])
-    return str(train(recipe).folder / "best.ckpt")
 
 
 @pytest.fixture
