@@ -5,6 +5,7 @@ for each clip, not for a batch, and a mask fills with the picture's mean (0 once
 """
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from gtzan_lightning.settings import AugmentSettings
 
 
 class WaveAugmentation:
-    """Time shift and Gaussian noise on one waveform (sample,), seeded clip by clip."""
+    """Time shift and Gaussian noise on waveforms (clip, sample), seeded clip by clip."""
 
     def __init__(self, settings: AugmentSettings, sample_rate: int) -> None:
         from audiomentations import AddGaussianNoise, Compose, Shift
@@ -24,17 +25,20 @@ class WaveAugmentation:
         noise = AddGaussianNoise(min_amplitude=0.001, max_amplitude=0.015, p=settings.noise)
         self.chain = Compose([shift, noise], p=settings.audio)
 
-    def __call__(self, wave: np.ndarray, seed: int) -> np.ndarray:
+    def __call__(self, waves: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Changes ``waves`` in place, and returns them."""
         # audiomentations draws from both global generators; they are given back as they were, so
         # that a clip's augmentation is the same in whichever process it is loaded
         states = random.getstate(), np.random.get_state()
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
         try:
-            return self.chain(wave, sample_rate=self.sample_rate)
+            for wave, seed in zip(waves, seeds, strict=True):
+                random.seed(seed)
+                np.random.seed(seed % 2**32)
+                wave[:] = self.chain(wave, sample_rate=self.sample_rate)
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
+        return waves
 
 
 class PictureAugmentation:
@@ -121,11 +125,11 @@ def warp(picture: Tensor, on: Tensor, tempo: float, bins: float) -> Tensor:
     """
     draws = 2 * torch.rand(2, len(picture), device=picture.device) - 1
     draws = torch.where(on, draws, 0.0)
-    theta = torch.zeros(len(picture), 2, 3, device=picture.device)
-    theta[:, 0, 0] = 1 + tempo * draws[0]
-    theta[:, 1, 1] = 1
-    theta[:, 1, 2] = 2 * bins * draws[1]
-    grid = nn.functional.affine_grid(theta, list(picture.shape), align_corners=False)
+    # affine_grid's points at a third of its time: neither axis depends on the other
+    across, down = (_centres(picture.shape[dim], picture) for dim in (3, 2))
+    frame = ((1 + tempo * draws[0])[:, None] * across)[:, None, :]
+    row = (down + (2 * bins * draws[1])[:, None])[:, :, None]
+    grid = torch.stack(torch.broadcast_tensors(frame, row), 3)
     return nn.functional.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -140,6 +144,11 @@ def equaliser(picture: Tensor, on: Tensor, gain: float) -> Tensor:
         torch.where(on[:, None, None], knots, 0.0), picture.shape[2], mode="linear"
     )
     return picture + curve.unsqueeze(3)
+
+
+def _centres(size: int, picture: Tensor) -> Tensor:
+    """(size,) places of the bins or frames between -1 and 1, as grid_sample counts them."""
+    return (2 * torch.arange(size, device=picture.device) + 1) / size - 1
 
 
 def _coin(probability: float, picture: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, epochs: float) -> None:
-        super().__init__(avg_fn=self._blend)
+        super().__init__(multi_avg_fn=self._blend)
         self.epochs = epochs
         self.least = 0.0
         self.swapped = False
@@ -94,7 +94,8 @@ class AveragedWeights(WeightAveraging):
             self._swap_models(module)
             self.swapped = False
 
-    def _blend(self, average: Tensor, now: Tensor, blended: Tensor) -> Tensor:
-        if not now.is_floating_point():  # such as a batch norm's count of batches
-            return now
-        return average.lerp(now, max(1 / (int(blended) + 1), self.least))
+    def _blend(self, average: list[Tensor], now: list[Tensor], blended: Tensor) -> None:
+        if now[0].is_floating_point():
+            torch._foreach_lerp_(average, now, max(1 / (int(blended) + 1), self.least))
+        else:  # such as a batch norm's count of batches
+            torch._foreach_copy_(average, now)

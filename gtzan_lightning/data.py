@@ -228,8 +228,8 @@ class Clips(Dataset):
         for n, (row, start, _) in enumerate(clips):
             batch[n] = self._cut(row, start)
         if self.augment is not None:
-            waves = batch.astype(np.float32) / 32767
-            batch = np.stack([self.augment(w, c[2]) for w, c in zip(waves, clips, strict=True)])
+            waves = np.divide(batch, 32767, dtype=np.float32)
+            batch = self.augment(waves, [seed for _, _, seed in clips])
         rows = torch.tensor([row for row, _, _ in clips])
         return {
             "clip": torch.from_numpy(batch),

@@ -183,8 +183,9 @@ class TrainerSettings(Section):
     """steps between two records of the training loss"""
     limit_train_batches: Count | None = None
     """train on this many batches an epoch only, to try things out (none: all)"""
-    profiler: Literal["simple", "advanced"] | None = None
-    """Lightning's profiler"""
+    profiler: Literal["simple", "advanced", "pytorch"] | None = None
+    """time the training's parts (simple), functions (advanced) or kernels (pytorch): the table is
+    the run's artifact fit-profile.txt"""
 
 
 class FitSettings(TrainerSettings):

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     RichProgressBar,
 )
+from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -48,6 +49,7 @@ from gtzan_lightning.surroundings import launcher
 from gtzan_lightning.tagger import read_checkpoint
 from gtzan_lightning.tracking import Tracker
 
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 SHARED_RUN = "GTZAN_LIGHTNING_RUN_ID"  # environment variable: the run of all processes
 
 
@@ -224,7 +226,7 @@ def _fit(
         callbacks.append(AveragedWeights(fit.average_epochs))
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
-    trainer = _trainer(recipe, tracker.logger(), callbacks)
+    trainer = _trainer(recipe, tracker.logger(), callbacks, folder)
     known = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
     trained = folder / "trained"  # a run that stopped early would else train on when resumed
     if known:
@@ -233,12 +235,19 @@ def _fit(
         if not trained.exists():
             trainer.fit(model, datamodule=data, ckpt_path=known, weights_only=True)
             trained.touch()
+    tracker.log_file(folder / "fit-profile.txt")
     return minutes()
 
 
-def _trainer(recipe: Recipe, logger: Any, callbacks: list[Callback]) -> lightning.Trainer:
+def _trainer(
+    recipe: Recipe, logger: Any, callbacks: list[Callback], folder: Path | None = None
+) -> lightning.Trainer:
+    """Lightning's trainer; only one with a folder, where its profile goes, trains."""
     own = {n: getattr(recipe.fit, n) for n in TrainerSettings.model_fields}
     own = {n: v for n, v in own.items() if v is not None}
+    profiler = own.pop("profiler", None)
+    if profiler and folder:
+        own["profiler"] = PROFILERS[profiler](dirpath=folder, filename="profile")
     own["deterministic"] = {"true": True, "false": False}.get(own["deterministic"], "warn")
     return lightning.Trainer(
         **own,
@@ -262,10 +271,10 @@ def _predict(
     model.load_state_dict(best["state_dict"])
     rows = {}
     trainer.validate(model, datamodule=data, verbose=False)
-    rows["valid"] = _numpy(model.gathered_rows())
+    rows["valid"] = _numpy(model.gathered_rows("valid"))
     if recipe.fit.test and data.grid("test"):
         trainer.test(model, datamodule=data, verbose=False)
-        rows["test"] = _numpy(model.gathered_rows())
+        rows["test"] = _numpy(model.gathered_rows("test"))
     return rows
 
 

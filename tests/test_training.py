@@ -300,7 +300,7 @@ def test_averaged_weights_look_back_so_many_epochs():
     averaged.on_fit_start(trainer, None)
     weight, found = torch.tensor(0.0), []
     for step in range(10):
-        weight = averaged._blend(weight, torch.tensor(float(step >= 2)), torch.tensor(step))
+        averaged._blend([weight], [torch.tensor(float(step >= 2))], torch.tensor(step))
         found.append(float(weight))
     assert found[3] == pytest.approx(2 / 4)  # mean of 0, 0, 1, 1
     assert found[9] == pytest.approx(1 - (1 - found[5]) * (5 / 6) ** 4)
