@@ -15,29 +15,40 @@ from gtzan_lightning.settings import AugmentSettings
 
 
 class WaveAugmentation:
-    """Time shift and Gaussian noise on waveforms (clip, sample), seeded clip by clip."""
+    """Time shift and Gaussian noise on the waveforms of a batch, seeded clip by clip."""
 
     def __init__(self, settings: AugmentSettings, sample_rate: int) -> None:
         from audiomentations import AddGaussianNoise, Compose, Shift
 
+        class Noise(AddGaussianNoise):
+            """With single precision's draws, in a fifth of the time of numpy's double."""
+
+            def apply(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+                draws = torch.Generator().manual_seed(random.getrandbits(63))
+                noise = torch.randn(samples.shape, generator=draws).numpy()
+                noise *= self.parameters["amplitude"]
+                return np.add(noise, samples, out=noise)
+
         self.sample_rate = sample_rate
         shift = Shift(min_shift=-0.5, max_shift=0.5, rollover=True, p=settings.shift)
-        noise = AddGaussianNoise(min_amplitude=0.001, max_amplitude=0.015, p=settings.noise)
+        noise = Noise(min_amplitude=0.001, max_amplitude=0.015, p=settings.noise)
         self.chain = Compose([shift, noise], p=settings.audio)
 
-    def __call__(self, waves: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
-        """Changes ``waves`` in place, and returns them."""
-        # audiomentations draws from both global generators; they are given back as they were, so
-        # that a clip's augmentation is the same in whichever process it is loaded
-        states = random.getstate(), np.random.get_state()
+    def __call__(self, clips: Sequence[np.ndarray], seeds: Sequence[int]) -> np.ndarray:
+        """Clips of int16 (sample,) -> (clip, sample) float32 in [-1, 1]."""
+        waves = np.empty((len(clips), len(clips[0])), np.float32)
+        # audiomentations draws from Python's global generator; it is given back as it was, so that
+        # a clip's augmentation is the same in whichever process it is loaded
+        state = random.getstate()
         try:
-            for wave, seed in zip(waves, seeds, strict=True):
+            for wave, clip, seed in zip(waves, clips, seeds, strict=True):
                 random.seed(seed)
-                np.random.seed(seed % 2**32)
-                wave[:] = self.chain(wave, sample_rate=self.sample_rate)
+                np.divide(clip, 32767, out=wave, dtype=np.float32)
+                augmented = self.chain(wave, sample_rate=self.sample_rate)
+                if augmented is not wave:
+                    wave[:] = augmented
         finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
+            random.setstate(state)
         return waves
 
 
@@ -72,9 +83,7 @@ class PictureAugmentation:
             on = chosen & _coin(s.width_shift, picture)
             picture = width_shift(picture, on, s.width_shift_frames)
         if s.mask:
-            on = chosen & _coin(s.mask, picture)
-            picture = mask(picture, on, s.mask_bins, dim=2)
-            picture = mask(picture, on, s.mask_frames, dim=3)
+            picture = mask(picture, chosen & _coin(s.mask, picture), s.mask_bins, s.mask_frames)
         if s.cutout:
             picture = cutout(picture, chosen & _coin(s.cutout, picture), s.cutout_side)
         return picture, target
@@ -96,10 +105,11 @@ def cutmix(picture: Tensor, target: Tensor, on: Tensor, alpha: float) -> tuple[T
     return torch.where(box, picture[other], picture), _blend(target, target[other], keep)
 
 
-def mask(picture: Tensor, on: Tensor, widest: float, dim: int) -> Tensor:
-    """Fill one stripe of up to ``widest`` of the bins (dim 2) or frames (dim 3) with 0."""
-    stripe = _span(_width(on, widest, picture), picture.shape[dim], picture)
-    return picture.masked_fill(stripe[:, None].unsqueeze(5 - dim), 0.0)
+def mask(picture: Tensor, on: Tensor, widest_bins: float, widest_frames: float) -> Tensor:
+    """Fill one stripe of up to ``widest`` of the bins, and one of the frames, with 0."""
+    bins = _span(_width(on, widest_bins, picture), picture.shape[2], picture)
+    frames = _span(_width(on, widest_frames, picture), picture.shape[3], picture)
+    return picture.masked_fill(bins[:, None, :, None] | frames[:, None, None, :], 0.0)
 
 
 def cutout(picture: Tensor, on: Tensor, widest: float) -> Tensor:
@@ -161,8 +171,7 @@ def _beta(alpha: float, picture: Tensor) -> Tensor:
 
 
 def _blend(first: Tensor, second: Tensor, keep: Tensor) -> Tensor:
-    keep = keep.view(-1, *[1] * (first.ndim - 1))
-    return keep * first + (1 - keep) * second
+    return second.lerp(first, keep.view(-1, *[1] * (first.ndim - 1)))
 
 
 def _width(on: Tensor, widest: float, picture: Tensor) -> Tensor:

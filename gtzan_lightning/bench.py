@@ -29,6 +29,9 @@ PARTS = {
     "start": "from the command to the first training step, and to --help",
     "growth": "packing, feeding and memory from 100 to 10,000 songs",
 }
+# seconds before a turn: threads of OpenBLAS and OpenMP spin for some 0.03 s after their last work,
+# on the cores that the other side wants then
+REST = 0.2
 COLUMNS = ("what", "ours", "against", "ratio (range)", "target", "met?")
 Pair = tuple[float, float]  # seconds of our side and of the other, in one turn
 Act = Callable[[], object]
@@ -73,10 +76,11 @@ class Target:
 def interleaved(ours: Act, other: Act, repeats: int) -> list[Pair]:
     """Seconds of both sides, turn by turn, after one untimed turn of each."""
     ours(), other()
-    return [(seconds(ours), seconds(other)) for _ in range(repeats)]
+    return [(seconds(ours, REST), seconds(other, REST)) for _ in range(repeats)]
 
 
-def seconds(act: Act) -> float:
+def seconds(act: Act, rest: float = 0.0) -> float:
+    time.sleep(rest)
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
@@ -126,10 +130,12 @@ def bench(only: list[str], root: str, repeats: int, out: Path | None, track: Tra
         UserError: wrong root, or results can't be written.
     """
     from gtzan_lightning.store import check_output, store_uri
+    from gtzan_lightning.surroundings import keep_freed_memory
 
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
     check_output(track)
+    keep_freed_memory()  # as training does, whichever parts are measured
     # the trainings below have a store of their own, which MLflow then takes for everybody's
     track = track.model_copy(update={"uri": store_uri(track)})
     data = DataSettings(root=root)

@@ -1,5 +1,6 @@
 """What Lightning's trainer calls back during a run, beyond its own callbacks."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gtzan_lightning.files import replacing
 
+TAKEN = 25  # steps of an epoch whose weights are averaged
 say = rank_zero_only(print)
 
 
@@ -58,7 +60,8 @@ class AveragedWeights(WeightAveraging):
     """Validates and keeps an exponential moving average of the weights (and batch statistics).
 
     The average looks back ``epochs`` epochs, whatever their number of steps; a plain mean of all
-    weights so far serves until there are as many (Polyak and Juditsky, 1992).
+    weights so far serves until there are as many (Polyak and Juditsky, 1992). The weights of at
+    most ``TAKEN`` steps an epoch are taken: neighbours are alike, and each costs a pass over them.
 
     The average stays in the module from the validation to the end of the epoch, so that the best
     checkpoint, saved in between, is the model that was validated: Lightning's own callback gives
@@ -68,12 +71,17 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, epochs: float) -> None:
         super().__init__(multi_avg_fn=self._blend)
         self.epochs = epochs
+        self.every = 1
         self.least = 0.0
         self.swapped = False
 
     def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         steps = trainer.estimated_stepping_batches / trainer.max_epochs
-        self.least = 1 / max(1.0, self.epochs * steps)
+        self.every = math.ceil(steps / TAKEN)
+        self.least = 1 / max(1.0, self.epochs * steps / self.every)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and (step_idx + 1) % self.every == 0
 
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, module: lightning.LightningModule

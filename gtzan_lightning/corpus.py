@@ -127,7 +127,7 @@ def _open(folder: Path) -> Corpus:
     info = json.loads((folder / "corpus.json").read_text())
     with (folder / "songs.csv").open(newline="") as file:
         songs = list(csv.DictReader(file))
-    array = np.load(folder / "array.npy", mmap_mode="r")
+    array = np.asarray(np.load(folder / "array.npy", mmap_mode="r"))  # a memmap is slow to cut
     wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}[info["kind"]]
     if wanted != (array.dtype, array.ndim):
         raise ValueError(f"array.npy holds no {info['kind']}s")

@@ -223,13 +223,13 @@ class Clips(Dataset):
         self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
 
     def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
-        shape = (len(clips), *self.corpus.array.shape[1:-1], self.steps)
-        batch = np.empty(shape, self.corpus.array.dtype)
-        for n, (row, start, _) in enumerate(clips):
-            batch[n] = self._cut(row, start)
-        if self.augment is not None:
-            waves = np.divide(batch, 32767, dtype=np.float32)
-            batch = self.augment(waves, [seed for _, _, seed in clips])
+        cuts = [self._cut(row, start) for row, start, _ in clips]
+        if self.augment is None:
+            batch = np.empty((len(cuts), *cuts[0].shape), cuts[0].dtype)
+            for place, cut in zip(batch, cuts, strict=True):  # faster than np.stack
+                place[:] = cut
+        else:
+            batch = self.augment(cuts, [seed for _, _, seed in clips])
         rows = torch.tensor([row for row, _, _ in clips])
         return {
             "clip": torch.from_numpy(batch),
@@ -239,12 +239,12 @@ class Clips(Dataset):
         }
 
     def _cut(self, row: int, start: int) -> np.ndarray:
-        recording = self.corpus.recording(row)
-        length = recording.shape[-1]
+        corpus = self.corpus
+        length = corpus.lengths[row]
         if length >= self.steps:
-            return recording[..., start : start + self.steps]
+            return corpus.array[corpus.rows[row], ..., start : start + self.steps]
         # a song shorter than a clip is repeated: silence would be a feature of its own
-        return np.take(recording, np.arange(self.steps) % length, axis=-1)
+        return np.take(corpus.recording(row), np.arange(self.steps) % length, axis=-1)
 
 
 class TrainBatches(Sampler[list[Clip]]):

@@ -6,7 +6,6 @@ matters and a masked patch (0) is the picture's mean. With a colour map it has t
 between 0 and 1, as the pictures that seeds 001 to 004 drew.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,8 +21,8 @@ FLOOR_DB = 80.0  # decibels below a clip's maximum at which the picture ends
 QUIET_DB, QUIET_LINEAR = 1.5, 1e-6
 CHROMA = 12
 # clips that a processor handles at a time, so that their spectra stay in its caches: a third of the
-# time of a batch of 64 at once, and the same bits
-FEW = 2
+# time of a batch of 64 at once
+FEW = 4
 BAND = 16  # mel bins that are summed together, over the Fourier bins that any of them takes from
 AMPLITUDES = ("stft", "spectrogram")  # where linear, magnitudes and not power
 LINEAR = ("stft", "chroma", "raw")  # pictures that are not in decibels unless asked for
@@ -161,24 +160,18 @@ class Features(nn.Module):
             self.register_buffer("colours", _colours(spec.colour), persistent=False)
 
     def forward(self, clips: Tensor) -> Tensor:  # wave or bytes -> (clip, channel, bin, frame)
-        return _few_at_a_time(self._picture, clips)
-
-    def plain(self, clips: Tensor) -> Tensor:
-        """The picture in its own units, before it is resized, standardised or coloured.
-
-        (clip, sample) int16 or floats in [-1, 1], or uint8 (clip, bin, frame) -> (clip, bin, frame)
-        """
-        return _few_at_a_time(self._plain, clips)
-
-    def _picture(self, clips: Tensor) -> Tensor:
-        picture = self._plain(clips).unsqueeze(1)
+        picture = self.plain(clips).unsqueeze(1)
         if self.spec.size:
             picture = nn.functional.interpolate(
                 picture, size=self.spec.size, mode="bilinear", antialias=True
             )
         return self._coloured(picture) if self.spec.colour else self._standardised(picture)
 
-    def _plain(self, clips: Tensor) -> Tensor:
+    def plain(self, clips: Tensor) -> Tensor:
+        """The picture in its own units, before it is resized, standardised or coloured.
+
+        (clip, sample) int16 or floats in [-1, 1], or uint8 (clip, bin, frame) -> (clip, bin, frame)
+        """
         if clips.dtype == torch.uint8:
             return self._cepstral(bytes_to_decibels(clips))
         wave = clips.float() / 32767 if clips.dtype == torch.int16 else clips.float()
@@ -187,27 +180,47 @@ class Features(nn.Module):
     def _of_wave(self, wave: Tensor) -> Tensor:
         if self.spec.picture == "raw":
             return wave.unsqueeze(1)
-        # (clip, frame, bin): half the time of torchaudio's squared magnitudes, which take a root
+        if wave.device.type == "cpu" and not torch.compiler.is_exporting():
+            level = self._few_at_a_time(wave).mT
+        else:
+            level = self._level(wave).mT
+        if abs(self.spec.seconds_per_frame - self.spec.hop_length / self.spec.sample_rate) > 1e-6:
+            frames = self.spec.frames(wave.shape[1] / self.spec.sample_rate)
+            level = nn.functional.interpolate(level, size=frames, mode="linear")
+        return level
+
+    def _few_at_a_time(self, wave: Tensor) -> Tensor:
+        """``_level`` in blocks; each gives its memory to the next one, still in the caches."""
+        first = self._level(wave[:FEW])
+        level = first.new_empty(len(wave), *first.shape[1:])
+        level[:FEW] = first
+        del first
+        for clip in range(FEW, len(wave), FEW):
+            level[clip : clip + FEW] = self._level(wave[clip : clip + FEW])
+        return level
+
+    def _level(self, wave: Tensor) -> Tensor:
+        """(clip, sample) -> (clip, frame, bin) in the picture's own units."""
+        power = self._power(wave)
+        if self.spec.scale == "decibels":
+            return self._decibels(power)
+        return power.sqrt_() if self.spec.picture in AMPLITUDES else power
+
+    def _power(self, wave: Tensor) -> Tensor:
+        """(clip, sample) -> (clip, frame, bin)"""
+        # half the time of torchaudio's squared magnitudes, which take a root first
         squares = torch.view_as_real(self.transform(wave).mT).square_()
         power = squares[..., 0] + squares[..., 1]
         if self.spec.picture in ("mel", "mfcc"):
             # a third of the time of one product, nearly all of whose weights are 0
             bands = [power[..., of] @ self.mel[of, to] for of, to in self.bands]
-            power = torch.cat(bands, 2)
+            return torch.cat(bands, 2)
         if self.spec.picture == "chroma":
             power = power @ self.pitch_classes
             # librosa's rule: a frame without sound stays 0
             largest = power.amax(2, keepdim=True)
-            power = power / torch.where(largest < torch.finfo(power.dtype).tiny, 1.0, largest)
-        power = power.mT
-        frames = self.spec.frames(wave.shape[1] / self.spec.sample_rate)
-        if self.spec.scale == "decibels":
-            level = self._decibels(power)
-        else:
-            level = power.sqrt() if self.spec.picture in AMPLITUDES else power
-        if abs(self.spec.seconds_per_frame - self.spec.hop_length / self.spec.sample_rate) > 1e-6:
-            level = nn.functional.interpolate(level, size=frames, mode="linear")
-        return level
+            return power / torch.where(largest < torch.finfo(power.dtype).tiny, 1.0, largest)
+        return power
 
     def _cepstral(self, level: Tensor) -> Tensor:
         """(clip, bin, frame) -> the same, or the cepstral coefficients of it."""
@@ -216,8 +229,8 @@ class Features(nn.Module):
         return torch.einsum("bft,fc->bct", level, self.dct)
 
     def _decibels(self, power: Tensor) -> Tensor:
-        level = 10 * torch.log10(power.clamp_min(1e-10))
-        return (level - level.amax((1, 2), keepdim=True)).clamp_min(-FLOOR_DB)
+        level = power.clamp_min_(1e-10).log10_().mul_(10)
+        return level.sub_(level.amax((1, 2), keepdim=True)).clamp_min_(-FLOOR_DB)
 
     def _standardised(self, picture: Tensor) -> Tensor:
         """Subtract each picture's mean and divide by its spread."""
@@ -232,12 +245,6 @@ class Features(nn.Module):
         low, high = picture.amin((2, 3), keepdim=True), picture.amax((2, 3), keepdim=True)
         index = (picture - low) / (high - low).clamp_min(1e-9) * 255
         return self.colours[index.round().long().squeeze(1)].movedim(-1, 1)
-
-
-def _few_at_a_time(make: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
-    if clips.device.type != "cpu" or torch.compiler.is_exporting():
-        return make(clips)
-    return torch.cat([make(few) for few in clips.split(FEW)])
 
 
 def _bands(weights: Tensor) -> list[tuple[slice, slice]]:

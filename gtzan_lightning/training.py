@@ -45,7 +45,7 @@ from gtzan_lightning.record import (
 from gtzan_lightning.run_folder import folder_of, keep_recipe, stopwatch, unfinished
 from gtzan_lightning.settings import Recipe, TrainerSettings
 from gtzan_lightning.store import check_output
-from gtzan_lightning.surroundings import launcher
+from gtzan_lightning.surroundings import keep_freed_memory, launcher
 from gtzan_lightning.tagger import read_checkpoint
 from gtzan_lightning.tracking import Tracker
 
@@ -81,6 +81,7 @@ def train(
         SystemExit: Ctrl-C; the run is closed as killed, with its best checkpoint.
     """
     _quieten()
+    keep_freed_memory()
     trainer = _refuse_early(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     data = GenreData(recipe)

@@ -56,8 +56,9 @@ def test_both_sides_of_feeding_give_the_same_samples(songs, tmp_path):
     clips = bench_peers.draw(corpus, list(files), steps, 1)[0]
     packed = bench_peers.Clips(corpus, steps, torch.zeros(99), None).__getitems__(clips)["clip"]
     assert torch.equal(bench_peers.by_soundfile(files, clips, steps), packed)
-    heard = bench_peers.by_librosa(files, clips, steps, RATE)
-    torch.testing.assert_close(heard, packed / 32767, rtol=0, atol=1 / 32767)
+    for rate in (RATE, None):
+        heard = bench_peers.by_librosa(files, clips, steps, rate)
+        torch.testing.assert_close(heard, packed / 32767, rtol=0, atol=1 / 32767)
 
 
 def test_a_training_step_is_timed_beside_the_bare_one(quick):
