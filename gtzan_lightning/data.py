@@ -75,6 +75,12 @@ class GenreData(lightning.LightningDataModule):
         silence = torch.from_numpy(np.zeros((*one.shape[:-1], self.clip_steps), one.dtype))
         self.shape: Shape = tuple(self.features(silence).shape[1:])
         self.picture_augmentation = PictureAugmentation(self.recipe.augment)
+        self.resident: torch.Tensor | None = None
+        if data.resident and self._wave_augmentation():
+            raise UserError(
+                "--data.resident: shift and noise are made by the loader, which it does without: "
+                "turn them off with --augment.audio 0"
+            )
         self.genre_numbers = torch.from_numpy(corpus.genre_numbers())
 
     def train_dataloader(self) -> DataLoader:
@@ -93,11 +99,7 @@ class GenreData(lightning.LightningDataModule):
             shard=self._shard(),
             fixed=fixed,
         )
-        augment = None
-        a = self.recipe.augment
-        if not self.corpus.is_pictures and a.audio and (a.shift or a.noise):
-            augment = WaveAugmentation(a, data.sample_rate)
-        return self._loader(batches, augment)
+        return self._loader(batches, self._wave_augmentation())
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self._fixed_batches("valid"))
@@ -110,7 +112,7 @@ class GenreData(lightning.LightningDataModule):
 
     def batches(self, part: str) -> DataLoader:
         """The evaluation clips of a part in order, for models that are not trained by epochs."""
-        return self._loader(self._fixed_batches(part))
+        return self._loader(self._fixed_batches(part), resident=False)
 
     @property
     def warning(self) -> str:
@@ -141,11 +143,34 @@ class GenreData(lightning.LightningDataModule):
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The clips of a batch become pictures, on the device that they are on."""
         with torch.no_grad():
-            picture = self.features.to(batch["clip"].device)(batch.pop("clip"))
+            clips = batch.pop("clip") if "clip" in batch else self._cut(batch)
+            picture = self.features.to(clips.device)(clips)
             target = torch.nn.functional.one_hot(batch["genre"], self.genres).float()
             if self.trainer is not None and self.trainer.training:
                 picture, target = self.picture_augmentation(picture, target)
         return {**batch, "picture": picture, "target": target}
+
+    def _cut(self, batch: dict[str, Any]) -> torch.Tensor:
+        """The clips of a batch, from the corpus on the batch's device, as ``Clips`` cuts them."""
+        corpus, device = self.corpus, batch["song"].device
+        if self.resident is None or self.resident.device != device:
+            if device.type == "cuda" and corpus.array.nbytes > torch.cuda.mem_get_info()[0] / 2:
+                raise UserError(
+                    f"--data.resident: the corpus has {corpus.array.nbytes / 1e9:.1f} GB, more "
+                    "than half of what the GPU has free: leave it out"
+                )
+            self.resident = torch.from_numpy(corpus.array.copy()).to(device)
+            self.places = torch.from_numpy(np.stack([corpus.rows, corpus.lengths])).to(device)
+        row, length = self.places[:, batch["song"]][..., None]
+        at = batch["start"][:, None] + torch.arange(self.clip_steps, device=device)
+        clips = self.resident.movedim(-1, 1)[row, at % length]  # time next to the songs
+        return clips.movedim(1, -1)
+
+    def _wave_augmentation(self) -> WaveAugmentation | None:
+        a = self.recipe.augment
+        if self.corpus.is_pictures or not a.audio or not (a.shift or a.noise):
+            return None
+        return WaveAugmentation(a, self.recipe.data.sample_rate)
 
     def _draw_of_epoch(self) -> int:
         """Number of the draw of clips: the epoch's, or always the first."""
@@ -193,9 +218,13 @@ class GenreData(lightning.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def _loader(
-        self, batches: "TrainBatches | list[list[Clip]]", augment: WaveAugmentation | None = None
+        self,
+        batches: "TrainBatches | list[list[Clip]]",
+        augment: WaveAugmentation | None = None,
+        resident: bool | None = None,
     ) -> DataLoader:
-        clips = Clips(self.corpus, self.clip_steps, self.genre_numbers, augment)
+        fetched = not (self.recipe.data.resident if resident is None else resident)
+        clips = Clips(self.corpus, self.clip_steps, self.genre_numbers, augment, fetched)
         workers = self.recipe.data.workers
         return DataLoader(
             clips,
@@ -210,7 +239,7 @@ class GenreData(lightning.LightningDataModule):
 
 
 class Clips(Dataset):
-    """Clips of a packed corpus, fetched a whole batch at a time."""
+    """Clips of a packed corpus, fetched a whole batch at a time; or only which they are."""
 
     def __init__(
         self,
@@ -218,11 +247,17 @@ class Clips(Dataset):
         steps: int,
         genre_numbers: torch.Tensor,
         augment: WaveAugmentation | None,
+        fetched: bool = True,
     ) -> None:
-        self.corpus = corpus
+        self.corpus, self.fetched = corpus, fetched
         self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
 
     def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
+        rows = torch.tensor([row for row, _, _ in clips])
+        start = torch.tensor([start for _, start, _ in clips])
+        which = {"genre": self.genre_numbers[rows], "song": rows, "start": start}
+        if not self.fetched:
+            return which
         cuts = [self._cut(row, start) for row, start, _ in clips]
         if self.augment is None:
             batch = np.empty((len(cuts), *cuts[0].shape), cuts[0].dtype)
@@ -230,13 +265,7 @@ class Clips(Dataset):
                 place[:] = cut
         else:
             batch = self.augment(cuts, [seed for _, _, seed in clips])
-        rows = torch.tensor([row for row, _, _ in clips])
-        return {
-            "clip": torch.from_numpy(batch),
-            "genre": self.genre_numbers[rows],
-            "song": rows,
-            "start": torch.tensor([start for _, start, _ in clips]),
-        }
+        return {"clip": torch.from_numpy(batch), **which}
 
     def _cut(self, row: int, start: int) -> np.ndarray:
         corpus = self.corpus

@@ -26,6 +26,7 @@ CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_a
 _MATTER = {"max_epochs", "max_time", "precision", "gradient_clip_val", "accumulate_grad_batches"}
 _MATTER |= {"limit_train_batches", "check_val_every_n_epoch", "devices", "num_nodes"}
 _PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"}
+_PLACES |= {"data.resident"}
 _FILES = ("model.table", "model.weights")  # wherever they are
 # songs and protocol have tags of their own; these only draw parts, where the parts are not a list
 _OF_SYNTHETIC = {"data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed"}
@@ -196,3 +197,23 @@ _HEADLINE += ("song_accuracy_mean", "song_accuracy_hard", "clip_accuracy")
 
 def file_name(name: str, data: GenreData) -> str:
     return f"LEAKY_{name}" if data.warning else name
+
+
+def write_predictions(
+    rows: dict[str, dict[str, Any]], data: GenreData, folder: Path
+) -> pd.DataFrame:
+    """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
+    tables = [_rows_table(of_part, data, part) for part, of_part in rows.items()]
+    predictions = pd.concat(tables, ignore_index=True)
+    with replacing(folder / file_name("predictions.csv", data)) as part:
+        predictions.to_csv(part, index=False, float_format="%.7g")
+    return predictions
+
+
+def _rows_table(rows: dict[str, Any], data: GenreData, part: str) -> pd.DataFrame:
+    genres = data.corpus.genres
+    rows = {**rows, "part": part}
+    rows["genre"] = [genres[n] for n in rows["genre"]]
+    rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
+    rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
+    return metrics.predictions_table(rows, genres)

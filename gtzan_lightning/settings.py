@@ -85,6 +85,9 @@ class DataSettings(Section):
     """highest frequency of the mel bins, hertz (none: half the sample rate)"""
     workers: Annotated[int, Field(ge=0)] = 0
     """processes that load batches; 0 loads in the training process, enough for a packed corpus"""
+    resident: bool = False
+    """keep the packed corpus in the GPU's memory and cut clips there, for networks that a processor
+    can't feed; the loader's own shift and noise (augment.audio) must be off"""
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> "DataSettings":
@@ -213,6 +216,12 @@ class FitSettings(TrainerSettings):
     average_epochs: Annotated[float, Field(ge=0)] = 0.0
     """validate and keep a moving average of the weights that looks back this many epochs (0: the
     last weights)"""
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    """float32 matrix products on a GPU: high takes TensorFloat-32, medium bfloat16; both are faster
+    and coarser (convolutions take TensorFloat-32 anyway)"""
+    compile: bool = False
+    """compile the network with torch.compile: a minute or more before the first step, then faster
+    steps, with other draws of dropout; needs a C++ compiler"""
     monitor: Literal["valid/song_accuracy", "valid/song_loss"] = "valid/song_accuracy"
     """what the best checkpoint is best at"""
     patience: Annotated[int, Field(ge=0)] = 0

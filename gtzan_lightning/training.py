@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import pandas as pd
+import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import (
     Callback,
@@ -25,13 +25,11 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from gtzan_lightning import metrics
 from gtzan_lightning.callbacks import AveragedWeights, Checkpoint, EpochLines, WholeFiles, say
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.cli import LAST
 from gtzan_lightning.data import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
 from gtzan_lightning.models import CLASSICAL, model_class
 from gtzan_lightning.record import (
     describe,
@@ -41,6 +39,7 @@ from gtzan_lightning.record import (
     report,
     run_name,
     tags,
+    write_predictions,
 )
 from gtzan_lightning.run_folder import folder_of, keep_recipe, stopwatch, unfinished
 from gtzan_lightning.settings import Recipe, TrainerSettings
@@ -82,6 +81,7 @@ def train(
     """
     _quieten()
     keep_freed_memory()
+    torch.set_float32_matmul_precision(recipe.fit.matmul_precision)
     trainer = _refuse_early(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     data = GenreData(recipe)
@@ -105,7 +105,7 @@ def train(
             figures["parameters"] = sum(p.numel() for p in model.network.parameters())
         if rank_zero_only.rank != 0:
             return Outcome(folder.name, folder, {})
-        predictions = _write_predictions(rows, data, folder)
+        predictions = write_predictions(rows, data, folder)
         found = report(tracker, predictions, data)
         tracker.log_metrics({"minutes": minutes, **figures, **found})
         tracker.log_file(folder / file_name("predictions.csv", data))
@@ -187,6 +187,18 @@ def _closing(tracker: Tracker, folder: Path) -> Iterator[None]:
         ) from None
 
 
+@contextlib.contextmanager
+def _compiler_named(compiled: bool) -> Iterator[None]:
+    """torch.compile that can't, such as without a C++ compiler, becomes one line."""
+    try:
+        yield
+    except Exception as error:
+        if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._ind")):
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"--fit.compile: torch.compile can't ({reason}): leave it out") from None
+
+
 def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
     """The untrained model of a recipe for the songs of ``data``."""
     about = {
@@ -232,7 +244,9 @@ def _fit(
     trained = folder / "trained"  # a run that stopped early would else train on when resumed
     if known:
         read_checkpoint(known)
-    with stopwatch(folder) as minutes:
+    if fit.compile:
+        model.network.compile()
+    with stopwatch(folder) as minutes, _compiler_named(fit.compile):
         if not trained.exists():
             trainer.fit(model, datamodule=data, ckpt_path=known, weights_only=True)
             trained.touch()
@@ -281,26 +295,6 @@ def _predict(
 
 def _numpy(rows: dict[str, Any]) -> dict[str, Any]:
     return {name: values.numpy() for name, values in rows.items()}
-
-
-def _write_predictions(
-    rows: dict[str, dict[str, Any]], data: GenreData, folder: Path
-) -> pd.DataFrame:
-    """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
-    tables = [_table(of_part, data, part) for part, of_part in rows.items()]
-    predictions = pd.concat(tables, ignore_index=True)
-    with replacing(folder / file_name("predictions.csv", data)) as part:
-        predictions.to_csv(part, index=False, float_format="%.7g")
-    return predictions
-
-
-def _table(rows: dict[str, Any], data: GenreData, part: str) -> pd.DataFrame:
-    genres = data.corpus.genres
-    rows = {**rows, "part": part}
-    rows["genre"] = [genres[n] for n in rows["genre"]]
-    rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
-    rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
-    return metrics.predictions_table(rows, genres)
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:

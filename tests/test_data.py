@@ -240,3 +240,25 @@ def test_what_packed_pictures_can_not_become_is_one_line(quick):
     for flags in (["--data.features", "stft"], ["--data.scale", "linear"]):
         with pytest.raises(UserError, match=r"can't be made of .* use songs"):
             ready(quick(*packed, *flags))
+
+
+@pytest.mark.parametrize("kind", ["waveforms", "pictures"])
+def test_a_resident_corpus_gives_the_same_clips(quick, kind):
+    batches = []
+    for resident in ("false", "true"):
+        flags = ["--data.clip_seconds", "3", "--data.pack", kind, "--augment.audio", "0"]
+        data = GenreData(quick(*flags, "--data.resident", resident))
+        data.prepare_data()
+        data.corpus.lengths[::2] //= 2  # songs of 2 s, that are repeated
+        data.setup()
+        torch.manual_seed(0)
+        batch = next(iter(data.train_dataloader()))
+        assert ("clip" in batch) == (resident == "false")
+        batches.append(data.on_after_batch_transfer(batch, 0))
+    for name in ("picture", "target", "song", "start"):
+        torch.testing.assert_close(batches[0][name], batches[1][name], rtol=0, atol=1e-5)
+
+
+def test_a_resident_corpus_takes_no_augmentation_of_the_loader(quick):
+    with pytest.raises(UserError, match=r"--augment\.audio 0"):
+        GenreData(quick("--data.resident", "true")).setup()

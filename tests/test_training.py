@@ -515,3 +515,45 @@ def test_main_is_a_plain_function(quick, packed, tmp_path, capsys):
         [*quick_flags(packed, tmp_path), "--fit.max_epochs", "1", "--track.log_model", "false"]
     )
     assert "<- this run" in capsys.readouterr().out
+
+
+def test_gradients_are_clipped_to_their_largest_norm_and_else_left_alone(quick):
+    recipe = quick()
+    data = GenreData(recipe)
+    data.setup()
+    model = make_model(recipe, data)
+    weights = list(model.network.parameters())
+    for largest in (0.5, 1e9):
+        for weight in weights:
+            weight.grad = torch.randn_like(weight)
+        before = [weight.grad.clone() for weight in weights]
+        norm = torch.stack([gradient.norm() for gradient in before]).norm()
+        model.configure_gradient_clipping(None, largest, "norm")
+        for weight, gradient in zip(weights, before, strict=True):
+            torch.testing.assert_close(weight.grad, gradient * min(1.0, largest / norm))
+
+
+def test_lightnings_profile_is_kept_with_the_run(quick):
+    recipe = quick("--fit.profiler", "simple", "--track.log_model", "false")
+    outcome = train(recipe)
+    assert "run_training_batch" in (outcome.folder / "fit-profile.txt").read_text()
+    artifacts = {a.path for a in client(recipe).list_artifacts(outcome.run_id)}
+    assert "fit-profile.txt" in artifacts
+
+
+def test_what_torch_compile_says_is_one_line():
+    with pytest.raises(UserError, match=r"--fit\.compile.*no C\+\+ compiler.*leave it out"):
+        with training._compiler_named(True):
+            raise torch._dynamo.exc.TorchDynamoException("no C++\ncompiler")
+
+
+@pytest.mark.many
+def test_a_compiled_network_learns_the_same(quick):
+    losses = []
+    for compiled in ("false", "true"):
+        flags = ["--fit.compile", compiled, "--model.dropout", "0", "--fit.average_epochs", "1"]
+        recipe = quick(*flags, "--track.log_model", "false")
+        outcome = train(recipe)
+        points = client(recipe).get_metric_history(outcome.run_id, "train/loss_epoch")
+        losses.append([point.value for point in points])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
