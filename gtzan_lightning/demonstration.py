@@ -81,10 +81,12 @@ def examples(data: GenreData, song: str | None) -> list[Example]:
     own = data.recipe.augment.model_dump()
     found = []
     if not data.corpus.is_pictures:
-        wave = clips[0].numpy().astype(np.float32) / 32767
+        clip = clips[0].numpy()
+        wave = clip.astype(np.float32) / 32767
         for name, on in WAVES.items():
             settings = AugmentSettings(**{**own, **OFF, "audio": 1.0, **on})
-            after = WaveAugmentation(settings, data.recipe.data.sample_rate)(wave, data.recipe.seed)
+            augment = WaveAugmentation(settings, data.recipe.data.sample_rate)
+            after = augment([clip], [data.recipe.seed])[0]
             pictures = data.features(torch.from_numpy(np.stack([wave, after])))[:, 0].numpy()
             found.append(Example(name, (pictures[0], pictures[1]), (wave, after)))
     before = data.features(clips)

@@ -425,7 +425,7 @@ def test_a_disk_that_fills_up_while_training_says_how_to_go_on(quick, monkeypatc
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training.pd.DataFrame, "to_csv", full)
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     recipe = quick("--track.log_model", "false")
     monkeypatch.setattr(training, "describe", lambda *args: None)
     with pytest.raises(UserError, match=r"no space left while run .* --resume"):
@@ -542,9 +542,9 @@ def test_lightnings_profile_is_kept_with_the_run(quick):
 
 
 def test_what_torch_compile_says_is_one_line():
-    with pytest.raises(UserError, match=r"--fit\.compile.*no C\+\+ compiler.*leave it out"):
-        with training._compiler_named(True):
-            raise torch._dynamo.exc.TorchDynamoException("no C++\ncompiler")
+    said = pytest.raises(UserError, match=r"--fit\.compile.*no C\+\+ compiler.*leave it out")
+    with said, training._compiler_named(True):
+        raise torch._dynamo.exc.TorchDynamoException("no C++\ncompiler")
 
 
 @pytest.mark.many
