@@ -97,8 +97,6 @@ def child(out: Path, flags: list[str]) -> None:
 
 def stage(folder: Path) -> str:
     """How far a run has come, by what it has left."""
-    if list(folder.glob("mlruns/runs/*/done")):
-        return "after its end"
     if not list(folder.glob("packed/*/corpus.json")):
         return "start or packing"
     runs = list(folder.glob("mlruns/runs/*"))
@@ -153,29 +151,37 @@ def undisturbed(folder: Path) -> Truth | None:
 
 
 def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:
-    """kill -9 at moments spread at random over a run, each resumed by the same command."""
+    """kill -9 at moments spread at random over a run, each resumed by the same command.
+
+    A run that was over sooner than its moment is not counted; the rest are drawn from its time.
+    """
+    whole = start_and_wait(where / "whole")  # untimed: libraries come from the disk
     clock = time.monotonic()
-    whole = start_and_wait(where / "whole")
+    start_and_wait(where / "again")
     seconds = time.monotonic() - clock
     truth = undisturbed(where / "whole")
     assert truth is not None, whole
     draw = random.Random(seed)
-    begin = 0.25 * seconds  # before, Python imports
-    for n in range(count):
-        folder = where / str(n)
-        moment = begin + (n + draw.random()) / count * (seconds - begin)
+    hit = 0
+    while hit < count:
+        folder = where / str(hit)
+        begin = 0.25 * seconds  # before, Python imports
+        moment = begin + (hit + draw.random()) / count * (seconds - begin)
         process = start(folder, *flags_of(folder), "--resume", "last")
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=moment)
         reached = stage(folder)
         process.kill()
         process.communicate()
-        complete = list(folder.glob("mlruns/runs/*/done"))
-        said = "" if complete else start_and_wait(folder, "--resume", "last")
-        lost = what_is_lost(folder, truth)
-        if lost:
-            print(said)
-        yield Tried("kill -9, resumed", f"{moment:.1f} of {seconds:.1f} s: {reached}", lost)
+        if list(folder.glob("mlruns/runs/*/done")):
+            seconds = 0.97 * moment
+        else:
+            said = start_and_wait(folder, "--resume", "last")
+            lost = what_is_lost(folder, truth)
+            if lost:
+                print(said)
+            yield Tried("kill -9, resumed", f"{moment:.1f} of {seconds:.1f} s: {reached}", lost)
+            hit += 1
         shutil.rmtree(folder)
 
 
