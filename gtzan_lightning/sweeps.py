@@ -102,6 +102,9 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bo
             raise optuna.TrialPruned
         return outcome.figures["final/valid/song_accuracy"]
 
+    # a worker that is started again after the others made the last trials has nothing to do
+    if sum(t.state in ENDED for t in study.get_trials(deepcopy=False)) >= trials:
+        return
     stops = MaxTrialsCallback(trials, states=ENDED)
     study.optimize(objective, callbacks=[stops, _tell], catch=(_Surplus,))
 

@@ -68,6 +68,7 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
     assert "2 trials ended, 0 interrupted" in said
     assert "one song is 0.05" in said
     assert "can't be told from it" in said
+    command.main([*flags, "--trials", "4", "--no-prune", "--worker"])  # started again, too late
     runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
     parents = runs[runs["tags.mlflow.runName"].str.startswith("sweep-")]
     assert len(parents) == 1
