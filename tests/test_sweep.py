@@ -69,6 +69,9 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
     assert "one song is 0.05" in said
     assert "can't be told from it" in said
     command.main([*flags, "--trials", "4", "--no-prune", "--worker"])  # started again, too late
+    (journal,) = (tmp_path / "mlruns" / "sweeps").glob("*.journal")
+    kept = storage(None, TrackSettings(folder=str(tmp_path / "mlruns")), journal.stem)
+    assert len(optuna.load_study(study_name=journal.stem, storage=kept).trials) == 4
     runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
     parents = runs[runs["tags.mlflow.runName"].str.startswith("sweep-")]
     assert len(parents) == 1
