@@ -35,6 +35,7 @@ LOCAL = "local"
 SONGS_IN_A_BLOCK = 256
 BLOCKS_A_WORKER = 8
 STARTS = 3  # of a worker that dies while it starts, in a row
+TRIES = 5  # of a block whose workers die; Ray's own are endless, as a file that crashes its decoder
 
 
 class Listener:
@@ -143,6 +144,7 @@ def _listing(
         compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         num_cpus=threads,
         num_gpus=1 if gpus else 0,
+        max_task_retries=TRIES - 1,
     )
 
 
