@@ -155,6 +155,7 @@ def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:
 
     A run that was over sooner than its moment is not counted; the rest are drawn from its time.
     """
+    ENVIRONMENT["STEP_SLEEP"] = "0.3"  # so that training takes as long as what lies around it
     whole = start_and_wait(where / "whole")  # untimed: libraries come from the disk
     clock = time.monotonic()
     start_and_wait(where / "again")
@@ -183,6 +184,7 @@ def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:
             yield Tried("kill -9, resumed", f"{moment:.1f} of {seconds:.1f} s: {reached}", lost)
             hit += 1
         shutil.rmtree(folder)
+    del ENVIRONMENT["STEP_SLEEP"]
 
 
 def start_and_wait(folder: Path, *more: str, uri: str = "local", seed: int = 0) -> str:
