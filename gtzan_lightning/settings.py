@@ -220,8 +220,8 @@ class FitSettings(TrainerSettings):
     """float32 matrix products on a GPU: high takes TensorFloat-32, medium bfloat16; both are faster
     and coarser (convolutions take TensorFloat-32 anyway)"""
     compile: bool = False
-    """compile the network with torch.compile: a minute or more before the first step, then faster
-    steps, with other draws of dropout; needs a C++ compiler"""
+    """compile the network with torch.compile: a minute or more before the first step, other draws
+    of dropout; made for GPUs (two cores were no faster); needs a C++ compiler"""
     monitor: Literal["valid/song_accuracy", "valid/song_loss"] = "valid/song_accuracy"
     """what the best checkpoint is best at"""
     patience: Annotated[int, Field(ge=0)] = 0
