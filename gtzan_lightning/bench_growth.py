@@ -18,8 +18,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from gtzan_lightning import audio
-from gtzan_lightning.bench import Found, Pair, Row, Target, compared, measured
-from gtzan_lightning.bench import seconds as time_of
+from gtzan_lightning.bench_rows import Found, Pair, Row, Target, compared, measured
+from gtzan_lightning.bench_rows import seconds as time_of
 from gtzan_lightning.catalogue import GENRES
 from gtzan_lightning.cli import RECIPES, parse_run
 from gtzan_lightning.data import GenreData

@@ -15,7 +15,7 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from gtzan_lightning.bench import Found, Target, compared, interleaved, measured, unmeasured
+from gtzan_lightning.bench_rows import Found, Target, compared, interleaved, measured, unmeasured
 from gtzan_lightning.corpus import Corpus
 from gtzan_lightning.data import Clip, Clips
 from gtzan_lightning.errors import UserError

@@ -12,7 +12,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from gtzan_lightning.bench import Found, Pair, Target, compared
+from gtzan_lightning.bench_rows import Found, Pair, Target, compared
 from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.cli import parse_run
 from gtzan_lightning.packing import prepare

@@ -6,6 +6,7 @@ import torch
 from experiments.bench import main
 from gtzan_lightning import bench, bench_peers
 from gtzan_lightning.bench_growth import growth_rows, handle, write_songs
+from gtzan_lightning.bench_rows import Target, compared, interleaved, measured, table, unmeasured
 from gtzan_lightning.bench_training import side_by_side
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.packing import prepare
@@ -26,25 +27,25 @@ def songs(packed):
 
 
 def test_a_ratio_is_of_the_seconds_that_were_measured():
-    target = bench.Target(3, least=True)
+    target = Target(3, least=True)
     pairs = [(1.0, 4.0), (2.0, 2.0), (0.5, 5.0)]
-    row = bench.compared("k", "what", "other", pairs, 200, target)
+    row = compared("k", "what", "other", pairs, 200, target)
     assert row.value == 4
     assert row.cells == (
         "what", "200 clips/s", "other: 50 clips/s", "4 (1-10, n = 3)", ">= 3 x", "yes"
     )  # fmt: skip
-    assert bench.compared("k", "what", "other", [(1.0, 2.9)], 1, target).cells[-1] == "no"
-    assert bench.measured("k", "what", [3.0, 1.0], bench.Target(2, False, "s")).cells[-1] == "yes"
-    memory = bench.measured("k", "what", [3.0, 1.0], bench.Target(2, False, "GB"), worst=True)
+    assert compared("k", "what", "other", [(1.0, 2.9)], 1, target).cells[-1] == "no"
+    assert measured("k", "what", [3.0, 1.0], Target(2, False, "s")).cells[-1] == "yes"
+    memory = measured("k", "what", [3.0, 1.0], Target(2, False, "GB"), worst=True)
     assert (memory.value, memory.cells[-1]) == (3, "no")
-    missing = bench.unmeasured("k", "what", "other", target, "no\nsuch library")
+    missing = unmeasured("k", "what", "other", target, "no\nsuch library")
     assert math.isnan(missing.value)
-    assert "can't be measured here (no such library)" in bench.table([row, missing])
+    assert "can't be measured here (no such library)" in table([row, missing])
 
 
 def test_sides_take_turns_after_a_turn_that_is_not_timed():
     turns = []
-    pairs = bench.interleaved(lambda: turns.append("A"), lambda: turns.append("B"), 3)
+    pairs = interleaved(lambda: turns.append("A"), lambda: turns.append("B"), 3)
     assert "".join(turns) == "AB" * 4
     assert len(pairs) == 3
 
@@ -104,7 +105,7 @@ def test_the_run_is_recorded_where_it_was_asked_for(tmp_path, monkeypatch):
 
     def elsewhere(found, data, repeats, scratch):
         Tracker(TrackSettings(folder=str(scratch), uri="local"))
-        found.add(bench.measured("k", "what", [1.0], bench.Target(2, False, "s")))
+        found.add(measured("k", "what", [1.0], Target(2, False, "s")))
 
     monkeypatch.setattr(bench, "_measures", lambda only: [("start", elsewhere)])
     track = TrackSettings(folder=str(tmp_path / "mlruns"))

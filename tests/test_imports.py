@@ -17,7 +17,7 @@ OWNERS = {
     "audiomentations": {"augment.py"},
     "nnAudio": {"bench_peers.py"},
     # figures.py draws; the others name a type
-    "matplotlib": {"figures.py", "tracking.py", "sweeps.py", "bench.py"},
+    "matplotlib": {"figures.py", "tracking.py", "sweeps.py", "bench_rows.py"},
     "argparse": {"cli.py"},
     "mutagen": {"file_tags.py"},
     "optuna": {"sweeps.py", "studies.py"},

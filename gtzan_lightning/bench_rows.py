@@ -1,0 +1,113 @@
+"""Rows of the benchmark: two sides timed in turn, ratios, figures with a bound.
+
+Two sides take turns (A B A B ...) after one untimed turn each, so that whatever else the machine
+does falls on both; a ratio is the median over the turns, with the least and the greatest. Nothing
+heavy is imported.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# seconds before a turn: threads of OpenBLAS and OpenMP spin for some 0.03 s after their last work,
+# on the cores that the other side wants then
+REST = 0.2
+COLUMNS = ("what", "ours", "against", "ratio (range)", "target", "met?")
+Pair = tuple[float, float]  # seconds of our side and of the other, in one turn
+Act = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; ``value`` is what the target is about, NaN where there is none."""
+
+    key: str  # of the MLflow metric
+    cells: tuple[str, ...]  # as COLUMNS
+    value: float
+
+
+@dataclass
+class Found:
+    """What a part of the benchmark leaves behind."""
+
+    rows: list[Row] = field(default_factory=list)
+    figures: dict[str, "Figure"] = field(default_factory=dict)  # file name -> drawing
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        print(" | ".join(cell for cell in row.cells if cell), flush=True)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound; ``times`` a ratio, otherwise ``unit`` of a time or a size."""
+
+    bound: float
+    least: bool  # else the most that is allowed
+    unit: str = "x"
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.least else '<'} {self.bound:g} {self.unit}"
+
+    def met(self, value: float) -> str:
+        return "yes" if (value >= self.bound if self.least else value < self.bound) else "no"
+
+
+def interleaved(ours: Act, other: Act, repeats: int) -> list[Pair]:
+    """Seconds of both sides, turn by turn, after one untimed turn of each."""
+    ours(), other()
+    return [(seconds(ours, REST), seconds(other, REST)) for _ in range(repeats)]
+
+
+def seconds(act: Act, rest: float = 0.0) -> float:
+    time.sleep(rest)
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
+def compared(
+    key: str,
+    what: str,
+    against: str,
+    pairs: list[Pair],
+    clips: int,
+    target: Target | None,
+    per: str = "clips/s",
+) -> Row:
+    """How many times as fast our side is: the other side's seconds over ours.
+
+    Args:
+        clips: what each side handled in a turn.
+    """
+    ratios = [other / ours for ours, other in pairs]
+    rates = [clips / statistics.median(side) for side in zip(*pairs, strict=True)]
+    ratio = statistics.median(ratios)
+    spread = f"{ratio:.3g} ({min(ratios):.3g}-{max(ratios):.3g}, n = {len(ratios)})"
+    verdict = (str(target), target.met(ratio)) if target else ("", "")
+    shown = [f"{rate:,.0f} {per}" if rate >= 100 else f"{rate:.3g} {per}" for rate in rates]
+    return Row(key, (what, shown[0], f"{against}: {shown[1]}", spread, *verdict), ratio)
+
+
+def measured(key: str, what: str, values: list[float], target: Target, worst: bool = False) -> Row:
+    """A figure with a bound of its own: the best of the turns, or the worst, with their range."""
+    value = max(values) if worst else min(values)
+    spread = f"{min(values):.3g}-{max(values):.3g}, n = {len(values)}"
+    cell = f"{value:.3g} {target.unit} ({spread})"
+    return Row(key, (what, cell, "", "", str(target), target.met(value)), value)
+
+
+def unmeasured(key: str, what: str, against: str, target: Target | None, reason: str) -> Row:
+    reason = " ".join(reason.split())[:140]
+    against = f"{against}: can't be measured here ({reason})"
+    return Row(key, (what, "", against, "", str(target or ""), ""), float("nan"))
+
+
+def table(rows: list[Row]) -> str:
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
