@@ -7,6 +7,7 @@ process died, such as by ``kill -9``, for want of memory, or by Lightning when a
 
 import sys
 import time
+from pathlib import Path
 
 SAFE = b"ended"
 TRIES = 60  # a minute apart, while the server does not answer
@@ -19,6 +20,8 @@ def main(run_id: str, lock: str) -> None:
     from filelock import FileLock, Timeout
 
     for _ in range(TRIES):
+        if not Path(lock).parent.exists():  # the lock would make the folder of a run that is gone
+            return
         try:
             # held as briefly as can be: a resumed run waits for it, and then ends the run itself
             with FileLock(lock).acquire(timeout=0):

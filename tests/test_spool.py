@@ -1,10 +1,14 @@
 """Records survive a place that is slow, away, or back again, and a process that dies."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
+from gtzan_lightning import deadman
 from gtzan_lightning.spool import Spool
 
 
@@ -104,3 +108,10 @@ def test_a_disk_that_was_full_leaves_no_half_record(tmp_path):
     spool.drain(10.0, lambda: None)
     spool.close()
     assert place.got == [{"n": 0}, {"n": 2}]
+
+
+def test_the_switch_of_a_run_whose_folder_is_gone_leaves_it_gone(tmp_path):
+    command = [sys.executable, "-P", deadman.__file__, "a" * 32, str(tmp_path / "run" / ".lock")]
+    away = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    subprocess.run(command, input=b"", env=away, timeout=60, check=True)
+    assert not (tmp_path / "run").exists()
