@@ -201,13 +201,18 @@ class GenreClassifier(lightning.LightningModule):
         self.plateau_state = checkpoint.get("plateau")
 
     def gathered_rows(self, part: str) -> dict[str, Tensor]:
-        """Predictions of its last evaluation, of all processes: log_probs, song, start, genre."""
-        own = {name: column.cpu() for name, column in self._columns(part).items()}
+        """Predictions of a part's last evaluation, of all processes.
+
+        ``log_probs (clip, genre)``, ``song (clip,)`` (row in the corpus), ``start (clip,)`` in
+        steps and ``genre (clip,)``, on the processor.
+        """
+        columns = self._columns(part)
+        own = {name: columns[name].cpu() for name in ("log_probs", "song", "start", "genre")}
         if self.trainer.world_size == 1:
             return own
         everyone: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(everyone, own)
-        return {name: torch.cat([part[name] for part in everyone]) for name in own}
+        return {name: torch.cat([rows[name] for rows in everyone]) for name in own}
 
     def _evaluate(self, part: str, batch: dict[str, Tensor]) -> None:
         logits = self(batch["picture"])

@@ -229,6 +229,7 @@ class Features(nn.Module):
         return torch.einsum("bft,fc->bct", level, self.dct)
 
     def _decibels(self, power: Tensor) -> Tensor:
+        """Below the clip's maximum; in place of the power, which nobody needs any more."""
         level = power.clamp_min_(1e-10).log10_().mul_(10)
         return level.sub_(level.amax((1, 2), keepdim=True)).clamp_min_(-FLOOR_DB)
 

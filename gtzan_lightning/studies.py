@@ -71,11 +71,11 @@ def open_study(
         else optuna.pruners.NopPruner()
     )
     study = optuna.create_study(
-        study_name=name, storage=kept, direction="maximize", load_if_exists=True,
-        sampler=SAMPLERS[sampler](seed), pruner=pruner,
-    )  # fmt: skip
-    if sampler != "qmc":  # whose points are one sequence; others would draw their first ones again
-        study.sampler = SAMPLERS[sampler](seed + len(study.get_trials(deepcopy=False)))
+        study_name=name, storage=kept, direction="maximize", load_if_exists=True, pruner=pruner
+    )
+    # qmc's points are one sequence; the others would draw their first ones again
+    drawn = 0 if sampler == "qmc" else len(study.get_trials(deepcopy=False))
+    study.sampler = SAMPLERS[sampler](seed + drawn)
     known = study.user_attrs.get("space")
     if known is None:
         study.set_user_attr("space", space.text)
@@ -98,12 +98,17 @@ def revive(study: optuna.Study) -> int:
     return count
 
 
+def ended(study: optuna.Study) -> int:
+    """How many trials have ended, completed or pruned."""
+    return sum(t.state in ENDED for t in study.get_trials(deepcopy=False))
+
+
 def places_before(study: optuna.Study, number: int, shared: bool) -> int:
     """How many trials before this one have ended, or will as far as is known."""
     trials = [t for t in study.get_trials(deepcopy=False) if t.number < number]
     running = [lives(t) for t in trials if t.state == TrialState.RUNNING]
-    ended = sum(t.state in ENDED for t in trials)
-    return ended + running.count(True) + shared * running.count(None)
+    over = sum(t.state in ENDED for t in trials)
+    return over + running.count(True) + shared * running.count(None)
 
 
 def lives(trial: FrozenTrial) -> bool | None:

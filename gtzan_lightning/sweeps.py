@@ -22,7 +22,7 @@ from gtzan_lightning.pairs import ALPHA, System, mcnemar, system
 from gtzan_lightning.processes import mark
 from gtzan_lightning.spaces import Space
 from gtzan_lightning.store import check_output, read_predictions
-from gtzan_lightning.studies import ENDED, open_study, places_before, revive, storage
+from gtzan_lightning.studies import ENDED, ended, open_study, places_before, revive, storage
 from gtzan_lightning.tracking import Tracker
 from gtzan_lightning.training import train
 
@@ -52,9 +52,9 @@ def sweep(
     check_output(track)
     study = open_study(space, name, storage(where, track, name), **options)
     revived = revive(study)
-    ended = sum(t.state in ENDED for t in study.trials)
-    if ended or revived:
-        print(f"study {name}: {ended} trials ended, {revived} interrupted ones are tried again")
+    before = ended(study)
+    if before or revived:
+        print(f"study {name}: {before} trials ended, {revived} interrupted ones are tried again")
     tracker = Tracker(track)
     parent = study.user_attrs.get("parent")
     if parent:
@@ -64,11 +64,10 @@ def sweep(
         study.set_user_attr("parent", tracker.run_id)
     with tracker.recording(own_metrics=False):
         tracker.log_params({"space": space.text})
-        if ended < trials:
-            if workers > 1:
-                run_workers(workers, others)
-            else:
-                work(study, space, trials, tracker.run_id, shared=bool(where))
+        if workers == 1:
+            work(study, space, trials, tracker.run_id, shared=bool(where))
+        elif before < trials:
+            run_workers(workers, others)
         return report(study, tracker, trials)
 
 
@@ -103,7 +102,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bo
         return outcome.figures["final/valid/song_accuracy"]
 
     # a worker that is started again after the others made the last trials has nothing to do
-    if sum(t.state in ENDED for t in study.get_trials(deepcopy=False)) >= trials:
+    if ended(study) >= trials:
         return
     stops = MaxTrialsCallback(trials, states=ENDED)
     study.optimize(objective, callbacks=[stops, _tell], catch=(_Surplus,))
@@ -218,8 +217,7 @@ def _tell(study: optuna.Study, trial: FrozenTrial) -> None:
     if trial.state == TrialState.FAIL:
         return
     value = "pruned" if trial.value is None or trial.state != TrialState.COMPLETE else trial.value
-    ended = sum(t.state in ENDED for t in study.trials)
-    print(f"trial {trial.number} ({ended} ended): {value}", flush=True)
+    print(f"trial {trial.number} ({ended(study)} ended): {value}", flush=True)
     torch.cuda.empty_cache()
 
 

@@ -35,7 +35,7 @@ LOCAL = "local"
 SONGS_IN_A_BLOCK = 256
 BLOCKS_A_WORKER = 8
 STARTS = 3  # of a worker that dies while it starts, in a row
-TRIES = 5  # of a block whose workers die; Ray's own are endless, as a file that crashes its decoder
+TRIES = 5  # of a block whose workers die; Ray alone would never end at a file that crashes decoders
 
 
 class Listener:
