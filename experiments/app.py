@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, track_of
 from gtzan_lightning.errors import UserError, guarded
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 
 def main(argv: list[str]) -> None:
@@ -26,10 +26,10 @@ def main(argv: list[str]) -> None:
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     track = track_of(args)
-    from gtzan_lightning.likeness import library
-    from gtzan_lightning.packing import prepare
-    from gtzan_lightning.tagger import Tagger
-    from gtzan_lightning.web import Served, serve
+    from gtzan_lightning.data.packing import prepare
+    from gtzan_lightning.inference.similar import library
+    from gtzan_lightning.inference.tagger import Tagger
+    from gtzan_lightning.inference.web import Served, serve
 
     models = []
     for run in args["run"]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, parse_run
 from gtzan_lightning.errors import guarded
+from gtzan_lightning.recipe.command_line import Parser, parse_run
 
 
 def main(argv: list[str]) -> None:
@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", metavar="FOLDER", default="augmentation", help="folder of figures")
     own, rest = parser.parse_known_args(argv)
     recipe, _ = parse_run(rest, "experiments/augmentation.py")
-    from gtzan_lightning.demonstration import demonstrate
+    from gtzan_lightning.training.augmentation_plots import demonstrate
 
     for file in demonstrate(recipe, own.song, Path(own.out)):
         print(file)

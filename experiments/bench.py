@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gtzan_lightning.bench import PARTS, bench
-from gtzan_lightning.cli import Parser, track_of
+from gtzan_lightning.bench.run import PARTS, bench
 from gtzan_lightning.errors import UserError, guarded
-from gtzan_lightning.settings import DataSettings
+from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.settings import DataSettings
 
 HOW = """how the rows are measured:
   training  steps of run.py's own training (loader, transfer, features, augmentation, network,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, track_of
 from gtzan_lightning.errors import UserError, guarded
 from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 
 def main(argv: list[str]) -> None:
@@ -29,12 +29,12 @@ def main(argv: list[str]) -> None:
     args = vars(parser.parse_all(argv))
     if len(args["system"]) == 1:
         raise UserError("one system can't be compared: give two or more, or none for the tables")
-    from gtzan_lightning.compare import choose, tables
-    from gtzan_lightning.store import read_predictions, runs_table
+    from gtzan_lightning.results.tables import choose, tables
+    from gtzan_lightning.tracking.reading import read_predictions, runs_table
 
     runs = runs_table(track_of(args))
     if args["system"]:
-        from gtzan_lightning.pairs import compare, system
+        from gtzan_lightning.results.significance import compare, system
 
         part, chosen = choose(runs, args["system"])
         systems = [
@@ -53,8 +53,8 @@ def main(argv: list[str]) -> None:
         written[base.with_suffix(".md")] = table.markdown() + "\n"
         written[base.with_suffix(".csv")] = table.rows.drop(columns="runs").to_csv(index=False)
     if args["html"] or args["latex"]:
-        from gtzan_lightning.page import html, latex
-        from gtzan_lightning.store import metric_history, predictions_if_any
+        from gtzan_lightning.results.html import html, latex
+        from gtzan_lightning.tracking.reading import metric_history, predictions_if_any
 
         if args["latex"]:
             written[Path(args["latex"])] = latex(found)

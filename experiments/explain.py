@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, track_of
 from gtzan_lightning.errors import UserError, guarded
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
@@ -16,7 +16,7 @@ def main(argv: list[str]) -> None:
         description="Draw what a model saw in a song: a map over the picture of the clip that "
         "speaks most for the genre, the genres over the song's seconds, and a sound file of what "
         "the map marks. Deletion, insertion and the map of an untrained network say whether the "
-        "map means anything. Figures go into --out and into the MLflow run. Seed 000's examples: "
+        "map means anything. Figures go into --out and into the MLflow run. motyka's examples: "
         "--genres jazz classical pop metal.",
     )
     parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
@@ -37,9 +37,9 @@ def main(argv: list[str]) -> None:
     if not args["song"] and not args["genres"]:
         raise UserError("name --song FILE_OR_ID, or --genres for one song of each")
     track = track_of(args)
-    from gtzan_lightning.explain import explain_song, songs_of
-    from gtzan_lightning.tagger import Tagger
-    from gtzan_lightning.tracking import add_files
+    from gtzan_lightning.inference.explain import explain_song, songs_of
+    from gtzan_lightning.inference.tagger import Tagger
+    from gtzan_lightning.tracking.tracker import add_files
 
     tagger = Tagger.load(args["run"], track)
     method = args["method"] or ("grad_cam" if hasattr(tagger.network, "trunk") else "saliency")

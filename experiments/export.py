@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, track_of
 from gtzan_lightning.errors import UserError, guarded
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 
 def main(argv: list[str]) -> None:
@@ -30,8 +30,8 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--out {out} exists: take another name, or remove it")
     if not 0 < args["seconds"] <= 3600:
         raise UserError(f"--seconds {args['seconds']:g} is not between 0 and 3600")
-    from gtzan_lightning.onnx_export import to_onnx
-    from gtzan_lightning.tagger import Tagger
+    from gtzan_lightning.inference.onnx import to_onnx
+    from gtzan_lightning.inference.tagger import Tagger
 
     tagger = Tagger.load(args["run"], track_of(args), device="cpu")
     off = to_onnx(tagger, out, args["seconds"])

@@ -1,7 +1,7 @@
 """Print the zoo: every ``--model``, where it comes from, what it is and how large."""
 
-from gtzan_lightning.cli import Parser
 from gtzan_lightning.errors import guarded
+from gtzan_lightning.recipe.command_line import Parser
 
 
 def main(argv: list[str]) -> None:
@@ -16,7 +16,7 @@ def main(argv: list[str]) -> None:
     parser.parse_all(argv)
     import pandas as pd
 
-    from gtzan_lightning.zoo import rows
+    from gtzan_lightning.models.listing import rows
 
     print(pd.DataFrame(rows()).fillna("").to_markdown(index=False))
 

@@ -1,20 +1,20 @@
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
-from gtzan_lightning.cli import parse_run
 from gtzan_lightning.errors import guarded
+from gtzan_lightning.recipe.command_line import parse_run
 
 
 def main(argv: list[str]) -> None:
     """Parse, train, print the comparison table with the new run's row marked."""
     recipe, resume = parse_run(argv)
-    from gtzan_lightning.packing import resolve
+    from gtzan_lightning.data.packing import resolve
 
     _, loud = resolve(recipe.data)
     if loud:
         print(loud, flush=True)
     # five seconds of imports, only once the command line is known to be right
-    from gtzan_lightning.record import result_lines
-    from gtzan_lightning.training import train
+    from gtzan_lightning.training.report import result_lines
+    from gtzan_lightning.training.train import train
 
     outcome = train(recipe, resume)
     if outcome.figures:  # of several processes the first one speaks

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from gtzan_lightning.cli import Parser, parse_layers
 from gtzan_lightning.errors import guarded
+from gtzan_lightning.recipe.command_line import Parser, parse_layers
 
 
 def main(argv: list[str]) -> None:
@@ -33,11 +33,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--worker", action="store_true", help="only try; do not open or report")
     own, rest = parser.parse_known_args(argv)
     model, layers, flags = parse_layers(rest, "experiments/sweep.py")
-    from gtzan_lightning.spaces import read_space
+    from gtzan_lightning.tuning.space import read_space
 
     space = read_space(Path(own.space), model, layers, flags)
     name = own.name or f"{model}-{Path(own.space).stem}"
-    from gtzan_lightning.sweeps import join, sweep
+    from gtzan_lightning.tuning.sweep import join, sweep
 
     options = {"sampler": own.sampler, "seed": own.sampler_seed, "prune": not own.no_prune}
     if own.worker:

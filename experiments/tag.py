@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gtzan_lightning.cli import Parser, track_of
 from gtzan_lightning.errors import UserError, guarded
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 if TYPE_CHECKING:
-    from gtzan_lightning.tagging import Tagged
+    from gtzan_lightning.inference.tag_files import Tagged
 
 
 def main(argv: list[str]) -> None:
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     if args["dry_run"] and not args["write_tags"]:
         raise UserError("--dry-run belongs to --write-tags")
     _check_ray(args["ray"], args["workers"])
-    from gtzan_lightning.tagging import change_tags, check_out, find_sounds
+    from gtzan_lightning.inference.tag_files import change_tags, check_out, find_sounds
 
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     check_out(Path(args["out"]))
@@ -74,13 +74,13 @@ def _check_ray(address: str | None, workers: int | None) -> None:
 
 
 def _tag(args: dict[str, Any], files: list[Path]) -> "Tagged":
-    from gtzan_lightning.tagger import Tagger, fetch_checkpoint
-    from gtzan_lightning.tagging import tag_files
+    from gtzan_lightning.inference.tag_files import tag_files
+    from gtzan_lightning.inference.tagger import Tagger, fetch_checkpoint
 
     track, out = track_of(args), Path(args["out"])
     if args["ray"] is None:
         return tag_files(Tagger.load(args["run"], track), files, out)
-    from gtzan_lightning.tagging_ray import rows_on_ray
+    from gtzan_lightning.inference.tag_ray import rows_on_ray
 
     checkpoint = fetch_checkpoint(args["run"], track)
     make = partial(rows_on_ray, checkpoint=checkpoint, address=args["ray"], workers=args["workers"])

@@ -1,6 +1,7 @@
-"""Files that are there whole, or not at all."""
+"""Files that are there whole, or not at all; short names of contents."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,3 +22,8 @@ def replacing(file: Path) -> Iterator[Path]:
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def digest(content: bytes) -> str:
+    """Twelve hexadecimal digits, equal for equal contents."""
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from gtzan_lightning.catalogue import GENRES
-from gtzan_lightning.cli import parse_run
-from gtzan_lightning.settings import Recipe
-from gtzan_lightning.synthetic import render
+from gtzan_lightning.data.catalogue import GENRES
+from gtzan_lightning.data.synthetic import render
+from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.settings import Recipe
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 RATE = 8000  # small songs: enough for the road, cheap to compute
@@ -56,7 +56,7 @@ def quick(packed: Path, tmp_path: Path) -> Callable[..., Recipe]:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> str:
     """A small network's, of waveforms."""
-    from gtzan_lightning.training import train
+    from gtzan_lightning.training.train import train
 
     folder = tmp_path_factory.mktemp("checkpoint")
     recipe, _ = parse_run([*quick_flags(packed, folder), "--track.log_model", "false"])

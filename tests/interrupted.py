@@ -27,8 +27,8 @@ sys.path.insert(0, str(ROOT))
 import mlflow  # noqa: E402
 import pandas as pd  # noqa: E402
 
-from gtzan_lightning.settings import TrackSettings  # noqa: E402
-from gtzan_lightning.store import metric_history, runs_table  # noqa: E402
+from gtzan_lightning.recipe.settings import TrackSettings  # noqa: E402
+from gtzan_lightning.tracking.reading import metric_history, runs_table  # noqa: E402
 from tests.conftest import quick_flags  # noqa: E402
 
 EPOCHS = 6
@@ -71,10 +71,10 @@ def child(out: Path, flags: list[str]) -> None:
     """run.py with a watch on the longest step, from the end of a batch to the end of the next."""
     from lightning.pytorch.callbacks import Callback
 
-    from gtzan_lightning import tracking
-    from gtzan_lightning.cli import parse_run
     from gtzan_lightning.errors import guarded
-    from gtzan_lightning.training import train
+    from gtzan_lightning.recipe.command_line import parse_run
+    from gtzan_lightning.tracking import tracker as tracking
+    from gtzan_lightning.training.train import train
 
     tracking.PATIENCE = float(os.environ.get("PATIENCE", tracking.PATIENCE))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gtzan_lightning.cli import parse_run
-from gtzan_lightning.seeds import systems
+from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.results.reproductions import systems
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -52,6 +52,10 @@ def test_make_targets_and_pictures_exist():
 
 
 def test_the_table_of_the_seeds_is_that_of_its_command():
-    table = [line for line in (ROOT / "docs" / "seeds.md").read_text().splitlines() if "|" in line]
+    table = [
+        line
+        for line in (ROOT / "docs" / "reproductions.md").read_text().splitlines()
+        if "|" in line
+    ]
     assert len(table) == 2 + len(systems())
     assert "\n".join(table) in README

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.model_settings import Pretrained
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import Pretrained
+from gtzan_lightning.recipe.section import Shape
 
 
 class Backbone(nn.Module):
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
 def _expected(net: nn.Module, preprocessing: str) -> tuple[Tensor, Tensor]:
     """(1, channel, 1, 1) mean and spread that turn colours in [0, 1] into the network's input.
 
-    Seed 003 divided by 255 and stopped there. Keras' EfficientNet divides by 255 again, ResNet and
+    navas divided by 255 and stopped there. Keras' EfficientNet divides by 255 again, ResNet and
     VGG take 0 to 255 less the mean: what reached them is, in our units, the colour over 255 (less
     the mean for EfficientNet). Keras' InceptionV3 takes -1 to 1 and got its upper half.
     """

@@ -1,12 +1,12 @@
-"""Bottom-up broadcast neural network (Liu et al., arXiv 1901.08928; seed 001's second best)."""
+"""Bottom-up broadcast neural network (Liu et al., arXiv 1901.08928; basak's second best)."""
 
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import BbnnSettings
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import initialise_as_keras
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import BbnnSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class Bbnn(nn.Module):
@@ -20,7 +20,7 @@ class Bbnn(nn.Module):
 
     def __init__(self, settings: BbnnSettings, genres: int, shape: Shape) -> None:
         super().__init__()
-        width, published = settings.filters, settings.variant == "seed_001"
+        width, published = settings.filters, settings.variant == "basak"
         self.stem = nn.Sequential(
             nn.Conv2d(shape[0], width, 3, padding=1),
             _norm(width),
@@ -31,7 +31,7 @@ class Bbnn(nn.Module):
             _Broadcast(width * (1 + 4 * n), width, published) for n in range(3)
         )
         self.transition = nn.Sequential(_unit(13 * width, width, 1, published), nn.AvgPool2d(2))
-        # seed 001 leaves out the last ReLU
+        # basak leaves out the last ReLU
         last = [_norm(width)] if published else [_norm(width), nn.ReLU(inplace=True)]
         self.last = nn.Sequential(*last)
         self.out = nn.Linear(width, genres)

@@ -1,4 +1,4 @@
-"""Seed 001's convolutional network and its CNN-LSTM, layer for layer the printed tables.
+"""basak's convolutional network and its CNN-LSTM, layer for layer the printed tables.
 
 The tables say neither optimiser nor dropout; those are of the public code (RMSprop; 0.3 after
 pooling, 0.5 after dense layers). Kernels of 4 x 4 follow from the printed parameter counts.
@@ -6,15 +6,15 @@ pooling, 0.5 after dense layers). Kernels of 4 x 4 follow from the printed param
 
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import CnnLstmSettings, CnnSettings
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import (
     SameConv2d,
     dense_layers,
     initialise_as_keras,
     map_shape,
 )
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import CnnLstmSettings, CnnSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 def _convolutions(channels: int, stride: int, dropout: float) -> nn.Sequential:

@@ -1,15 +1,15 @@
-"""EfficientNet-B0 (Tan and Le, ICML 2019; seed 000's best model, and one of seed 003's).
+"""EfficientNet-B0 (Tan and Le, ICML 2019; motyka's best model, and one of navas's).
 
-Seed 000 does not state the variant, the optimiser or whether ImageNet weights were used; it feeds
+motyka does not state the variant, the optimiser or whether ImageNet weights were used; it feeds
 three equal channels, here the picture is one channel.
 """
 
 from torch import nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import EfficientNetSettings
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.models.classifier import GenreClassifier
+from gtzan_lightning.recipe.model_settings import EfficientNetSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class EfficientNet(Backbone):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.section import Shape
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU, "swish": nn.SiLU}
 
@@ -71,7 +71,7 @@ def initialise_as_keras(network: nn.Module) -> None:
     """Draw the weights as Keras does, for systems whose sources are written in it.
 
     Glorot-uniform kernels, orthogonal recurrent kernels, zero biases, forget gates open (1). With
-    PyTorch's own smaller draws a deep stack of ReLUs without batch norm, such as seed 001's, stays
+    PyTorch's own smaller draws a deep stack of ReLUs without batch norm, such as basak's, stays
     at chance. Batch norms keep their weights, which are the same in both.
     """
     for module in network.modules():

@@ -1,9 +1,8 @@
-"""Plain convolutional networks of seeds 003 (searched) and 004 (FcnCnn)."""
+"""Plain convolutional networks of navas (searched) and zhang (FcnCnn)."""
 
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import BaselineCnnSettings, FcnCnnSettings
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import (
     ACTIVATIONS,
     SameConv2d,
@@ -11,11 +10,12 @@ from gtzan_lightning.models.layers import (
     initialise_as_keras,
     map_shape,
 )
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import BaselineCnnSettings, FcnCnnSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class BaselineCnn(nn.Module):
-    """Strided convolutions without pooling, then dense layers (seed 003).
+    """Strided convolutions without pooling, then dense layers (navas).
 
     The source names its settings but not its order of layers: here convolution, batch norm,
     activation, dropout. Convolutions are padded as Keras' ``same``, since six of stride 3 leave
@@ -52,7 +52,7 @@ class BaselineCnn(nn.Module):
 
 
 class FcnCnn(nn.Module):
-    """Convolution, ReLU, max pooling, dropout, three times; dense 512 (seed 004).
+    """Convolution, ReLU, max pooling, dropout, three times; dense 512 (zhang).
 
     51,479,114 parameters on 224 x 224 x 3.
     """

@@ -1,9 +1,8 @@
-"""Networks that walk along a clip's frames: seeds 001, 004 and Choi et al. 2017."""
+"""Networks that walk along a clip's frames: basak, zhang and Choi et al. 2017."""
 
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import BiGruSettings, CrnnSettings, SimpleRnnSettings
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import (
     dense_layers,
     initialise_as_keras,
@@ -11,13 +10,14 @@ from gtzan_lightning.models.layers import (
     map_shape,
     steps_of,
 )
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import BiGruSettings, CrnnSettings, SimpleRnnSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class SimpleRnn(nn.Module):
     """A plain tanh RNN over the frames (Elman 1990).
 
-    Seed 001 names it and calls it inaccurate, without a number, a size or code: units and layers
+    basak names it and calls it inaccurate, without a number, a size or code: units and layers
     are ours.
     """
 
@@ -37,7 +37,7 @@ class SimpleRnn(nn.Module):
 
 
 class BiGru(nn.Module):
-    """Convolution over time, bidirectional GRU, dense 256 (seed 004).
+    """Convolution over time, bidirectional GRU, dense 256 (zhang).
 
     Intended, and the default: frames are the steps, (clip, channel * bin, frame). As coded
     (4,272,394 parameters on 224 x 224 x 3): the picture (channel, width, height) is *viewed* as
@@ -68,7 +68,7 @@ class BiGru(nn.Module):
 
 
 def scrambled(picture: Tensor) -> Tensor:
-    """Seed 004's view of a picture: (clip, channel, bin, frame) -> (clip, frame, channel * bin).
+    """zhang's view of a picture: (clip, channel, bin, frame) -> (clip, frame, channel * bin).
 
     The numbers of the second shape are read in the order of (channel, frame, bin), without a
     transposition between the two.

@@ -1,15 +1,15 @@
-"""ResNet-50 and ResNet-18 (He et al., CVPR 2016; seeds 000 and 003: 50, seed 004: 18), and seed
-004's Res-BiGRU, which is a ResNet-18 beside a GRU."""
+"""ResNet-50 and ResNet-18 (He et al., CVPR 2016; motyka and navas: 50, zhang: 18), and
+zhang's Res-BiGRU, which is a ResNet-18 beside a GRU."""
 
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import ResBiGruSettings, ResNetSettings
 from gtzan_lightning.models.backbone import Backbone
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import last_states, steps_of
 from gtzan_lightning.models.recurrent import scrambled
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import ResBiGruSettings, ResNetSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class ResNet(Backbone):
@@ -23,13 +23,13 @@ class ResNet(Backbone):
 
 
 class ResBiGru(nn.Module):
-    """ResNet-18 and a bidirectional GRU side by side, 256 numbers each, joined (seed 004).
+    """ResNet-18 and a bidirectional GRU side by side, 256 numbers each, joined (zhang).
 
     As coded, on 224 x 224 x 3, 12,874,314 parameters, of which 1,024 belong to a batch norm that
     the source makes and never uses; it is kept there, frozen, so that the count can be compared.
     By default the GRU's steps are frames; as coded they are ``scrambled``. The source's pictures
     are not brought to ImageNet's mean and spread; ours are, unless ``preprocessing: published``
-    asks for seed 003's way.
+    asks for navas's way.
     """
 
     def __init__(self, settings: ResBiGruSettings, genres: int, shape: Shape) -> None:

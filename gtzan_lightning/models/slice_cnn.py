@@ -1,11 +1,11 @@
-"""Seed 002's two networks; each step of its ladder of improvements is a setting."""
+"""bar_tov's two networks; each step of its ladder of improvements is a setting."""
 
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import SliceCnnSettings
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import dense_layers, map_shape
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import SliceCnnSettings
+from gtzan_lightning.recipe.section import Shape
 
 CHANNELS = {2: (64, 128), 4: (64, 128, 256, 512)}
 POOLS = {2: (2, 2), 4: (2, 2, 4, 4)}

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
-from gtzan_lightning.model_settings import SmallCnnSettings
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.models.classifier import GenreClassifier
+from gtzan_lightning.recipe.model_settings import SmallCnnSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class SmallCnn(nn.Module):

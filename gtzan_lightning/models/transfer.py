@@ -1,4 +1,4 @@
-"""Seed 003's transfer learning: InceptionV3 and VGG16 under a searched head.
+"""navas's transfer learning: InceptionV3 and VGG16 under a searched head.
 
 References: Szegedy et al., CVPR 2016; Simonyan and Zisserman, ICLR 2015. The source flattens the
 trunk's map; the default here is its average, which a clip of any length has.
@@ -6,16 +6,16 @@ trunk's map; the default here is its average, which a clip of any length has.
 
 from torch import Tensor, nn
 
-from gtzan_lightning.classifier import GenreClassifier
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.model_settings import InceptionSettings, TransferSettings, VggSettings
 from gtzan_lightning.models.backbone import Backbone
+from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import dense_layers, initialise_as_keras, map_shape
-from gtzan_lightning.sections import Shape
+from gtzan_lightning.recipe.model_settings import InceptionSettings, TransferSettings, VggSettings
+from gtzan_lightning.recipe.section import Shape
 
 
 class _Transfer(Backbone):
-    """A trunk of which the last layers are trained, and seed 003's head on it."""
+    """A trunk of which the last layers are trained, and navas's head on it."""
 
     def __init__(
         self, timm_name: str, settings: TransferSettings, genres: int, shape: Shape
@@ -77,7 +77,7 @@ class _Trunk(nn.Module):
 class Vgg(_Transfer):
     """timm's ``vgg16``. (clip, channel, bin, frame) -> (clip, genre)
 
-    The last layer is a pooling without weights: seed 003's best, ``trainable_layers`` 1, trained
+    The last layer is a pooling without weights: navas's best, ``trainable_layers`` 1, trained
     none of the trunk.
     """
 
@@ -92,7 +92,7 @@ class Vgg(_Transfer):
 class Inception(_Transfer):
     """timm's ``inception_v3``. (clip, channel, bin, frame) -> (clip, genre)
 
-    The last 31, 62 and 82 layers, as in seed 003, are the last one, two and three mixed blocks;
+    The last 31, 62 and 82 layers, as in navas, are the last one, two and three mixed blocks;
     a block is trained whole or not at all.
     """
 

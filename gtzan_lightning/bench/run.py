@@ -1,0 +1,154 @@
+"""What the package costs beside what it is compared with: both sides timed in one run.
+
+Nothing heavy is imported before something is measured.
+"""
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gtzan_lightning.bench.rows import COLUMNS, Found, table
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
+
+PARTS = {
+    "training": "the whole training step against the bare network's",
+    "feeding": "clips of the packed corpus against soundfile, torchaudio and librosa",
+    "features": "the five pictures against librosa",
+    "start": "from the command to the first training step, and to --help",
+    "growth": "packing, feeding and memory from 100 to 10,000 songs",
+}
+
+
+def bench(only: list[str], root: str, repeats: int, out: Path | None, track: TrackSettings) -> str:
+    """Measure the parts, record them as an MLflow run, write and return the table.
+
+    Raises:
+        UserError: wrong root, or results can't be written.
+    """
+    from gtzan_lightning.tracking.reading import check_output, store_uri
+    from gtzan_lightning.training.hardware import keep_freed_memory
+
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out} is a folder: name a file")
+    check_output(track)
+    keep_freed_memory()  # as training does, whichever parts are measured
+    # the trainings below have a store of their own, which MLflow then takes for everybody's
+    track = track.model_copy(update={"uri": store_uri(track)})
+    data = DataSettings(root=root)
+    about = machine(root, repeats)
+    found = Found()
+    with tempfile.TemporaryDirectory(prefix="gtzan_lightning-bench-") as scratch:
+        for part, measure in _measures(only):
+            print(f"{part}: {PARTS[part]}", flush=True)
+            folder = Path(scratch) / part
+            folder.mkdir()
+            measure(found, data, repeats, folder)
+    about["load at the end"] = _load()
+    _record(found, about, track)
+    text = markdown(found, about, out)
+    if out is not None:
+        _write(out, text, found)
+    return text
+
+
+def _measures(only: list[str]) -> Iterator[tuple[str, Callable[..., None]]]:
+    """The parts in their order; each is imported when its turn comes."""
+    for part in [part for part in PARTS if part in only]:
+        if part == "training":
+            from gtzan_lightning.bench.training import training as measure
+        elif part in ("feeding", "features"):
+            from gtzan_lightning.bench import libraries as bench_peers
+
+            measure = getattr(bench_peers, part)
+        else:
+            from gtzan_lightning.bench import growth as bench_growth
+
+            measure = getattr(bench_growth, part)
+        yield part, measure
+
+
+def machine(root: str, repeats: int) -> dict[str, str]:
+    """What the figures depend on: machine, versions, threads, and how busy the machine was."""
+    import torch
+
+    from gtzan_lightning.data.packing import resolve
+    from gtzan_lightning.tracking.environment import environment
+
+    corpus, _ = resolve(DataSettings(root=root))
+    return {
+        "processor": _processor(),
+        "threads": str(torch.get_num_threads()),
+        "songs": corpus if corpus == "synthetic" else f"{corpus} ({Path(root).name})",
+        "repeats": str(repeats),
+        "load at the start": _load(),
+        **environment(),
+    }
+
+
+def markdown(found: Found, about: dict[str, str], out: Path | None) -> str:
+    """The page: table, figures that lie beside it, machine."""
+    drawn = [f"![{name}]({_beside(out, name).name})" for name in found.figures if out]
+    lines = "\n".join(f"- {name}: {value}" for name, value in about.items())
+    return "\n\n".join(
+        [
+            "# What it costs",
+            "Made by `python experiments/bench.py`, whose `--help` says how each row is measured. "
+            "A ratio is how many times as fast ours is (growth: how many times as long 10,000 "
+            "songs take as 100, for each song or clip): median of the turns, with least and "
+            "greatest; both sides took turns in one run.",
+            table(found.rows),
+            *drawn,
+            lines,
+        ]
+    )
+
+
+def _record(found: Found, about: dict[str, str], track: TrackSettings) -> None:
+    import pandas as pd
+
+    from gtzan_lightning.tracking.tracker import Tracker
+
+    tracker = Tracker(track)
+    # no model is trained: without a corpus tag the run stays out of the comparison tables
+    tracker.start("bench", {"mlflow.source.name": "experiments/bench.py", **about})
+    with tracker.recording(own_metrics=False):
+        tracker.log(table(found.rows), "bench.md")
+        cells = pd.DataFrame([row.cells for row in found.rows], columns=list(COLUMNS))
+        tracker.log(cells, "bench.csv")
+        tracker.log_metrics({row.key: row.value for row in found.rows})
+        for name, figure in found.figures.items():
+            tracker.log(figure, name)
+
+
+def _write(out: Path, text: str, found: Found) -> None:
+    try:
+        for name, figure in found.figures.items():
+            with replacing(_beside(out, name)) as part:
+                figure.savefig(part, format="png", dpi=110)
+        with replacing(out) as part:
+            part.write_text(text + "\n")
+    except OSError as error:
+        raise UserError(f"the table can't be written to {out}: {error.strerror}") from None
+
+
+def _beside(out: Path, name: str) -> Path:
+    return out.with_name(f"{out.stem}-{name}")
+
+
+def _load() -> str:
+    """Processes that wanted to run in the last minute, on how many cores."""
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def _processor() -> str:
+    info: dict[str, Any] = {}
+    listed = Path("/proc/cpuinfo")
+    if listed.exists():
+        lines = (line.partition(":") for line in listed.read_text().splitlines())
+        info = {name.strip(): value.strip() for name, _, value in lines}
+    return info.get("model name") or platform.processor() or platform.machine()

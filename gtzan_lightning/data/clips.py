@@ -1,0 +1,100 @@
+"""Clips of songs: random starts in training, a fixed grid elsewhere; one rule for short songs."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from gtzan_lightning.data.augment import WaveAugmentation
+from gtzan_lightning.data.corpus import Corpus
+
+Clip = tuple[int, int, int]  # row of the song, start in steps (samples or frames), seed
+
+
+def grid_starts(length: int, steps: int) -> list[int]:
+    """Starts of round(length / steps) clips (at least one), spread evenly from start to end."""
+    count = max(1, round(length / steps))
+    return [int(s) for s in np.linspace(0, max(0, length - steps), count).round()]
+
+
+class Clips(Dataset):
+    """Clips of a packed corpus, fetched a whole batch at a time; or only which they are."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        steps: int,
+        genre_numbers: torch.Tensor,
+        augment: WaveAugmentation | None,
+        fetched: bool = True,
+    ) -> None:
+        self.corpus, self.fetched = corpus, fetched
+        self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
+
+    def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
+        rows = torch.tensor([row for row, _, _ in clips])
+        start = torch.tensor([start for _, start, _ in clips])
+        which = {"genre": self.genre_numbers[rows], "song": rows, "start": start}
+        if not self.fetched:
+            return which
+        cuts = [self._cut(row, start) for row, start, _ in clips]
+        if self.augment is None:
+            batch = np.empty((len(cuts), *cuts[0].shape), cuts[0].dtype)
+            for place, cut in zip(batch, cuts, strict=True):  # faster than np.stack
+                place[:] = cut
+        else:
+            batch = self.augment(cuts, [seed for _, _, seed in clips])
+        return {"clip": torch.from_numpy(batch), **which}
+
+    def _cut(self, row: int, start: int) -> np.ndarray:
+        corpus = self.corpus
+        length = corpus.lengths[row]
+        if length >= self.steps:
+            return corpus.array[corpus.rows[row], ..., start : start + self.steps]
+        # a song shorter than a clip is repeated: silence would be a feature of its own
+        return np.take(corpus.recording(row), np.arange(self.steps) % length, axis=-1)
+
+
+class TrainBatches(Sampler[list[Clip]]):
+    """Batches of an epoch: every song ``clips_per_song`` times, at random starts.
+
+    The clips are a function of (seed, epoch) alone, so a resumed run sees the same ones; each of
+    several processes takes every n-th clip of the same global batch. An incomplete last batch is
+    dropped, unless it is the only one.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        spare: np.ndarray,
+        clips_per_song: int,
+        batch_size: int,
+        seed: int,
+        epoch: Callable[[], int],
+        shard: tuple[int, int],
+        fixed: list[Clip] | None,
+    ) -> None:
+        self.rows, self.spare, self.fixed = rows, spare, fixed
+        self.clips_per_song = clips_per_song
+        self.seed, self.epoch = seed, epoch
+        self.rank, self.world = shard
+        self.total = len(fixed) if fixed is not None else len(rows) * clips_per_song
+        self.size = min(batch_size * self.world, self.total)
+
+    def __len__(self) -> int:
+        return self.total // self.size
+
+    def __iter__(self) -> Iterator[list[Clip]]:
+        random = np.random.default_rng([self.seed, self.epoch()])
+        if self.fixed is not None:
+            clips = [self.fixed[n] for n in random.permutation(self.total)]
+        else:
+            passes = [random.permutation(len(self.rows)) for _ in range(self.clips_per_song)]
+            songs = np.concatenate(passes)
+            starts = random.integers(0, self.spare[songs] + 1)
+            clips = [(int(self.rows[n]), int(s), 0) for n, s in zip(songs, starts, strict=True)]
+        seeds = random.integers(0, 2**32, self.total)
+        clips = [(row, start, int(s)) for (row, start, _), s in zip(clips, seeds, strict=True)]
+        for n in range(len(self)):
+            yield clips[n * self.size : (n + 1) * self.size][self.rank :: self.world]

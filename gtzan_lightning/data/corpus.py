@@ -1,0 +1,156 @@
+"""Songs, decoded once: the packed corpus, a folder that is memory-mapped ever after.
+
+songs.csv     id, genre, artist, length, path, digest, faults: one line for every row
+left_out.csv  what, name, detail, left_out: everything verification found
+array.npy     int16 (song, sample) or uint8 (song, bin, frame), time last, zeros after the end
+corpus.json   kind, genres, rate, how it was made, fingerprint of the sources
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gtzan_lightning.data.catalogue import GENRES, Problem, gtzan_ids
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import digest
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An opened packed corpus; ``array`` is memory-mapped."""
+
+    folder: Path
+    info: dict[str, Any]
+    songs: list[dict[str, str]]
+    lengths: np.ndarray  # (song,) true lengths in samples or frames
+    array: np.ndarray
+    rows: np.ndarray  # (song,) row of ``array`` that holds each song
+    problems: list[Problem]
+
+    @property
+    def name(self) -> str:
+        return str(self.info["name"])
+
+    @property
+    def genres(self) -> list[str]:
+        return list(self.info["genres"])
+
+    @property
+    def is_pictures(self) -> bool:
+        return self.info["kind"] == "picture"
+
+    @property
+    def ids(self) -> list[str]:
+        return [song["id"] for song in self.songs]
+
+    @property
+    def universe(self) -> list[str] | None:
+        """Every song id that could be here; None where any folder may hold any song."""
+        if self.info.get("universe") == "all":
+            return [*self.ids, *(problem.name for problem in self.problems if problem.left_out)]
+        return gtzan_ids() if set(self.ids) <= set(gtzan_ids()) else None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of which songs are here (ids, lengths, version): equal on any machine and at any rate."""
+        step = self.info.get("seconds_per_frame") or 1 / self.info["sample_rate"]
+        lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
+        return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
+
+    def recording(self, song: int) -> np.ndarray:
+        """A song as it is kept, from its start to its true end: (sample,) or (bin, frame)."""
+        return self.array[self.rows[song], ..., : self.lengths[song]]
+
+    def without(self, genres: Sequence[str]) -> "Corpus":
+        """The corpus less some of its genres.
+
+        Raises:
+            UserError: a genre that it does not have, or fewer than two would be left.
+        """
+        for genre in genres:
+            if genre not in self.genres:
+                raise UserError(
+                    f"--data.leave_out {genre}: {self.name} has no such genre, it has "
+                    f"{', '.join(self.genres)}"
+                )
+        kept = [genre for genre in self.genres if genre not in genres]
+        if genres and len(kept) < 2:
+            raise UserError("--data.leave_out leaves fewer than two genres: leave out fewer")
+        stay = [n for n, song in enumerate(self.songs) if song["genre"] in kept]
+        return replace(
+            self,
+            info={**self.info, "genres": kept},
+            songs=[self.songs[n] for n in stay],
+            lengths=self.lengths[stay],
+            rows=self.rows[stay],
+        )
+
+    def genre_numbers(self) -> np.ndarray:
+        """(song,) position of each song's genre in ``genres``."""
+        return np.array([self.genres.index(song["genre"]) for song in self.songs])
+
+
+def open_corpus(folder: Path) -> Corpus:
+    """Open a packed corpus; reads its tables and maps the array.
+
+    Raises:
+        UserError: not a packed corpus, or its files do not fit one another.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist: name a packed corpus with --data.root")
+    try:
+        return _open(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder} is not a packed corpus ({' '.join(str(error).split())}): it needs "
+            "corpus.json, songs.csv and array.npy that fit one another"
+        ) from None
+
+
+def open_pictures(folder: Path) -> Corpus:
+    """Open a packed corpus that must hold pictures, as ``--data.corpus pictures`` asks."""
+    corpus = open_corpus(folder)
+    if not corpus.is_pictures:
+        raise UserError(
+            f"{folder} holds waveforms, not pictures: name the folder of the songs themselves, "
+            "with --data.corpus gtzan or folder"
+        )
+    return corpus
+
+
+def _open(folder: Path) -> Corpus:
+    info = json.loads((folder / "corpus.json").read_text())
+    with (folder / "songs.csv").open(newline="") as file:
+        songs = list(csv.DictReader(file))
+    array = np.asarray(np.load(folder / "array.npy", mmap_mode="r"))  # a memmap is slow to cut
+    wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}[info["kind"]]
+    if wanted != (array.dtype, array.ndim):
+        raise ValueError(f"array.npy holds no {info['kind']}s")
+    if len(songs) != len(array) or not songs:
+        raise ValueError(f"songs.csv has {len(songs)} songs and array.npy {len(array)} rows")
+    info.setdefault("name", folder.resolve().name)
+    found = {song["genre"] for song in songs}
+    info.setdefault("genres", list(GENRES) if found <= set(GENRES) else sorted(found))
+    if not found <= set(info["genres"]) or len({song["id"] for song in songs}) < len(songs):
+        raise ValueError("songs.csv repeats a song or names a genre that corpus.json does not")
+    lengths = np.array([int(song.get("length") or array.shape[-1]) for song in songs])
+    if lengths.min() < 1 or lengths.max() > array.shape[-1]:
+        raise ValueError("songs.csv states lengths that array.npy does not have")
+    rows = np.arange(len(songs))
+    problems = _read_problems(folder / "left_out.csv")
+    return Corpus(folder, info, songs, lengths, array, rows, problems)
+
+
+def _read_problems(path: Path) -> list[Problem]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            Problem(line["what"], line["name"], line["detail"], line["left_out"] == "1")
+            for line in csv.DictReader(file)
+        ]

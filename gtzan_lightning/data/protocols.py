@@ -1,0 +1,216 @@
+"""Protocols: which songs train, choose and test a model.
+
+Membership is a function of song ids and the protocol's own numbers, never of what happens to be on
+disk: a song that is missing, broken or added moves no other. Where every song that can exist is
+known (GTZAN's 1,000, the synthetic corpus) shares are exact within each genre; in any other folder
+a song's part is drawn from its id alone, so shares hold on average. The same recording under two
+ids (GTZAN has 14 such pairs) is kept on one side by ``stratified``, ``kfold`` and ``artist``.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from gtzan_lightning.data.catalogue import artists, gtzan_ids, read_facts, twins
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.settings import DataSettings
+
+PARTS = ("train", "valid", "test")
+LEAK_WARNING = (
+    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its figures measure the leak "
+    "and must not be compared with others"
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a protocol among the songs that are here."""
+
+    label: str
+    members: dict[str, str] = field(repr=False)  # song id -> train, valid or test; "" is unused
+    promised: dict[str, int]  # songs of each part when the corpus is complete, {} if unknown
+    warning: str = ""
+    by_clip: Callable[[str, int], str] | None = None
+
+    def part(self, song: str, clip: int) -> str:
+        """The part of a song's clip; only the leaky protocol looks at the clip's number."""
+        return self.by_clip(song, clip) if self.by_clip else self.members.get(song, "")
+
+    def songs(self, part: str) -> list[str]:
+        """Ids of the songs of a part that are here (leaky: of all songs)."""
+        return sorted(i for i, p in self.members.items() if p == part or self.by_clip)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the exact membership: equal where the same songs are in the same parts."""
+        lines = "\n".join(f"{i} {p}" for i, p in sorted(self.members.items()))
+        return hashlib.sha256(f"{self.label}\n{lines}".encode()).hexdigest()[:12]
+
+    def counts(self) -> str:
+        """Such as ``train 442 of 443, valid 197, test 0 of 290``."""
+        words = []
+        for part in PARTS:
+            here, all_ = len(self.songs(part)), self.promised.get(part)
+            words.append(f"{part} {here}" + (f" of {all_}" if all_ not in (None, here) else ""))
+        return ", ".join(words)
+
+
+def make_split(
+    data: DataSettings, genre_of: dict[str, str], universe: list[str] | None, corpus: str
+) -> Split:
+    """The protocol ``data.split`` on the songs of a corpus.
+
+    Args:
+        genre_of: genre of every song that is here, by id.
+        universe: every id that the corpus could hold, or None where that is unknown.
+        corpus: the corpus' name, for messages.
+
+    Raises:
+        UserError: the protocol is a list of GTZAN songs and the corpus is another one, or its
+            train or valid part would be empty.
+    """
+    if data.split in ("filtered", "artist", "first20") and universe != gtzan_ids():
+        raise UserError(
+            f"--data.split {data.split} is made of GTZAN's songs, but the corpus is {corpus!r}: "
+            "use --data.split stratified or kfold"
+        )
+    if data.split == "clips":
+        return _clips(data, genre_of)
+    everyone = universe if universe is not None else sorted(genre_of)
+    assigned, label = _PROTOCOLS[data.split](data, everyone, universe is not None)
+    promised = {p: sum(a == p for a in assigned.values()) for p in PARTS}
+    members = {song: assigned.get(song, "") for song in genre_of}
+    split = Split(label, members, promised if universe is not None else {})
+    for part in ("train", "valid"):
+        if not split.songs(part):
+            raise UserError(
+                f"--data.split {label}: the {part} part has no song of {corpus!r} here "
+                f"({split.counts()}); add songs or choose another protocol"
+            )
+    return split
+
+
+def draw(seed: int, *words: object) -> float:
+    """A number in [0, 1) that depends on nothing but the seed and the words."""
+    text = ":".join(map(str, (seed, *words)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
+
+
+def _stratified(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+    shares = _three_shares(data)
+    label = f"stratified {'/'.join(f'{100 * f:g}' for f in data.fractions)} seed {data.split_seed}"
+    place = _places(ids, data.split_seed, closed)
+    edges = (shares[0], shares[0] + shares[1])
+    parts = {i: PARTS[sum(x >= e - 1e-9 for e in edges)] for i, x in place.items()}
+    return _together(parts), label
+
+
+def _kfold(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+    place = _places(ids, data.split_seed, closed)
+    fold = {i: int(x * data.folds + 1e-9) for i, x in place.items()}
+    rest = [i for i, f in fold.items() if f != data.fold]
+    parts = dict.fromkeys(fold, "test")
+    again = _places(rest, data.split_seed + 1, closed)
+    parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in again.items()}
+    return _together(parts), f"kfold {data.folds} seed {data.split_seed}"
+
+
+def _filtered(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+    return {song: part for part, song in read_facts("filtered")}, "filtered"
+
+
+def _first20(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+    """bar_tov: songs 00 to 19 of every genre are the test part."""
+    rest = [i for i in ids if int(i[-5:]) >= 20]
+    place = _places(rest, data.split_seed, closed)
+    parts = dict.fromkeys(ids, "test")
+    parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in place.items()}
+    return parts, "first20"
+
+
+def _artist(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+    """Folds by artist group, each genre dealt out evenly; valid is cut from train by artist too."""
+    groups: dict[str, list[str]] = {}
+    joined = _artist_groups(ids)
+    for song in ids:
+        groups.setdefault(joined[song], []).append(song)
+    fold = _deal(groups, [1 / data.folds] * data.folds, data.split_seed)
+    rest = {g: songs for g, songs in groups.items() if fold[g] != data.fold}
+    shares = [1 - data.valid_fraction, data.valid_fraction]
+    inner = _deal(rest, shares, data.split_seed + 1)
+    part = {g: ("train", "valid")[inner[g]] if g in inner else "test" for g in groups}
+    parts = {song: part[g] for g, songs in groups.items() for song in songs}
+    return parts, f"artist {data.folds} seed {data.split_seed}"
+
+
+_PROTOCOLS: dict[str, Callable[..., tuple[dict[str, str], str]]] = {
+    "stratified": _stratified,
+    "kfold": _kfold,
+    "filtered": _filtered,
+    "artist": _artist,
+    "first20": _first20,
+}
+
+
+def _clips(data: DataSettings, genre_of: dict[str, str]) -> Split:
+    shares = _three_shares(data)
+
+    def by_clip(song: str, clip: int) -> str:
+        x = draw(data.split_seed, song, clip)
+        return PARTS[(x >= shares[0]) + (x >= shares[0] + shares[1])]
+
+    label = f"clips {'/'.join(f'{100 * f:g}' for f in data.fractions)} seed {data.split_seed} LEAKY"
+    return Split(label, dict.fromkeys(genre_of, "all"), {}, LEAK_WARNING, by_clip)
+
+
+def _three_shares(data: DataSettings) -> tuple[float, ...]:
+    if len(data.fractions) == 3:
+        return data.fractions
+    train, test = data.fractions
+    return train * (1 - data.valid_fraction), train * data.valid_fraction, test
+
+
+def _places(ids: Iterable[str], seed: int, closed: bool) -> dict[str, float]:
+    """A place in [0, 1) for every song: its rank within its genre, or (open) its own draw."""
+    if not closed:
+        return {i: draw(seed, i) for i in ids}
+    genres: dict[str, list[str]] = {}
+    for song in ids:
+        genres.setdefault(song.split(".")[0], []).append(song)
+    ranked = (sorted(songs, key=lambda i: draw(seed, i)) for songs in genres.values())
+    return {i: n / len(songs) for songs in ranked for n, i in enumerate(songs)}
+
+
+def _together(parts: dict[str, str]) -> dict[str, str]:
+    """Give the second of two identical recordings the part of the first."""
+    return {i: parts.get(twins().get(i, i), part) for i, part in parts.items()}
+
+
+def _artist_groups(ids: list[str]) -> dict[str, str]:
+    """Song id -> group, where songs of one artist or one recording share a group."""
+    group = {i: artists().get(i, i) for i in ids}
+    for later, first in twins().items():
+        old, new = group[later], group[first]
+        group = {i: new if g == old else g for i, g in group.items()}
+    return group
+
+
+def _deal(groups: dict[str, list[str]], shares: list[float], seed: int) -> dict[str, int]:
+    """Group -> hand: the largest groups first, each to the hand that its genres lack most."""
+    size: dict[str, int] = {}
+    for songs in groups.values():
+        for song in songs:
+            size[song.split(".")[0]] = size.get(song.split(".")[0], 0) + 1
+    have: list[dict[str, int]] = [{} for _ in shares]
+    hand = {}
+    for group in sorted(groups, key=lambda g: (-len(groups[g]), draw(seed, g))):
+        genres = [song.split(".")[0] for song in groups[group]]
+
+        def lack(n: int, genres: list[str] = genres) -> float:
+            return sum(shares[n] * size[g] - have[n].get(g, 0) for g in genres) / shares[n]
+
+        best = max(range(len(shares)), key=lambda n: (lack(n), -n))
+        hand[group] = best
+        for genre in genres:
+            have[best][genre] = have[best].get(genre, 0) + 1
+    return hand

@@ -1,0 +1,285 @@
+"""Why a genre: maps over a picture, whether they mean anything, and how they sound.
+
+A map is (bin, frame), not negative, 1 at its greatest. Methods:
+
+- ``grad_cam`` (Selvaraju et al., ICCV 2017): for networks with ``trunk`` and ``head``;
+- ``saliency`` (Simonyan et al., ICLR workshop 2014): size of the gradient on the picture;
+- ``integrated_gradients`` (Sundararajan et al., ICML 2017): from the picture's mean (0, or black in
+  colour) to the picture, positive parts.
+
+Checks: ``deletion`` and ``insertion`` (Petsiuk et al., BMVC 2018) and the map of a network with
+random weights (Adebayo et al., NeurIPS 2018), which a map that means anything does not resemble.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from gtzan_lightning.data.audio import BrokenSong, write
+from gtzan_lightning.data.features import PictureSpec, mel_weights
+from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.inference.tagger import Heard, Sound, Tagger
+from gtzan_lightning.results.plots import explanation
+
+HEARD = ("mel", "spectrogram", "stft")  # pictures whose rows are frequencies
+STEPS = 32  # of the integrated gradients' path, and of deletion and insertion
+Method = Callable[[nn.Module, Tensor, int], Tensor]
+
+
+def grad_cam(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
+    """(1, channel, bin, frame) -> (bin, frame). Raises UserError for networks without a trunk."""
+    if not hasattr(network, "trunk"):
+        raise UserError(
+            f"{type(network).__name__} has no convolutional trunk for Grad-CAM: take "
+            "--method saliency or integrated_gradients"
+        )
+    maps = network.trunk(picture).detach().requires_grad_()
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN's RNNs refuse gradients in evaluation
+        (slope,) = torch.autograd.grad(network.head(maps)[0, genre], maps)
+    found = (slope.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
+    size = picture.shape[2:]
+    return _scaled(nn.functional.interpolate(found, size, mode="bilinear")[0, 0].detach())
+
+
+def saliency(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
+    """(1, channel, bin, frame) -> (bin, frame)"""
+    return _scaled(_slope(network, picture, genre).abs().amax(1)[0])
+
+
+def integrated_gradients(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
+    """(1, channel, bin, frame) -> (bin, frame)"""
+    shares = (torch.arange(STEPS, device=picture.device) + 0.5) / STEPS
+    slopes = torch.cat([_slope(network, share * picture, genre) for share in shares])
+    return _scaled((slopes.mean(0, keepdim=True) * picture).sum(1)[0].relu())
+
+
+METHODS: dict[str, Method] = {
+    "grad_cam": grad_cam,
+    "saliency": saliency,
+    "integrated_gradients": integrated_gradients,
+}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Whether a map means anything."""
+
+    deletion: float  # mean probability while the most important pixels are taken away first
+    insertion: float  # mean probability while they are put in first
+    random_deletion: float  # the same for pixels in random order
+    random_insertion: float
+    random_weights: float  # rank correlation with the map of an untrained network
+
+    def sentence(self) -> str:
+        """Such as "deletion 0.21 (random order 0.48), insertion 0.71 (0.50): …"."""
+        finds = self.deletion < self.random_deletion and self.insertion > self.random_insertion
+        depends = abs(self.random_weights) < 0.5
+        verdict = {
+            (True, True): "the map marks what the network used",
+            (True, False): "the map marks what the network used, but looks alike without training",
+            (False, True): "the map marks the network's evidence no better than chance",
+            (False, False): "the map shows the picture, not the network",
+        }[finds, depends]
+        return (
+            f"deletion {self.deletion:.2f} (random order {self.random_deletion:.2f}), insertion "
+            f"{self.insertion:.2f} ({self.random_insertion:.2f}), correlation with an untrained "
+            f"network's map {self.random_weights:.2f}: {verdict}"
+        )
+
+
+def examine(
+    network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int
+) -> tuple[Tensor, Meaning]:
+    """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
+    found = method(network, picture, genre)
+    chance = torch.rand(found.shape, generator=torch.Generator().manual_seed(seed))
+    deletion, insertion = _curves(network, picture, genre, found)
+    random_deletion, random_insertion = _curves(network, picture, genre, chance.to(found.device))
+    untrained = deepcopy(network)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for module in untrained.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+    other = method(untrained.eval(), picture, genre)
+    alike = spearmanr(found.flatten().cpu(), other.flatten().cpu()).statistic
+    alike = float(np.nan_to_num(alike))
+    return found, Meaning(deletion, insertion, random_deletion, random_insertion, alike)
+
+
+def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray:
+    """The sound under a map: its Fourier bins are weighed by the map and made sound again.
+
+    Args:
+        wave: (sample,) of the clip.
+        shown: (bin, frame) map over its picture.
+
+    Raises:
+        UserError: the picture has no frequency axis that could be heard.
+    """
+    if spec.picture not in HEARD:
+        raise UserError(f"a map over {spec.picture} pictures can't be heard: it has no frequencies")
+    window = torch.hann_window(spec.window)
+    sound = torch.from_numpy(np.ascontiguousarray(wave))
+    fourier = torch.stft(
+        sound, spec.n_fft, spec.hop_length, spec.window, window, return_complex=True
+    )
+    weights = torch.from_numpy(shown).float()[None, None]
+    rows = spec.bins if spec.picture == "mel" else fourier.shape[0]
+    weights = nn.functional.interpolate(weights, (rows, fourier.shape[1]), mode="bilinear")[0, 0]
+    if spec.picture == "mel":
+        bank = mel_weights(spec)  # (Fourier bin, mel bin)
+        weights = (bank / bank.sum(1, keepdim=True).clamp_min(1e-9)) @ weights
+    made = torch.istft(
+        fourier * weights, spec.n_fft, spec.hop_length, spec.window, window, length=len(sound)
+    )
+    return made.numpy()
+
+
+def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
+    """(row,) frequency at the middle of every row of a picture; None where rows are none."""
+    if spec.picture == "mel":
+        bank = mel_weights(spec)
+        hertz = torch.linspace(0, spec.sample_rate / 2, bank.shape[0])
+        found = (bank * hertz[:, None]).sum(0) / bank.sum(0).clamp_min(1e-9)
+    elif spec.picture in ("stft", "spectrogram"):
+        found = torch.linspace(0, spec.sample_rate / 2, spec.rows)
+    else:
+        return None
+    return np.interp(np.linspace(0, 1, rows), np.linspace(0, 1, len(found)), found.numpy())
+
+
+def songs_of(
+    tagger: Tagger, words: Sequence[str], genres: Sequence[str], root: str | None
+) -> list[tuple[str, Sound]]:
+    """Sounds of files, of songs of the run's corpus by id, and of one song of each genre.
+
+    Args:
+        genres: of each, the first song of the run's test part, else of its valid part.
+        root: where the corpus is now, if not where the run found it.
+
+    Raises:
+        UserError: neither a file nor an id, a genre without songs, a broken file, or a corpus that
+            keeps no waveforms.
+    """
+    files = [(Path(word).stem, Path(word)) for word in words if Path(word).is_file()]
+    ids = [word for word in words if not Path(word).is_file()]
+    found = []
+    for name, path in files:
+        try:
+            found.append((name, tagger.read(path)))
+        except BrokenSong as broken:
+            raise UserError(f"{path}: {broken}") from None
+    if not ids and not genres:
+        return found
+    recipe = tagger.recipe
+    if root is not None:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": root})})
+    data = GenreData(recipe)
+    data.setup()
+    if data.corpus.is_pictures:
+        raise UserError(
+            f"the run's corpus {data.corpus.name} holds pictures, no sound: give --song a file"
+        )
+    for genre in genres:
+        songs = [*data.split.songs("test"), *data.split.songs("valid")]
+        of_genre = {s["id"] for s in data.corpus.songs if s["genre"] == genre}
+        song = next((song for song in songs if song in of_genre), None)
+        if song is None:
+            raise UserError(f"--genres {genre}: no test or valid song of it is here")
+        ids.append(song)
+    for id_ in ids:
+        if id_ not in data.corpus.ids:
+            raise UserError(f"--song {id_}: neither a file nor a song of {data.corpus.name}")
+        wave = data.corpus.recording(data.corpus.ids.index(id_))
+        sound = tagger.prepare(wave.astype(np.float32) / 32767, recipe.data.sample_rate)
+        found.append((id_.replace("/", "_"), sound))
+    return found
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What was heard in a song, and why."""
+
+    heard: Heard
+    genre: str  # the one that is explained
+    probability: float
+    meaning: Meaning
+    files: list[Path]
+
+
+def explain_song(
+    tagger: Tagger, name: str, sound: Sound, method: str, out: Path, genre: str | None = None
+) -> Explained:
+    """Why a song is heard as a genre, drawn and rendered: ``NAME.png``, ``NAME.wav`` of a folder.
+
+    Args:
+        genre: the genre to explain (none: the one that is heard).
+
+    Raises:
+        UserError: a method that the network has not, a genre that it does not know, or a folder
+            that can't be written.
+    """
+    if genre is not None and genre not in tagger.genres:
+        raise UserError(f"--genre {genre}: the model knows {', '.join(tagger.genres)}")
+    heard = tagger.listen(sound)
+    seconds, curve = tagger.moments(sound, every=max(0.25, sound.seconds / 60))
+    genre = genre or heard.genre
+    number = tagger.genres.index(genre)
+    pictures, starts = tagger.pictures(sound.wave)
+    strongest = int(heard.moments[:, number].argmax())
+    start, picture = starts[strongest], pictures[strongest : strongest + 1].clone()
+    shown, means = examine(tagger.network, picture, number, METHODS[method], seed=0)
+    rate, clip = tagger.spec.sample_rate, tagger.recipe.data.clip_seconds
+    span = (start / rate, min(start / rate + clip, max(sound.seconds, clip)))
+    probability = float(heard.probabilities[number])
+    titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
+    drawn = explanation(
+        picture[0].mean(0).cpu().numpy(), shown.cpu().numpy(), span,
+        hertz_of_rows(tagger.spec, picture.shape[2]), (seconds, curve.exp().numpy()),
+        tagger.genres, titles,
+    )  # fmt: skip
+    files = [out / f"{name}.png"]
+    try:
+        with replacing(files[0]) as part:
+            drawn.savefig(part, format="png", dpi=110)
+        if tagger.spec.picture in HEARD:
+            piece = sound.wave[start : start + round(clip * rate)]
+            files.append(out / f"{name}.wav")
+            with replacing(files[1]) as part:
+                write(part, render(piece, tagger.spec, shown.cpu().numpy()), rate)
+    except OSError as error:
+        raise UserError(f"explanations can't be written to {out}: {error.strerror}") from None
+    return Explained(heard, genre, probability, means, files)
+
+
+def _slope(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
+    picture = picture.detach().requires_grad_()
+    with torch.backends.cudnn.flags(enabled=False):
+        (slope,) = torch.autograd.grad(network(picture)[0, genre], picture)
+    return slope
+
+
+@torch.inference_mode()
+def _curves(network: nn.Module, picture: Tensor, genre: int, shown: Tensor) -> tuple[float, float]:
+    """Mean probability while pixels are deleted, and while they are inserted, in a map's order."""
+    rank = shown.flatten().argsort(descending=True).argsort().view(shown.shape)
+    edges = torch.linspace(0, rank.numel(), STEPS + 1, device=picture.device)
+    gone = (rank < edges[:, None, None]).unsqueeze(1)  # (step, 1, bin, frame)
+    means = []
+    for kept in (~gone, gone):
+        logits = torch.cat([network(picture * part) for part in kept.split(16)])
+        means.append(float(logits.softmax(1)[:, genre].mean()))
+    return means[0], means[1]
+
+
+def _scaled(shown: Tensor) -> Tensor:
+    return shown / shown.max().clamp_min(1e-12)

@@ -1,0 +1,53 @@
+"""The genre into the files' own tags. The only file that imports mutagen."""
+
+from pathlib import Path
+
+import mutagen
+from mutagen.aiff import AIFF
+from mutagen.id3 import TCON
+from mutagen.mp3 import MP3
+from mutagen.wave import WAVE
+
+from gtzan_lightning.data.audio import BrokenSong
+
+
+def genre_of(path: Path) -> str:
+    """The genre in a file's tags, or an empty text.
+
+    Raises:
+        BrokenSong: the format holds no tags, or they can't be read.
+    """
+    file = _open(path)
+    if file.tags is None:
+        return ""
+    values = file.tags.getall("TCON") if _is_id3(file) else file.tags.get("genre", [])
+    return str(values[0]) if values else ""
+
+
+def write_genre(path: Path, genre: str) -> None:
+    """Put a genre into a file's tags; the other tags stay. Raises as ``genre_of`` does."""
+    file = _open(path)
+    try:
+        if file.tags is None:
+            file.add_tags()
+        if _is_id3(file):
+            file.tags.setall("TCON", [TCON(encoding=3, text=[genre])])
+        else:
+            file.tags["genre"] = [genre]
+        file.save()
+    except (mutagen.MutagenError, OSError) as error:
+        raise BrokenSong("no tag", " ".join(str(error).split())) from None
+
+
+def _open(path: Path) -> mutagen.FileType:
+    try:
+        file = mutagen.File(path)
+    except (mutagen.MutagenError, OSError) as error:
+        raise BrokenSong("no tag", " ".join(str(error).split())) from None
+    if file is None:
+        raise BrokenSong("no tag", f"{path.suffix} files hold no tags")
+    return file
+
+
+def _is_id3(file: mutagen.FileType) -> bool:
+    return isinstance(file, MP3 | WAVE | AIFF)

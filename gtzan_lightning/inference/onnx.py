@@ -1,0 +1,82 @@
+"""A tagger as one ONNX file, which needs neither Python nor this package."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import onnxscript  # noqa: F401  PyTorch's exporter needs it, and says so late
+import torch
+from torch import Tensor, nn
+
+from gtzan_lightning.data.synthetic import render
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.version import __version__
+
+SAME = 1e-4  # largest difference of a probability
+
+
+def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
+    """Write ``waves (song, sample)`` -> ``probabilities (song, genre)``; returns how far it is off.
+
+    The file holds everything that ``Tagger.probabilities`` does: picture, clips, network, vote.
+    Waves are float32 in [-1, 1], mono, at the file's ``sample_rate``, of exactly ``seconds``; any
+    number of songs. Its metadata names ``genres`` (comma-separated, in order), ``sample_rate``,
+    ``seconds``, ``model`` and ``gtzan_lightning``. Before the file takes its name, ONNX Runtime
+    and the tagger hear the same three synthetic songs.
+
+    Raises:
+        UserError: ``out`` can't be written, or the two heard different genres.
+    """
+    rate = tagger.spec.sample_rate
+    samples = round(seconds * rate)
+    songs = [render(genre, 0, 0, seconds, rate)[:samples] for genre in ("jazz", "metal", "pop")]
+    waves = np.stack(songs).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own libraries
+        program = torch.onnx.export(
+            _Graph(tagger).eval(), (torch.from_numpy(waves[:2]),), dynamo=True, verbose=False,
+            input_names=["waves"], output_names=["probabilities"],
+            dynamic_shapes={"waves": {0: torch.export.Dim("song")}},
+        )  # fmt: skip
+    program.model.metadata_props.update(
+        genres=",".join(tagger.genres),
+        sample_rate=str(rate),
+        seconds=f"{seconds:g}",
+        model=tagger.recipe.model.name,
+        gtzan_lightning=__version__,
+    )
+    try:
+        with replacing(out) as part:
+            program.save(part)
+            off = float(np.abs(hear(part, waves) - tagger.probabilities(waves)).max())
+            if off > SAME:
+                raise UserError(
+                    f"the exported model's probabilities are off by {off:.2g}, more than {SAME:g}: "
+                    "nothing was written; please report it with the run's recipe"
+                )
+    except OSError as error:
+        raise UserError(f"--out {out} can't be written: {error.strerror or error}") from None
+    return off
+
+
+def hear(file: Path, waves: np.ndarray) -> np.ndarray:
+    """(song, sample) -> (song, genre) by ONNX Runtime on the processor."""
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return session.run(None, {"waves": waves})[0]
+
+
+class _Graph(nn.Module):
+    """``Tagger.vote`` as a module that owns its parts."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(
+            m for m in (tagger.network, tagger.features, tagger.stored) if m is not None
+        )
+        self.vote = tagger.vote
+
+    def forward(self, waves: Tensor) -> Tensor:
+        return self.vote(waves)

@@ -1,0 +1,208 @@
+"""Many files -> a table of genres: decoded in parallel, resumable, of constant memory.
+
+Rows go to a journal beside the output as they are made, a line each; a killed run goes on behind
+its last whole line. The journal becomes the output when every file has its row.
+"""
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gtzan_lightning.data.audio import BrokenSong, windowed
+from gtzan_lightning.data.catalogue import AUDIO
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.inference.tagger import Sound, Tagger
+
+COLUMNS = ("path", "genre", "probability", "seconds", "remarks", "error")
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """What became of a list of files."""
+
+    out: Path
+    songs: int
+    resumed: int  # of those, rows that an earlier run had made
+    broken: list[tuple[str, str]]  # path, reason
+
+
+def find_sounds(places: Sequence[Path]) -> list[Path]:
+    """Sound files of folders (at any depth, in order) and files that are named themselves.
+
+    Raises:
+        UserError: a place does not exist, or there is no sound in any.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        if place.is_dir():
+            for folder, folders, names in os.walk(place):
+                folders.sort()
+                sounds = [n for n in sorted(names) if Path(n).suffix.lower() in AUDIO]
+                found |= dict.fromkeys(Path(folder) / n for n in sounds if not n.startswith("."))
+        elif place.exists():
+            found[place] = None
+        else:
+            raise UserError(f"{place} does not exist")
+    if not found:
+        raise UserError(
+            f"no sound in {', '.join(map(str, places))}: looked for *{{{','.join(AUDIO)}}}"
+        )
+    return list(found)
+
+
+def tag_files(
+    tagger: Tagger,
+    files: Sequence[Path],
+    out: Path,
+    rows: Callable[[Sequence[Path]], Iterator[list[str]]] | None = None,
+) -> Tagged:
+    """Write the genre of every file to ``out`` (CSV, or Parquet by its suffix).
+
+    The journal of a killed run is used if the same model wrote it.
+
+    Args:
+        rows: makes each file's row, in any order (none: ``rows_of``, on this machine's cores).
+
+    Raises:
+        UserError: ``out`` exists, has another suffix, or can't be written.
+    """
+    check_out(out)
+    journal = out.with_name(f".{out.name}.{tagger.mark}.part")
+    columns = [*COLUMNS, *tagger.genres]
+    try:
+        done = _rows_so_far(journal, columns)
+        todo = [file for file in files if str(file) not in done]
+        with journal.open("a", newline="", encoding="utf-8", errors="surrogateescape") as sink:
+            writer = csv.writer(sink)
+            if not sink.tell():
+                writer.writerow(columns)
+            make = rows or (lambda some: rows_of(tagger, some, os.cpu_count() or 1))
+            for row in _shown(make(todo), len(done), len(files)):
+                writer.writerow(row)
+                sink.flush()
+        _finish(journal, out, files)
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {error.strerror or error}") from None
+    rows_there = _table(out)
+    broken = [(row["path"], row["error"]) for row in rows_there if row["error"]]
+    return Tagged(out, len(rows_there), len(files) - len(todo), broken)
+
+
+def change_tags(table: Path, dry: bool) -> Iterator[str]:
+    """Write the genres of a table into its files' own tags; yields a line for every change.
+
+    Args:
+        dry: change nothing, only say what would be.
+    """
+    from gtzan_lightning.inference.file_tags import genre_of, write_genre
+
+    for row in _table(table):
+        path, genre = Path(row["path"]), row["genre"]
+        if not genre:
+            continue
+        try:
+            before = genre_of(path)
+            if before == genre:
+                continue
+            if not dry:
+                write_genre(path, genre)
+            yield f"{'would write' if dry else 'wrote'} {path}: {before!r} -> {genre!r}"
+        except BrokenSong as broken:
+            yield f"not written {path}: {broken}"
+
+
+def _table(file: Path) -> list[dict[str, str]]:
+    """Rows of a table or of a journal; not by pandas, which takes no name that is not UTF-8."""
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file).to_dict("records")
+    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as source:
+        return list(csv.DictReader(source))
+
+
+def check_out(out: Path) -> None:
+    """Raise UserError if a table can't be written there; nothing heavy is done yet."""
+    if out.suffix not in (".csv", ".parquet"):
+        raise UserError(f"--out {out} must end in .csv or .parquet")
+    if out.exists():
+        raise UserError(f"{out} exists: remove it, or name another file with --out")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.parent}")
+
+
+def rows_of(tagger: Tagger, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
+    """Each file's row, in order: decoded by ``threads`` while the model listens."""
+
+    def decoded(path: Path) -> Sound | BrokenSong:
+        try:
+            return tagger.read(path)
+        except BrokenSong as broken:
+            return broken
+
+    with ThreadPoolExecutor(threads) as pool:
+        sounds = windowed(pool, decoded, files, 2 * threads)
+        for path, sound in zip(files, sounds, strict=True):
+            yield _row(tagger, path, sound)
+
+
+def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[str]]:
+    """The same rows, counted by a progress bar."""
+    bar = Progress(
+        TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("tagging", total=total, completed=before)
+        for row in rows:
+            yield row
+            bar.advance(task)
+
+
+def _row(tagger: Tagger, path: Path, sound: Sound | BrokenSong) -> list[str]:
+    if isinstance(sound, BrokenSong):
+        return [str(path), "", "", "", "", str(sound), *[""] * len(tagger.genres)]
+    heard = tagger.listen(sound)
+    scores = [f"{p:.5f}" for p in heard.probabilities]
+    sure = f"{heard.probabilities.max():.5f}"
+    remarks = "; ".join(heard.remarks)
+    return [str(path), heard.genre, sure, f"{heard.seconds:.2f}", remarks, "", *scores]
+
+
+def _rows_so_far(journal: Path, columns: list[str]) -> set[str]:
+    """Paths that a killed run has written; a line that it did not end is cut off."""
+    if not journal.exists():
+        return set()
+    content = journal.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        with journal.open("r+b") as file:
+            file.truncate(len(whole))
+    lines = whole.decode("utf-8", errors="surrogateescape").splitlines(keepends=True)
+    return {row[0] for row in csv.reader(lines) if len(row) == len(columns) and row != columns}
+
+
+def _finish(journal: Path, out: Path, files: Sequence[Path]) -> None:
+    """The journal, in the order of the files, under its final name."""
+    order = {str(file): n for n, file in enumerate(files)}
+    rows = [row for row in _table(journal) if row["path"] in order]
+    rows.sort(key=lambda row: order[row["path"]])
+    with replacing(out) as part:
+        if out.suffix == ".csv":
+            with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink:
+                writer = csv.DictWriter(sink, rows[0], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+        else:
+            for row in rows:  # the format holds UTF-8 only
+                row["path"] = os.fsencode(row["path"]).decode(errors="backslashreplace")
+            table = pd.DataFrame(rows)
+            numbers = ["probability", "seconds", *table.columns[len(COLUMNS) :]]
+            table[numbers] = table[numbers].apply(pd.to_numeric)
+            table.to_parquet(part, index=False)
+    journal.unlink()

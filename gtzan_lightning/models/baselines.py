@@ -1,0 +1,219 @@
+"""scikit-learn baselines: a number vector for every clip, a classifier, the same votes.
+
+Sources: basak (SVM on flattened MFCCs after PCA; logistic regression on a feature table), zhang
+(KNN and SVM on waveforms, time-averaged STFT and mel pictures; a random forest in its
+literature row). Scaler and PCA are fitted on the training part alone.
+"""
+
+import csv
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from gtzan_lightning.data.features import Features
+from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
+from gtzan_lightning.recipe.settings import Recipe
+
+Vectors = Callable[[str], dict[str, np.ndarray]]  # part -> vector, song, start, genre of its clips
+
+# share of every probability that is spread over all genres: a neighbour's or a tree's "never"
+# would silence all other clips in a vote of log-probabilities
+DOUBT = 0.01
+MOST_BINS = 256  # of a covariance
+NO_FEATURES = ("filename", "id", "label", "genre", "length")
+
+
+def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, dict[str, Any]], float]:
+    """Fit on the training clips; predict valid and, once, test.
+
+    Returns:
+        part -> ``log_probs``, ``song``, ``start``, ``genre`` of its clips, and the minutes it took.
+
+    Raises:
+        UserError: a feature table that can't be used, or fewer clips than neighbours or components.
+    """
+    start = time.monotonic()
+    settings = recipe.model
+    vectors = _of_table(settings, data) if settings.table else _of_clips(settings, data)
+    train = vectors("train")
+    least = max(getattr(settings, "neighbours", 1), settings.components or 1)
+    if min(train["vector"].shape) < (settings.components or 1) or len(train["vector"]) < least:
+        raise UserError(
+            f"{len(train['vector'])} training clips of {train['vector'].shape[1]} numbers are too "
+            "few for --model.neighbours or --model.components: ask for fewer"
+        )
+    fitted = pipeline(settings, recipe.seed)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        fitted.fit(train["vector"], train["genre"])
+    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+        print(f"stopped before it converged, after --model.iterations {settings.iterations}")
+    found = {}
+    for part in ("valid", "test") if recipe.fit.test else ("valid",):
+        if data.grid(part):
+            clips = vectors(part)
+            scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
+            found[part] = {**clips, "log_probs": scores}
+    return found, (time.monotonic() - start) / 60
+
+
+def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:
+    def vectors(part: str) -> dict[str, np.ndarray]:
+        batches = data.batches(part)
+        with Progress(transient=True) as bar:
+            shown = bar.track(batches, description=f"{part} clips", total=len(batches))
+            return vectors_of(shown, data.features, settings)
+
+    return vectors
+
+
+def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
+    if data.split.by_clip:
+        raise UserError("--model.table has no clips that --data.split clips could cut")
+    table = read_table(settings)
+    ids, genres = data.corpus.ids, data.corpus.genre_numbers()
+    lacking = [song for song in ids if song not in table]
+    if lacking:
+        raise UserError(
+            f"--model.table {settings.table} lacks {len(lacking)} of {len(ids)} songs, such as "
+            f"{lacking[0]}: it belongs to another corpus"
+        )
+
+    def vectors(part: str) -> dict[str, np.ndarray]:
+        rows = [ids.index(song) for song in data.split.songs(part)]
+        return {
+            "vector": np.stack([table[ids[row]] for row in rows]),
+            "song": np.array(rows),
+            "start": np.zeros(len(rows), dtype=int),
+            "genre": genres[rows],
+        }
+
+    return vectors
+
+
+def pipeline(settings: ClassicalSettings, seed: int) -> Pipeline:
+    """Scaler, PCA where asked for, classifier."""
+    steps: list[Any] = [StandardScaler()]
+    if settings.components:
+        steps.append(PCA(settings.components, random_state=seed))
+    if settings.name == "knn":
+        steps.append(KNeighborsClassifier(settings.neighbours))
+    elif settings.name == "svm":
+        steps.append(SVC(kernel=settings.kernel, C=settings.penalty))
+    elif settings.name == "logistic_regression":
+        steps.append(LogisticRegression(C=settings.penalty, max_iter=settings.iterations))
+    else:
+        steps.append(RandomForestClassifier(settings.trees, n_jobs=-1, random_state=seed))
+    return make_pipeline(*steps)
+
+
+def log_probabilities(fitted: Pipeline, vectors: np.ndarray, genres: int) -> np.ndarray:
+    """(clip, number) -> (clip, genre); an SVM's are the softmax of its decision values."""
+    scores = np.full((len(vectors), genres), -np.inf)
+    classes = fitted.classes_
+    if isinstance(fitted[-1], SVC):
+        found = np.asarray(fitted.decision_function(vectors), dtype=float)
+        if found.ndim == 1:  # two genres
+            found = np.stack([-found, found], axis=1)
+        found = np.exp(found - found.max(1, keepdims=True))
+        found /= found.sum(1, keepdims=True)
+    else:
+        found = fitted.predict_proba(vectors)
+    scores[:, classes] = np.log((1 - DOUBT) * found + DOUBT / genres)
+    absent = np.isinf(scores)
+    scores[absent] = np.log(DOUBT / genres)
+    return scores - np.log(np.exp(scores).sum(1, keepdims=True))
+
+
+def vectors_of(
+    batches: Iterable[dict[str, torch.Tensor]], features: Features, settings: ClassicalSettings
+) -> dict[str, np.ndarray]:
+    """Clips of batches as ``vector``, with their ``song``, ``start`` and ``genre``."""
+    found: dict[str, list[np.ndarray]] = {"vector": [], "song": [], "start": [], "genre": []}
+    with torch.inference_mode():
+        for batch in batches:
+            found["vector"].append(summarise(features.plain(batch["clip"]), settings.summary))
+            for name in ("song", "start", "genre"):
+                found[name].append(batch[name].numpy())
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def summarise(picture: torch.Tensor, how: str) -> np.ndarray:
+    """(clip, bin, frame) -> (clip, number): mean over time, mean and covariance, or everything.
+
+    Raises:
+        UserError: a covariance of more bins than a classifier of hundreds of songs can use.
+    """
+    if how == "flatten":
+        return picture.flatten(1).numpy()
+    mean = picture.mean(2)
+    if how == "mean":
+        return mean.numpy()
+    bins = picture.shape[1]
+    if bins > MOST_BINS:
+        raise UserError(
+            f"--model.summary mean_covariance of {bins} bins is {bins * (bins + 3) // 2:,} numbers "
+            "a clip: take --model.summary mean"
+        )
+    centred = picture - mean.unsqueeze(2)
+    covariance = centred @ centred.transpose(1, 2) / max(1, picture.shape[2] - 1)
+    rows, columns = torch.triu_indices(*covariance.shape[1:])
+    return torch.cat([mean, covariance[:, rows, columns]], dim=1).numpy()
+
+
+def read_table(settings: ClassicalSettings) -> dict[str, np.ndarray]:
+    """Song id -> its numbers in a feature table.
+
+    Raises:
+        UserError: no such file, no column that names songs, or a column that it does not have.
+    """
+    path = Path(str(settings.table))
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--model.table {path} can't be read: {error}") from None
+    names = list(rows[0]) if rows else []
+    key = next((name for name in ("filename", "id", "song") if name in names), None)
+    if key is None:
+        raise UserError(f"--model.table {path} has no rows with a filename or id column")
+    columns = list(settings.columns) or [
+        name for name in names if name not in NO_FEATURES and _is_number(rows[0][name])
+    ]
+    lacking = [name for name in columns if name not in names]
+    if lacking:
+        raise UserError(f"--model.table {path} has no column {', '.join(lacking)}")
+    table = {}
+    for number, row in enumerate(rows):
+        song = row[key].removesuffix(".wav").removesuffix(".au")
+        try:
+            values = [float(row[name]) for name in columns]
+        except ValueError:
+            where = f"--model.table {path}, line {number + 2}"
+            raise UserError(f"{where}: a cell is no number") from None
+        table[song] = np.array([*values, number] if settings.leaky_id else values)
+    return table
+
+
+def _is_number(cell: str | None) -> bool:
+    try:
+        float(cell or "")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,213 @@
+"""The command line -> one frozen ``Recipe``. Nothing heavy is imported here."""
+
+import argparse
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
+from gtzan_lightning.recipe.recipes import (
+    MODEL_RECIPES,
+    SECTIONS,
+    _first_complaint,
+    _model_name,
+    build_recipe,
+    doc,
+    dump,
+    near,
+    read_recipe,
+    resumed_recipe,
+)
+from gtzan_lightning.recipe.section import Section
+from gtzan_lightning.recipe.settings import Protocol, Recipe, TrackSettings
+
+LAST = "last"  # --resume last: whatever is left of this recipe
+_NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line and name the nearest flag."""
+
+    as_written = argparse.RawDescriptionHelpFormatter  # keeps the lines of an epilog
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+    def parse_all(self, argv: list[str]) -> argparse.Namespace:
+        args, unknown = self.parse_known_args(argv)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            known = [o for action in self._actions for o in action.option_strings]
+            raise UserError(f"unknown flag {flag!r}{near(flag, known)} (see {self.prog} --help)")
+        return args
+
+    def add_track(self, *names: str) -> None:
+        """``--track.NAME`` flags of a command that reads runs; see ``track_of``."""
+        for name in names:
+            field = TrackSettings.model_fields[name]
+            self.add_argument(f"--track.{name}", default=field.default, help=field.description)
+
+
+def track_of(args: dict[str, Any]) -> TrackSettings:
+    """The MLflow store that ``Parser.add_track``'s flags name.
+
+    Raises:
+        UserError: a user's name or password in the address.
+    """
+    given = {flag: value for flag, value in args.items() if flag.startswith("track.")}
+    try:
+        return TrackSettings(**{flag.removeprefix("track."): v for flag, v in given.items()})
+    except ValidationError as error:
+        raise UserError(_first_complaint(error)) from None
+
+
+def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe, str | None]:
+    """Recipe of a run, and the id of the run to resume (then the recipe is that run's own) or LAST.
+
+    Raises:
+        UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
+        SystemExit: after ``--help``, ``--list`` and ``--print_config``.
+    """
+    name, layers = _named(argv, prog)
+    before = build_recipe(name, layers, {}) if name is not None else None
+    parser = _full_parser(prog, before)
+    args = vars(parser.parse_all(argv))
+    if args["list"]:
+        print(listing(args["list"]))
+        raise SystemExit(0)
+    if args["resume"] and args["resume"] != LAST:
+        others = set(args) - {*_NOT_SETTINGS, "track.folder"}
+        if others or args["model"] or args["config"]:
+            raise UserError(
+                "--resume RUN_ID takes the run's own recipe: give --track.folder at most"
+            )
+        folder = args.get("track.folder", TrackSettings().folder)
+        return resumed_recipe(folder, args["resume"]), args["resume"]
+    if name is None:
+        raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
+    recipe = build_recipe(name, layers, _flags_given(args))
+    if args["print_config"]:
+        print(dump(recipe), end="")
+        raise SystemExit(0)
+    return recipe, args["resume"]
+
+
+def parse_layers(
+    argv: list[str], prog: str
+) -> tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]:
+    """Model, recipes and flags of a command that varies the recipe: ``build_recipe``'s arguments.
+
+    Raises:
+        UserError: as ``parse_run`` does.
+    """
+    name, layers = _named(argv, prog)
+    if name is None:
+        raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
+    args = vars(_full_parser(prog, build_recipe(name, layers, {})).parse_all(argv))
+    return name, layers, _flags_given(args)
+
+
+def _named(argv: list[str], prog: str) -> tuple[str | None, list[tuple[str, dict[str, Any]]]]:
+    """The model that is asked for, and the recipes that lie under the flags."""
+    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
+    first.add_argument("--model")
+    first.add_argument("--config", action="append", default=[])
+    chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
+    layers = [(file, read_recipe(Path(file))) for file in chosen.config]
+    name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_name(r))), None)
+    if name is not None and str(name) not in MODEL_SETTINGS:
+        hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
+        raise UserError(f"unknown model {name!r}{hint}")
+
+    if name is not None:
+        own = MODEL_RECIPES / f"{name}.yaml"
+        layers.insert(0, (str(own), read_recipe(own)))
+    return name, layers
+
+
+def listing(what: str) -> str:
+    """Models or protocols, a line each."""
+    if what == "models":
+        return "\n".join(f"{n:14} {doc(c)}" for n, c in MODEL_SETTINGS.items())
+    return "\n".join(get_args(Protocol))
+
+
+def _full_parser(prog: str, before: Recipe | None) -> Parser:
+    """The flags, with the values that recipes give them as defaults in the help."""
+    parser = Parser(
+        prog=prog,
+        usage="%(prog)s --model NAME [--section.key value ...] [--config FILE] [--seed N]",
+        allow_abbrev=False,
+        description="Train, test and record one genre classifier.",
+        epilog="example: run.py --model efficientnet --data.root data/gtzan --data.split filtered",
+    )
+    parser.add_argument("--model", metavar="NAME", help=f"one of: {', '.join(MODEL_SETTINGS)}")
+    parser.add_argument(
+        "--config", action="append", metavar="FILE", help="recipe laid over the model's own (YAML)"
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN_ID",
+        help="go on with an interrupted run; last: with the newest unfinished one of this very "
+        "recipe, or start it (so a cluster may repeat the command as it is)",
+    )
+    parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
+    parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
+    seed = Recipe.model_fields["seed"]
+    _add_flag(parser, "--seed", seed, before.seed if before else seed.default)
+    settings: dict[str, Section] = {"model": before.model} if before else {}
+    settings |= {k: getattr(before, k, Recipe.model_fields[k].default) for k in SECTIONS}
+    for key, section in settings.items():
+        group = parser.add_argument_group(f"--{key}.*", doc(type(section)))
+        for name, field in type(section).model_fields.items():
+            if (key, name) != ("model", "name"):
+                _add_flag(group, f"--{key}.{name}", field, getattr(section, name))
+    if not before:
+        parser.add_argument_group("--model.*", "add --model NAME to see that model's own flags")
+    return parser
+
+
+def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:
+    kinds = (field.annotation, *get_args(field.annotation))
+    many = any(get_origin(kind) is tuple for kind in kinds)
+    default = " ".join(map(str, value)) or "none" if isinstance(value, tuple) else _word(value)
+    text = " ".join((field.description or "").split()).replace("%", "%%")
+    parser.add_argument(
+        flag,
+        metavar=_type_name(field.annotation),
+        nargs="+" if many else None,
+        default=argparse.SUPPRESS,
+        help=f"{text} (default: {default})",
+    )
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "{" + ",".join(map(str, get_args(annotation))) + "}"
+    if isinstance(annotation, UnionType):
+        return _type_name(get_args(annotation)[0])
+    if get_args(annotation):
+        return _type_name(get_args(annotation)[0])
+    return annotation.__name__.upper()
+
+
+def _flags_given(args: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for flag, value in args.items():
+        section, dot, name = flag.partition(".")
+        value = None if value in ("none", "null", ["none"]) else value
+        if dot:
+            given.setdefault(section, {})[name] = value
+        elif flag == "seed":
+            given["seed"] = value
+    return given
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

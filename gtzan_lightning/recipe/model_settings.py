@@ -1,0 +1,291 @@
+"""The knobs of every model, declared here once; the docstring is its line in the listing."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gtzan_lightning.recipe.baseline_settings import (
+    KnnSettings,
+    LogisticRegressionSettings,
+    RandomForestSettings,
+    SvmSettings,
+)
+from gtzan_lightning.recipe.section import Count, ModelSettings, Share
+
+Activation = Literal["relu", "selu", "swish"]
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+class Pretrained(ModelSettings):
+    """What every network made for ImageNet shares."""
+
+    pretrained: bool = False
+    """start from timm's ImageNet weights (downloaded at the first use)"""
+    weights: str | None = None
+    """local file of such weights, in place of the download"""
+    preprocessing: Literal["expected", "published"] = "expected"
+    """colour pictures only. expected: as the weights were trained; published: navas's division
+    by 255, which the authors' networks do not expect"""
+
+
+class ImageBackbone(Pretrained):
+    """A network made for ImageNet, with its own head."""
+
+    dropout: Share = 0.3
+    """dropout before the last layer"""
+    drop_path: Share = 0.0
+    """stochastic depth"""
+
+
+class EfficientNetSettings(ImageBackbone):
+    """EfficientNet-B0 (Tan and Le 2019)"""
+
+    source = "motyka, navas"
+    input = (3, 64, 1292)
+    name: Literal["efficientnet"] = "efficientnet"
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    """weight of a batch in the running statistics (none: so that they look back 1.5 epochs, within
+    0.01, which the authors use, and 0.1, PyTorch's)"""
+
+
+class ResNetSettings(ImageBackbone):
+    """ResNet-50, or ResNet-18 by --model.depth 18 (He et al. 2016)"""
+
+    source = "motyka, navas, zhang"
+    input = (3, 64, 1292)
+    name: Literal["resnet"] = "resnet"
+    depth: Annotated[Literal[18, 50], BeforeValidator(_number)] = 50
+    """number of layers: 18 or 50"""
+
+
+class TransferSettings(Pretrained):
+    """navas's search space: how much of the trunk is trained, and the head on it."""
+
+    trainable_layers: Annotated[int, Field(ge=0)] | None = None
+    """last layers of the trunk that are trained, counted as in Keras (0: none, none: all)"""
+    pooling: Literal["flatten", "average"] = "average"
+    """from the trunk's map to the head: flatten (navas) or the average over the map"""
+    dense: tuple[Count, ...] = (256,)
+    """widths of the head's hidden layers"""
+    dropout: tuple[Share, ...] = (0.2,)
+    """dropout after each hidden layer: one value for all, or one each"""
+    batch_norm: bool = False
+    """batch norm in the head, before each activation"""
+    activation: Activation = "relu"
+    """of the head's hidden layers"""
+
+
+class InceptionSettings(TransferSettings):
+    """InceptionV3 with navas's head (Szegedy et al. 2016)"""
+
+    source = "navas"
+    input = (3, 256, 256)
+    name: Literal["inception"] = "inception"
+
+
+class VggSettings(TransferSettings):
+    """VGG16 with navas's head (Simonyan and Zisserman 2015)"""
+
+    source = "navas"
+    input = (3, 256, 256)
+    name: Literal["vgg"] = "vgg"
+
+
+class SmallCnnSettings(ModelSettings):
+    """five 3x3 convolutions: the laptop's choice"""
+
+    source = "this package"
+    name: Literal["small_cnn"] = "small_cnn"
+    channels: tuple[Count, ...] = (32, 64, 128, 256, 256)
+    """channels of the convolutions; every one halves the picture"""
+    dropout: Share = 0.3
+    """dropout before the last layer"""
+
+
+class CnnSettings(ModelSettings):
+    """six convolutions and four dense layers"""
+
+    source = "basak"
+    input = (3, 480, 640)
+    name: Literal["cnn"] = "cnn"
+    stride: Annotated[Literal[1, 2], BeforeValidator(_number)] = 1
+    """of the third and fourth convolution: 2 as published at 480 x 640, 1 for small pictures"""
+    dropout: Share = 0.3
+    """after each average pooling"""
+    dense_dropout: Share = 0.5
+    """after each hidden dense layer"""
+
+
+class CnnLstmSettings(ModelSettings):
+    """the convolutions of cnn, then two LSTMs"""
+
+    source = "basak"
+    input = (3, 480, 640)
+    name: Literal["cnn_lstm"] = "cnn_lstm"
+    axis: Literal["time", "frequency"] = "time"
+    """axis that the LSTM walks along: time, or frequency as published"""
+    units: tuple[Count, Count] = (1000, 500)
+    """of the two LSTMs"""
+    dropout: Share = 0.3
+    """after each average pooling"""
+    dense_dropout: Share = 0.5
+    """after each hidden dense layer"""
+
+
+class SimpleRnnSettings(ModelSettings):
+    """a plain (Elman) RNN over the frames"""
+
+    source = "basak"
+    name: Literal["simple_rnn"] = "simple_rnn"
+    units: Count = 128
+    """of each layer"""
+    layers: Count = 2
+    """recurrent layers"""
+    dropout: Share = 0.3
+    """between and after the recurrent layers"""
+
+
+class BbnnSettings(ModelSettings):
+    """bottom-up broadcast network of three dense inception blocks (Liu et al. 2019)"""
+
+    source = "basak, Liu et al. 2019"
+    input = (1, 128, 647)
+    name: Literal["bbnn"] = "bbnn"
+    variant: Literal["paper", "basak"] = "paper"
+    """paper: batch norm, ReLU, convolution; basak: batch norm, convolution, ReLU"""
+    filters: Count = 32
+    """of every convolution"""
+
+
+class SliceCnnSettings(ModelSettings):
+    """two or four convolutions, every step of bar_tov's ladder a flag"""
+
+    source = "bar_tov"
+    input = (3, 244, 244)
+    name: Literal["slice_cnn"] = "slice_cnn"
+    layers: Annotated[Literal[2, 4], BeforeValidator(_number)] = 4
+    """convolutions: 2 or 4"""
+    initialisation: Literal["torch", "kaiming_xavier"] = "kaiming_xavier"
+    """torch's own, or Kaiming uniform convolutions and Xavier normal dense layers"""
+    dropout: Share = 0.5
+    """after each hidden dense layer"""
+    batch_norm: bool = True
+    """after each convolution"""
+    log_softmax: bool = True
+    """end with log-softmax (changes nothing: the loss takes it again)"""
+
+
+class BaselineCnnSettings(ModelSettings):
+    """navas's searched convolutional network"""
+
+    source = "navas"
+    input = (3, 256, 256)
+    name: Literal["baseline_cnn"] = "baseline_cnn"
+    convolutions: Annotated[int, Field(ge=1, le=8)] = 4
+    """number of convolutions (searched: 3 to 6)"""
+    kernel: Annotated[int, Field(ge=1, le=15)] = 4
+    """side of a kernel (searched: 3 to 7)"""
+    kernels: Count = 88
+    """channels of every convolution (searched: 16 to 128)"""
+    stride: Annotated[int, Field(ge=1, le=4)] = 2
+    """of every convolution (searched: 1 to 3)"""
+    activation: Activation = "swish"
+    """of all hidden layers"""
+    dropout: Share = 0.131
+    """after each convolution"""
+    batch_norm: bool = False
+    """after each convolution"""
+    dense: tuple[Count, ...] = (309, 94)
+    """widths of the hidden dense layers (searched: 1 to 3 of 10 to 500)"""
+    dense_dropout: Share = 0.293
+    """after each hidden dense layer"""
+    dense_batch_norm: bool = True
+    """after each hidden dense layer"""
+
+
+class FcnCnnSettings(ModelSettings):
+    """three convolutions of 32, 64, 128 channels and a dense layer"""
+
+    source = "zhang"
+    input = (3, 224, 224)
+    name: Literal["fcn_cnn"] = "fcn_cnn"
+    channels: tuple[Count, ...] = (32, 64, 128)
+    """channels of the convolutions; every one halves the picture"""
+    dropout: Share = 0.25
+    """after each convolution"""
+    dense_dropout: Share = 0.5
+    """after the hidden dense layer"""
+
+
+class BiGruSettings(ModelSettings):
+    """a convolution over time, then a bidirectional GRU of three layers"""
+
+    source = "zhang"
+    input = (3, 224, 224)
+    name: Literal["bigru"] = "bigru"
+    as_coded: bool = False
+    """the source's own axes: a view that mixes time with colour, and a GRU without time order"""
+    units: Count = 256
+    """of each direction"""
+    layers: Count = 3
+    """recurrent layers"""
+    dropout: Share = 0.5
+    """before the last layer"""
+
+
+class ResBiGruSettings(Pretrained):
+    """ResNet-18 beside a bidirectional GRU, joined"""
+
+    source = "zhang"
+    input = (3, 224, 224)
+    name: Literal["res_bigru"] = "res_bigru"
+    as_coded: bool = False
+    """the source's own view of the picture, whose steps mix time with colour"""
+    units: Count = 256
+    """of each direction of the GRU, and of each branch"""
+    dropout: Share = 0.5
+    """in the ResNet branch and before the last layer"""
+
+
+class CrnnSettings(ModelSettings):
+    """four convolutions, then two GRUs over time (Choi et al. 2017)"""
+
+    source = "motyka's general approach, Choi et al. 2017"
+    input = (1, 96, 1366)
+    name: Literal["crnn"] = "crnn"
+    channels: tuple[Count, Count, Count, Count] = (64, 128, 128, 128)
+    """of the convolutions"""
+    bin_pools: tuple[Count, Count, Count, Count] = (2, 3, 4, 4)
+    """bins that each max pooling joins"""
+    frame_pools: tuple[Count, Count, Count, Count] = (2, 2, 2, 1)
+    """frames that each max pooling joins (the paper, on 29 s: 2 3 4 4)"""
+    units: Count = 32
+    """of each GRU"""
+    dropout: Share = 0.1
+    """after each convolution; 0.3 follows the GRUs"""
+
+
+MODEL_SETTINGS: dict[str, type[ModelSettings]] = {
+    "efficientnet": EfficientNetSettings,
+    "resnet": ResNetSettings,
+    "inception": InceptionSettings,
+    "vgg": VggSettings,
+    "small_cnn": SmallCnnSettings,
+    "cnn": CnnSettings,
+    "cnn_lstm": CnnLstmSettings,
+    "simple_rnn": SimpleRnnSettings,
+    "bbnn": BbnnSettings,
+    "slice_cnn": SliceCnnSettings,
+    "baseline_cnn": BaselineCnnSettings,
+    "fcn_cnn": FcnCnnSettings,
+    "bigru": BiGruSettings,
+    "res_bigru": ResBiGruSettings,
+    "crnn": CrnnSettings,
+    "knn": KnnSettings,
+    "svm": SvmSettings,
+    "logistic_regression": LogisticRegressionSettings,
+    "random_forest": RandomForestSettings,
+}

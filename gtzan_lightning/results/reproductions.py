@@ -1,0 +1,116 @@
+"""The systems of the five source documents: what they published, and what our runs found.
+
+A system has two recipes, NAME-as_published and NAME-corrected, and an entry in ``systems.yaml``.
+Runs are found by their recipe, which knows nothing of corpus and seed. Importing this file is
+cheap, so that commands can be listed at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gtzan_lightning.recipe.command_line import parse_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gtzan_lightning.results.tables import Table
+
+RECIPES = Path(__file__).parents[2] / "experiments" / "recipes" / "reproductions"
+OURS = {  # column -> recipe of the pair, and flags that lie over it
+    "ours as published": ("as_published", ()),
+    "ours corrected": ("corrected", ()),
+    "ours artist-clean": ("corrected", ("--data.split", "filtered")),
+}
+ABOUT = """\
+# The systems of the five source documents
+
+*As published* is the source's system as far as the header of its recipe says; *corrected* puts its
+defects right; *artist-clean* is the corrected recipe on the fault-filtered protocol, whose parts
+share no artist (`--data.split filtered`). The recipes are in `experiments/recipes/reproductions`;
+`python experiments/reproduce.py --list` prints the commands that fill the table, and
+`python experiments/reproduce.py --out FILE` writes it anew from the recorded runs.
+
+Our figures are song accuracy (mean ± standard deviation over seeds) with its 95 % Wilson interval,
+the number of songs and seeds, and the corpus with its fingerprint. Every run keeps the epoch that
+is best on validation songs. *valid* marks a figure of those very songs, where no test song was at
+hand: it is optimistic. **LEAKY** marks a figure that measures a leak. An empty cell was not run."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One system of a source: its name and its published facts, as text."""
+
+    name: str
+    system: str
+    published: str
+    protocol: str
+    wrong: str
+
+
+def systems() -> list[System]:
+    """Every system, in the order of the documents."""
+    return [System(**entry) for entry in yaml.safe_load((RECIPES / "systems.yaml").read_text())]
+
+
+def commands() -> list[str]:
+    """The command of every cell, system by system."""
+    start = "python experiments/run.py --config experiments/recipes/reproductions"
+    return [
+        " ".join((f"{start}/{system.name}-{kind}.yaml", *flags))
+        for system in systems()
+        for kind, flags in OURS.values()
+    ]
+
+
+def markdown(runs: "pd.DataFrame") -> str:
+    """The table, with what it is.
+
+    Args:
+        runs: a row for each run, as ``store.runs_table`` gives them.
+    """
+    titles = ("system", "published figure; protocol", "what was wrong", *OURS)
+    rows = [titles, ("---",) * len(titles)]
+    for one in systems():
+        facts = (f"{one.system} (`{one.name}`)", f"{one.published}; {one.protocol}", one.wrong)
+        cells = [cell(runs, key(one.name, kind, flags)) for kind, flags in OURS.values()]
+        rows.append((*facts, *cells))
+    return ABOUT + "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def key(name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
+    """``tags.recipe`` of the runs that the command of a cell makes."""
+    from gtzan_lightning.recipe.identity import recipe_key
+
+    file = str(RECIPES / f"{name}-{kind}.yaml")
+    return recipe_key(parse_run(["--config", file, *flags])[0])
+
+
+def cell(runs: "pd.DataFrame", recipe: str) -> str:
+    """A line for each corpus on which a recipe was run to its end; empty without such runs."""
+    from gtzan_lightning.results.tables import tables
+
+    if "tags.recipe" not in runs:  # an experiment without runs has no columns
+        return ""
+    ours = runs[runs["tags.recipe"] == recipe]
+    lines = []
+    for corpus, group in ours.groupby(["tags.corpus", "tags.songs_fingerprint"]):
+        lines += [_line(table, " ".join(corpus)) for table in tables(group)]
+    return "<br>".join(line for line in lines if line)
+
+
+def _line(table: "Table", corpus: str) -> str:
+    """Such as ``0.600 ± 0.010 [0.543, 0.655], n = 290, 3 seeds, gtzan 0123456789ab``."""
+    from gtzan_lightning.results.tables import MARK_LEAKY
+
+    row = table.rows.iloc[0]
+    if not row["song accuracy"]:  # no run has ended
+        return ""
+    interval = row["95 % interval"].replace("-", ", ")
+    seeds = f"{row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
+    words = [f"{row['song accuracy']} [{interval}]", f"n = {row['n']}", seeds, corpus]
+    words += ["*valid*"] * table.title.endswith("valid part")
+    words += ["**LEAKY**"] * (MARK_LEAKY in row["model"])
+    return ", ".join(words)

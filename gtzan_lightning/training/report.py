@@ -1,0 +1,183 @@
+"""What a run writes down: its name and tags, what it is made of, and what it found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from lightning.pytorch.utilities import rank_zero_only
+
+from gtzan_lightning.data.catalogue import summary
+from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.data.protocols import PARTS
+from gtzan_lightning.files import digest, replacing
+from gtzan_lightning.recipe.identity import flat, recipe_key
+from gtzan_lightning.recipe.recipes import dump
+from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.results import plots as pictures
+from gtzan_lightning.results import predictions as metrics
+from gtzan_lightning.results.tables import table_of
+from gtzan_lightning.tracking.environment import environment
+from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.tracking.tracker import Tracker
+
+CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
+
+
+def run_name(recipe: Recipe, data: GenreData) -> str:
+    leaky = "-LEAKY" if data.warning else ""
+    words = (recipe.model.name, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
+    return (recipe.track.name or "-".join(words)) + leaky
+
+
+def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
+    surroundings = environment()
+    return {
+        "model": recipe.model.name,
+        "corpus": data.corpus.name,
+        "features": _features(recipe, data),
+        "protocol": data.split.label,
+        "songs": data.split.counts(),
+        "songs_fingerprint": data.corpus.fingerprint,
+        "split_fingerprint": data.split.fingerprint,
+        "seed": str(recipe.seed),
+        "fold": str(recipe.data.fold),
+        "recipe": recipe_key(recipe),
+        "warning": data.warning,
+        "mlflow.source.name": "experiments/run.py",
+        "mlflow.source.git.commit": surroundings["commit"],
+        **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
+    }
+
+
+def _features(recipe: Recipe, data: GenreData) -> str:
+    table = getattr(recipe.model, "table", None)
+    if table:
+        return f"table {Path(table).name}"
+    return data.spec.label(recipe.data.clip_seconds)
+
+
+def remarks(recipe: Recipe, data: GenreData) -> list[str]:
+    """What a user should know of the songs before the training starts, a line each."""
+    corpus, split = data.corpus, data.split
+    lines = []
+    if corpus.problems:
+        lines.append(f"verification: {summary(corpus.problems)} (the run's verification.csv)")
+    lines.append(f"{corpus.name}, {split.label}: {split.counts()} songs")
+    if data.warning:
+        lines.append(f"WARNING: {data.warning}")
+    genre_of = {song["id"]: song["genre"] for song in corpus.songs}
+    for part in PARTS:
+        here = {genre_of[song] for song in split.songs(part)}
+        lacking = [genre for genre in corpus.genres if genre not in here]
+        if here and lacking:
+            lines.append(f"the {part} part has no song of {', '.join(lacking)}")
+    if not data.grid("test"):
+        lines.append(
+            "no song of the test part is here: the model is measured on the validation part only"
+        )
+    a = recipe.augment
+    if corpus.is_pictures and a.audio and (a.shift or a.noise):
+        lines.append("the corpus holds pictures: time shift and noise of waveforms are left out")
+    return lines
+
+
+def membership_mark(data: GenreData) -> str:
+    """Equal where the same songs, with the same sound, are in the same parts."""
+    sounds = "\n".join(song.get("digest", "") for song in data.corpus.songs)
+    return f"{data.split.fingerprint} {data.corpus.fingerprint} {digest(sounds.encode())}"
+
+
+@rank_zero_only
+def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) -> None:
+    """What the run is made of, before it trains: recipe, songs, membership, surroundings."""
+    corpus = data.corpus
+    members = pd.DataFrame(
+        [(s["id"], s["genre"], data.split.members[s["id"]], s.get("digest")) for s in corpus.songs],
+        columns=["song", "genre", "part", "digest"],
+    )
+    if data.split.by_clip:
+        clips = [(part, *clip[:2]) for part in PARTS for clip in data.grid(part)]
+        rows = [(corpus.ids[row], start, part) for part, row, start in clips]
+        tracker.log(pd.DataFrame(rows, columns=["song", "start", "part"]), "LEAKY_clips.csv")
+    problems = pd.DataFrame(
+        [(p.what, p.name, p.detail, p.left_out) for p in corpus.problems],
+        columns=["what", "name", "detail", "left_out"],
+    )
+    with replacing(folder / "songs.csv") as part:
+        members.to_csv(part, index=False)
+    with replacing(folder / "split.txt") as part:
+        part.write_text(membership_mark(data))
+    tracker.log_params(flat(recipe))
+    tracker.log(dump(recipe), "recipe.yaml")
+    tracker.log_file(folder / "songs.csv")
+    tracker.log(problems, "verification.csv")
+    tracker.log(json.dumps(environment(), indent=1), "environment.json")
+    tracker.log_songs(folder / "songs.csv", corpus.name, corpus.fingerprint)
+    counts = {f"songs_{part}": len(data.split.songs(part)) for part in PARTS}
+    tracker.log_metrics(counts)
+
+
+def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict[str, float]:
+    """Figures of every part, recomputed from the predictions, into the run."""
+    found: dict[str, float] = {}
+    for part in ("valid", "test"):
+        figures = metrics.figures(predictions, part)
+        if not figures:
+            continue
+        found |= {f"final/{part}/{name}": value for name, value in figures.items()}
+        table = metrics.per_genre(predictions, part)
+        title = f"{data.corpus.name}, {data.split.label}, {part}: {figures['songs']} songs"
+        counts = metrics.confusion(predictions, part)
+        tracker.log(table, file_name(f"{part}_per_genre.csv", data))
+        tracker.log(
+            pictures.per_genre_figure(table, title), file_name(f"{part}_per_genre.png", data)
+        )
+        confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
+        tracker.log(confusion, file_name(f"{part}_confusion.png", data))
+    history = {name: tracker.history(name) for name in CURVES}
+    if any(history.values()):  # a baseline without epochs has none
+        tracker.log(pictures.learning_curves(history), file_name("learning_curves.png", data))
+    return found
+
+
+def result_lines(recipe: Recipe, run_id: str, found: dict[str, float]) -> str:
+    """What ``run.py`` ends with: the headline, and the table with the run's own row marked."""
+    part = "test" if found.get("final/test/songs") else "valid"
+    get = {name: found[f"final/{part}/{name}"] for name in _HEADLINE}
+    headline = (
+        f"{part}: song accuracy {get['song_accuracy']:.3f} "
+        f"[{get['song_accuracy_low']:.3f}, {get['song_accuracy_high']:.3f}] on "
+        f"{get['songs']:.0f} songs (mean probability {get['song_accuracy_mean']:.3f}, hard vote "
+        f"{get['song_accuracy_hard']:.3f}, single clips {get['clip_accuracy']:.3f})"
+    )
+    table = table_of(runs_table(recipe.track), run_id)
+    return f"{table.markdown()}\n\n{headline}"
+
+
+_HEADLINE = ("song_accuracy", "song_accuracy_low", "song_accuracy_high", "songs")
+_HEADLINE += ("song_accuracy_mean", "song_accuracy_hard", "clip_accuracy")
+
+
+def file_name(name: str, data: GenreData) -> str:
+    return f"LEAKY_{name}" if data.warning else name
+
+
+def write_predictions(
+    rows: dict[str, dict[str, Any]], data: GenreData, folder: Path
+) -> pd.DataFrame:
+    """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
+    tables = [_rows_table(of_part, data, part) for part, of_part in rows.items()]
+    predictions = pd.concat(tables, ignore_index=True)
+    with replacing(folder / file_name("predictions.csv", data)) as part:
+        predictions.to_csv(part, index=False, float_format="%.7g")
+    return predictions
+
+
+def _rows_table(rows: dict[str, Any], data: GenreData, part: str) -> pd.DataFrame:
+    genres = data.corpus.genres
+    rows = {**rows, "part": part}
+    rows["genre"] = [genres[n] for n in rows["genre"]]
+    rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
+    rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
+    return metrics.predictions_table(rows, genres)

@@ -1,0 +1,162 @@
+"""Search spaces: files that say which settings of a recipe vary, and within what.
+
+base: {model: {pretrained: true}}            # a recipe's sections, laid under every trial
+space:
+  model.trainable_layers: {int: [0, 8]}      # both included; step: and log: true as well
+  fit.learning_rate: {float: [1.0e-5, 0.1], log: true}
+  model.activation: [relu, selu, swish]      # one of these
+  model.dense: {int: [10, 4098], layers: [0, 4]}           # that many layers of one width
+  model.dropout: {float: [0.1, 0.5], layers: 3, each: true} # three layers, a value each
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.recipes import build_recipe, near, read_recipe, section_of
+from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+
+KINDS = ("int", "float")
+KEYS = {*KINDS, "log", "step", "layers", "each"}
+
+
+class Suggests(Protocol):
+    """What a space needs of an Optuna trial."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float: ...
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """A checked space of one model's recipe."""
+
+    model: str
+    layers: list[tuple[str, dict[str, Any]]]  # recipes under the trial, as build_recipe takes them
+    dimensions: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """Equal for equal spaces."""
+        return json.dumps([self.model, [layer for _, layer in self.layers], self.dimensions])
+
+    @property
+    def track(self) -> TrackSettings:
+        """Where the trials are recorded, which no trial varies."""
+        return self.draw(Corner(0)).track
+
+    def draw(self, trial: Suggests) -> Recipe:
+        """The recipe that a trial proposes; the test part stays closed."""
+        given: dict[str, Any] = {}
+        for name, dimension in self.dimensions.items():
+            section, _, key = name.partition(".")
+            given.setdefault(section, {})[key] = _suggest(trial, name, dimension)
+        given["fit"] = {**given.get("fit", {}), "test": False}
+        given["track"] = {**given.get("track", {}), "log_model": False}
+        return build_recipe(self.model, self.layers, given)
+
+
+def read_space(
+    file: Path, model: str, layers: list[tuple[str, dict[str, Any]]], flags: dict[str, Any]
+) -> Space:
+    """Read and check a space: names, kinds, and that its corners are recipes.
+
+    Args:
+        layers: recipes that lie under the space's own base.
+        flags: settings given on the command line, over all of them.
+
+    Raises:
+        UserError: says the file and what is wrong.
+    """
+    content = read_recipe(file)
+    unknown = set(content) - {"base", "space"}
+    if unknown or not isinstance(content.get("space"), dict) or not content["space"]:
+        raise UserError(
+            f"space {file} needs a section 'space' with parameters (and may have 'base')"
+        )
+    dimensions = content["space"]
+    for name, dimension in dimensions.items():
+        _check(file, model, name, dimension)
+    under = [*layers, (str(file), content.get("base") or {}), ("", flags)]
+    space = Space(model, under, dimensions)
+    for end in (0, -1):
+        space.draw(Corner(end))
+    return space
+
+
+def _check(file: Path, model: str, name: object, dimension: object) -> None:
+    section, _, key = str(name).partition(".")
+    cls = section_of(section, model)
+    if cls is None or key not in cls.model_fields:
+        known = [
+            f"{part}.{field}"
+            for part in ("model", "data", "augment", "fit")
+            for field in section_of(part, model).model_fields
+        ]
+        raise UserError(f"space {file}: unknown parameter {name!r}{near(name, known)}")
+    if isinstance(dimension, list) and dimension:
+        return
+    if not isinstance(dimension, dict) or not set(dimension) <= KEYS:
+        raise UserError(
+            f"space {file}: {name} must be a list of choices, or int: or float: with bounds (and "
+            "log, step, layers, each)"
+        )
+    kinds = [kind for kind in KINDS if kind in dimension]
+    bounds = dimension.get(kinds[0]) if len(kinds) == 1 else None
+    if not isinstance(bounds, list) or len(bounds) != 2 or not _increase(bounds):
+        raise UserError(f"space {file}: {name} needs int: [low, high] or float: [low, high]")
+
+
+def _increase(bounds: list[Any]) -> bool:
+    numbers = all(isinstance(b, int | float) and not isinstance(b, bool) for b in bounds)
+    return numbers and bounds[0] <= bounds[1]
+
+
+def _suggest(trial: Suggests, name: str, dimension: Any) -> Any:
+    if isinstance(dimension, list):
+        # Optuna's categories are plain values: a list of layers is named by its text
+        texts = {json.dumps(choice): choice for choice in dimension}
+        return texts[trial.suggest_categorical(name, list(texts))]
+    if "layers" not in dimension:
+        return _number(trial, name, dimension)
+    layers = dimension["layers"]
+    count = (
+        trial.suggest_int(f"{name}.layers", *layers, step=1, log=False)
+        if isinstance(layers, list)
+        else layers
+    )
+    if dimension.get("each"):
+        return [_number(trial, f"{name}.{n + 1}", dimension) for n in range(count)]
+    return [_number(trial, name, dimension)] * count
+
+
+def _number(trial: Suggests, name: str, dimension: dict[str, Any]) -> float:
+    log = bool(dimension.get("log"))
+    if "int" in dimension:
+        low, high = dimension["int"]
+        return trial.suggest_int(name, low, high, step=dimension.get("step", 1), log=log)
+    low, high = dimension["float"]
+    return trial.suggest_float(name, low, high, step=dimension.get("step"), log=log)
+
+
+class Corner:
+    """Proposes the first or last of everything, to see whether the recipe allows it."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        return (low, high)[self.end]
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float:
+        return (low, high)[self.end]
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return choices[self.end]

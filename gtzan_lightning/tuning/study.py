@@ -1,0 +1,116 @@
+"""Optuna's studies: where they are kept, how they are opened, and who is at which trial."""
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from gtzan_lightning.errors import EXTRAS, UserError
+from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.processes import is_alive
+from gtzan_lightning.tracking.reading import shown
+from gtzan_lightning.tuning.space import Space
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    # constant_liar: a worker expects little of what another is trying just now
+    "tpe": lambda seed: optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=10
+    ),
+    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+
+def storage(where: str | None, track: TrackSettings, name: str) -> BaseStorage:
+    """A journal file beside the runs, or the database of a URL (one of its own, not MLflow's).
+
+    Raises:
+        UserError: the database can't be opened.
+        ModuleNotFoundError: the database needs a driver that an extra brings.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial raises its own
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    if where:
+        return _database(where)
+    folder = Path(track.folder) / "sweeps"
+    folder.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
+
+
+def _database(where: str, again: bool = True) -> BaseStorage:
+    try:
+        return optuna.storages.RDBStorage(where, heartbeat_interval=60)
+    except Exception as error:  # the drivers of many databases, each with errors of its own
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
+            raise missing from None
+        if again:  # of several that make the tables of a new database at once, one succeeds
+            time.sleep(2)
+            return _database(where, again=False)
+        reason = " ".join(str(error).split())[:150]
+        raise UserError(f"--storage {shown(where)} can't be opened: {shown(reason)}") from None
+
+
+def open_study(
+    space: Space, name: str, kept: BaseStorage, sampler: str, seed: int, prune: bool
+) -> optuna.Study:
+    """A new study, or the one of that name, if it was made for the same space.
+
+    Raises:
+        UserError: the study of that name was made for another space.
+    """
+    pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+        if prune
+        else optuna.pruners.NopPruner()
+    )
+    study = optuna.create_study(
+        study_name=name, storage=kept, direction="maximize", load_if_exists=True, pruner=pruner
+    )
+    # qmc's points are one sequence; the others would draw their first ones again
+    drawn = 0 if sampler == "qmc" else len(study.get_trials(deepcopy=False))
+    study.sampler = SAMPLERS[sampler](seed + drawn)
+    known = study.user_attrs.get("space")
+    if known is None:
+        study.set_user_attr("space", space.text)
+    elif known != space.text:
+        raise UserError(
+            f"study {name!r} was made for another space: give this one another --name, or the "
+            "space and flags that it was made with"
+        )
+    return study
+
+
+def revive(study: optuna.Study) -> int:
+    """Trials that a dead process of this machine left running are tried again; returns how many."""
+    count = 0
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if lives(trial) is False:
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+            count += 1
+    return count
+
+
+def ended(study: optuna.Study) -> int:
+    """How many trials have ended, completed or pruned."""
+    return sum(t.state in ENDED for t in study.get_trials(deepcopy=False))
+
+
+def places_before(study: optuna.Study, number: int, shared: bool) -> int:
+    """How many trials before this one have ended, or will as far as is known."""
+    trials = [t for t in study.get_trials(deepcopy=False) if t.number < number]
+    running = [lives(t) for t in trials if t.state == TrialState.RUNNING]
+    over = sum(t.state in ENDED for t in trials)
+    return over + running.count(True) + shared * running.count(None)
+
+
+def lives(trial: FrozenTrial) -> bool | None:
+    """Whether the trial's process runs; None of another machine's, or of one not known yet."""
+    return is_alive(trial.user_attrs.get("process", ""))

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+
+from gtzan_lightning.bench.libraries import librosa_picture
+from gtzan_lightning.data.features import (
+    Features,
+    PictureSpec,
+    bytes_to_decibels,
+    decibels_to_bytes,
+)
+from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.recipe.settings import DataSettings
+
+MOTYKA = {"n_fft": 4096, "window": 1024, "hop_length": 512, "bins": 64, "f_max": 8000.0}
+RNG = np.random.default_rng(0)
+WAVE = (RNG.normal(0, 0.1, 66_150) + 0.3 * np.sin(np.arange(66_150) * 0.1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["mel", "mfcc", "spectrogram", "stft", "chroma"])
+@pytest.mark.parametrize("given", [{}, MOTYKA, {"hop_length": 1024, "f_min": 50.0}])
+def test_every_feature_equals_librosa(kind, given):
+    spec = PictureSpec.of(DataSettings(features=kind, **given))
+    ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0].numpy()
+    truth = librosa_picture(spec, WAVE)
+    assert ours.shape == truth.shape == (spec.rows, 1 + 66_150 // spec.hop_length)
+    # float32: decibels to 0.01, linear values to 1e-4 of the largest
+    tolerance = 0.01 if spec.scale == "decibels" else 1e-4 * truth.max()
+    np.testing.assert_allclose(ours, truth, rtol=2e-4, atol=tolerance)
+
+
+def test_linear_mel_equals_librosa():
+    spec = PictureSpec.of(DataSettings(scale="linear"))
+    ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0].numpy()
+    power = librosa_picture(spec, WAVE)
+    np.testing.assert_allclose(ours, power, rtol=2e-4, atol=2e-6 * power.max())
+
+
+def test_mfcc_of_a_packed_mel_picture_is_that_of_the_wave():
+    spec = PictureSpec.of(DataSettings(features="mfcc"))
+    features, stored = Features(spec), Features(spec.stored())
+    wave = torch.from_numpy(WAVE)[None]
+    of_bytes = features.plain(decibels_to_bytes(stored.plain(wave)))
+    torch.testing.assert_close(of_bytes, features.plain(wave), atol=2.0, rtol=0)
+
+
+def test_colours_and_size_are_what_a_source_fed_its_network():
+    asked = DataSettings(colour="viridis", picture_size=(64, 48))
+    picture = Features(PictureSpec.of(asked))(torch.from_numpy(WAVE)[None])
+    assert picture.shape == (1, 3, 64, 48)
+    table = torch.from_numpy(colormaps["viridis"](np.arange(256))[:, :3]).float()
+    distance = (picture[0].flatten(1).T[:, None] - table).abs().amax(2)  # pixel, colour
+    assert distance.amin(1).max() < 1e-6  # every pixel is of the colour map
+    assert distance[:, [0, 255]].amin(0).max() < 1e-6  # and its two ends are there
+
+
+def test_a_clip_does_not_hear_its_neighbours_in_the_batch():
+    torch.manual_seed(0)
+    waves = torch.randn(3, 22050) * torch.tensor([[1.0], [1e-3], [0.1]])
+    features = Features(PictureSpec.of(DataSettings()))
+    together = features(waves)
+    alone = torch.cat([features(wave[None]) for wave in waves])
+    torch.testing.assert_close(together, alone)
+
+
+def test_gain_and_number_format_do_not_matter_and_silence_is_finite():
+    wave = torch.randn(1, 22050, generator=torch.Generator().manual_seed(0)) * 0.1
+    features = Features(PictureSpec.of(DataSettings()))
+    torch.testing.assert_close(features(wave), features(wave * 0.5), atol=1e-3, rtol=0)
+    as_int16 = (wave * 32767).round().to(torch.int16)
+    torch.testing.assert_close(features(wave), features(as_int16), atol=0.05, rtol=0)
+    assert features(torch.zeros(1, 22050)).abs().max() == 0
+
+
+def test_bytes_keep_decibels_to_a_third():
+    decibels = torch.linspace(-80, 0, 1000).view(1, 10, 100)
+    back = bytes_to_decibels(decibels_to_bytes(decibels))
+    assert (back - decibels).abs().max() <= 80 / 255 / 2 + 1e-4
+
+
+def test_pictures_of_a_song_match_the_published_plots(real_data):
+    """The spec read from the pictures' corpus.json makes the same pictures from waveforms."""
+    plots = prepare(DataSettings(corpus="pictures", root=str(real_data / "gtzan-pictures")))
+    songs = prepare(DataSettings(corpus="gtzan", root=str(real_data / "gtzan")))
+    spec = PictureSpec.from_corpus(plots.info, DataSettings())
+    both = [i for i in songs.ids if i in plots.ids][:5]
+    assert both
+    for id_ in both:
+        row = songs.ids.index(id_)
+        wave = torch.from_numpy(songs.array[row, : songs.lengths[row]].copy())[None]
+        ours = Features(spec).plain(wave)
+        plot = bytes_to_decibels(torch.from_numpy(plots.array[plots.ids.index(id_)].copy())[None])
+        assert abs(ours.shape[2] - plot.shape[2]) <= 3
+        # the plots begin between one and two frames into the song
+        pairs = [(ours[:, :, n : n + 700].flatten(), plot[:, :, :700].flatten()) for n in (1, 2)]
+        assert max(torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs) > 0.95

@@ -1,0 +1,166 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from experiments import tag
+from gtzan_lightning.data.catalogue import GENRES
+from gtzan_lightning.data.synthetic import render
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.file_tags import genre_of
+from gtzan_lightning.inference.tagger import Tagger
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def music(tmp_path):
+    """Six good songs in three formats at any depth, three broken ones, and a text."""
+    root = tmp_path / "music"
+    (root / "deep" / "er").mkdir(parents=True)
+    places = ["a.wav", "deep/b.flac", "deep/c.mp3", "deep/er/d.ogg", "deep/er/e.wav", "f.wav"]
+    for number, place in enumerate(places):
+        wave = render(GENRES[number], number, 3, 2.0, 22_050)
+        rate = 44_100 if number % 2 else 22_050
+        sound = np.stack([wave, wave], 1) if number % 2 else wave
+        soundfile.write(root / place, np.repeat(sound, rate // 22_050, axis=0), rate)
+    (root / "broken.mp3").write_bytes(b"no sound at all" * 50)
+    (root / "deep" / "empty.wav").touch()
+    soundfile.write(root / "silent.wav", np.zeros(8000), 8000)
+    (root / "notes.txt").write_text("no sound")
+    return root
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_every_file_gets_one_row_and_broken_ones_a_reason(
+    checkpoint, music, tmp_path, capsys, suffix
+):
+    out = tmp_path / f"genres.{suffix}"
+    tag.main([str(music), str(music / "a.wav"), "--run", checkpoint, "--out", str(out)])
+    said = capsys.readouterr().out
+    assert "9 files, 3 broken" in said
+    for name, reason in (("broken.mp3", "unreadable"), ("empty.wav", "the file is empty"),
+                         ("silent.wav", "silent")):  # fmt: skip
+        assert any(name in line and reason in line for line in said.splitlines())
+    table = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
+    good = table[table["genre"].fillna("") != ""]
+    assert len(good) == 6
+    assert table["path"].tolist() == sorted(table["path"], key=lambda p: (str(Path(p).parent), p))
+    np.testing.assert_allclose(good[list(GENRES)].sum(axis=1), 1, atol=1e-3)
+    heard = Tagger.load(checkpoint).hear_file(music / "deep" / "c.mp3")
+    row = good.set_index("path").loc[str(music / "deep" / "c.mp3")]
+    assert row["genre"] == heard.genre
+    np.testing.assert_allclose(row[list(GENRES)].astype(float), heard.probabilities, atol=1e-4)
+    assert list(out.parent.glob(".genres*")) == []  # nothing half-made is left
+    with pytest.raises(UserError, match="exists: remove it"):
+        tag.main([str(music), "--run", checkpoint, "--out", str(out)])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_names_that_are_not_utf_8(checkpoint, music, tmp_path, suffix):
+    name = os.fsdecode(b"caf\xe9.wav")
+    (music / "a.wav").rename(music / name)
+    (music / "silent.wav").rename(music / os.fsdecode(b"\xff.wav"))
+    out = tmp_path / f"genres.{suffix}"
+    command = [
+        sys.executable,
+        str(ROOT / "experiments" / "tag.py"),
+        str(music),
+        "--run",
+        checkpoint,
+    ]
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "broken: " in done.stdout
+    assert {"csv": r"\udcff.wav: ", "parquet": r"\xff.wav: "}[suffix] in done.stdout
+    if suffix == "csv":
+        assert os.fsencode(music / name) in out.read_bytes()
+    else:
+        assert str(music / r"caf\xe9.wav") in set(pd.read_parquet(out)["path"])
+
+
+def test_a_killed_run_goes_on_without_losing_or_repeating_a_row(checkpoint, music, tmp_path):
+    out = tmp_path / "genres.csv"
+    mark = Tagger.load(checkpoint).mark
+    whole = tmp_path / "whole.csv"
+    command = ["--run", checkpoint, "--out"]
+    tag.main([str(music), *command, str(whole)])
+    lines = whole.read_text().splitlines(keepends=True)
+    # killed in the middle of the fifth row
+    journal = tmp_path / f".genres.csv.{mark}.part"
+    journal.write_text("".join(lines[:5]) + lines[5][:20])
+    tag.main([str(music), *command, str(out)])
+    assert pd.read_csv(out).equals(pd.read_csv(whole))
+    out.unlink()
+    # the journal of another model is not used
+    other = tmp_path / ".genres.csv.00000000.part"
+    other.write_text("".join(lines[:5]).replace("a.wav", "z.wav"))
+    tag.main([str(music), *command, str(out)])
+    assert pd.read_csv(out).equals(pd.read_csv(whole))
+
+
+def test_a_real_kill(checkpoint, music, tmp_path):
+    for number in range(60):
+        wave = render("rock", number, 4, 3.0, 44_100)
+        soundfile.write(music / f"more{number:02}.wav", wave, 44_100)
+    out = tmp_path / "genres.csv"
+    command = [sys.executable, "experiments/tag.py", str(music), "--run", checkpoint, "--out", out]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    rows = 0
+    while rows < 8 and time.monotonic() < deadline and process.poll() is None:
+        rows = sum(f.read_text().count("\n") for f in tmp_path.glob(".genres.csv.*.part"))
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert "by an earlier run" in done.stdout
+    with out.open() as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    assert len(paths) == len(set(paths)) == 69
+
+
+def test_genres_into_the_files_own_tags(checkpoint, music, tmp_path, capsys):
+    mp3 = mutagen.File(music / "deep" / "c.mp3", easy=True)
+    mp3["artist"] = ["somebody"]
+    mp3.save()
+    common = [str(music), "--run", checkpoint, "--write-tags", "--out"]
+    tag.main([*common, str(tmp_path / "dry.csv"), "--dry-run"])
+    assert capsys.readouterr().out.count("would write") == 6
+    sounds = [p for p in music.rglob("*") if p.stem in "abcdef"]
+    assert len(sounds) == 6
+    assert all(genre_of(path) == "" for path in sounds)
+    tag.main([*common, str(tmp_path / "wet.csv")])
+    table = pd.read_csv(tmp_path / "wet.csv").set_index("path")
+    for path in sounds:
+        assert genre_of(path) == table.loc[str(path), "genre"]
+        soundfile.read(path)  # still sound
+    assert mutagen.File(music / "deep" / "c.mp3", easy=True)["artist"] == ["somebody"]
+    capsys.readouterr()
+    tag.main([*common, str(tmp_path / "again.csv")])
+    assert "wrote" not in capsys.readouterr().out
+
+
+def test_bad_input_is_one_line(checkpoint, music, tmp_path):
+    (tmp_path / "none").mkdir()
+    out = str(tmp_path / "x.csv")
+    for flags, said in (
+        ([str(tmp_path / "none"), "--run", checkpoint, "--out", out], "no sound in"),
+        ([str(tmp_path / "nowhere"), "--run", checkpoint, "--out", out], "does not exist"),
+        ([str(music), "--run", checkpoint, "--out", "x.xls"], "must end in .csv or .parquet"),
+        ([str(music), "--run", checkpoint, "--out", "/none/x.csv"], "there is no folder /none"),
+        ([str(music), "--run", checkpoint, "--out", out, "--dry-run"], "belongs to --write-tags"),
+        ([str(music), "--run", str(music / "f.wav"), "--out", out], "can't be read"),
+    ):
+        with pytest.raises(UserError, match=said):
+            tag.main(flags)

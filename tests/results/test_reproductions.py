@@ -1,0 +1,188 @@
+import re
+import resource
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import run
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.models import model_class
+from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.identity import recipe_key
+from gtzan_lightning.recipe.recipes import build_recipe, dump
+from gtzan_lightning.results import reproductions
+from gtzan_lightning.results.predictions import wilson
+from gtzan_lightning.tracking import reading as store
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = str(ROOT / "experiments" / "reproduce.py")
+FILES = sorted(reproductions.RECIPES.glob("*-*.yaml"))
+NAMES = [system.name for system in reproductions.systems()]
+_ACCURACY, _SONGS = "metrics.final/test/song_accuracy", "metrics.final/test/songs"
+
+
+def recipe(name, *flags):
+    return parse_run(["--config", str(reproductions.RECIPES / f"{name}.yaml"), *flags])[0]
+
+
+def cell(*runs):
+    return reproductions.cell(pd.DataFrame(runs), "r1")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_recipe_is_a_short_delta_under_its_command(file):
+    lines = file.read_text().splitlines()
+    place = file.relative_to(ROOT)
+    assert lines[0] == f"# python experiments/run.py --config {place}"
+    first = next(n for n, line in enumerate(lines) if not line.startswith("#"))
+    assert 2 <= first <= 5
+    assert max(map(len, lines[1:])) <= 100
+    assert len([line for line in lines if line and line[0] != "#"]) <= 20
+    built = recipe(file.stem)
+    again = [("again", yaml.safe_load(dump(built)))]
+    assert build_recipe(built.model.name, again, {}) == built
+
+
+def test_every_system_has_its_two_recipes_and_every_recipe_its_system():
+    kinds = {kind for kind, _ in reproductions.OURS.values()}
+    assert sorted(f"{name}-{kind}" for name in NAMES for kind in kinds) == [f.stem for f in FILES]
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_published_intervals_are_wilson_of_a_share_of_n():
+    pattern = r"(\d\.\d+) \[(\d\.\d+), (\d\.\d+)\], n = (\d+)"
+    text = "; ".join(system.published for system in reproductions.systems())
+    found = re.findall(pattern, text)
+    assert len(found) == text.count(", n = ") > 15
+    for share, low, high, n in found:
+        hits = round(float(share) * int(n))
+        assert hits / int(n) == pytest.approx(float(share), abs=6e-4)
+        assert wilson(hits / int(n), int(n)) == pytest.approx((float(low), float(high)), abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("basak-cnn", 15_762_770),
+        ("basak-cnn_lstm", 27_013_436 + 6_000),  # PyTorch's LSTMs have a second bias
+        ("basak-bbnn", 191_402 - 5_184),  # Keras counts moving statistics
+        ("bar_tov-two_conv", 122_008_202),
+        ("bar_tov-final", 6_537_482),
+        ("zhang-cnn", 51_479_114),
+        ("zhang-bigru", 4_272_394),
+        ("zhang-res_bigru", 12_874_314),
+    ],
+)
+def test_recipes_as_published_build_the_published_networks(name, count):
+    built = recipe(f"{name}-as_published")
+    fields = type(built.model).model_fields
+    off = {"pretrained": False} if "pretrained" in fields else {}
+    assert built.data.colour
+    with torch.device("meta"):
+        network = model_class(built.model.name).network_class(
+            built.model.model_copy(update=off), 10, (3, *built.data.picture_size)
+        )
+    assert sum(p.numel() for p in network.parameters()) == count
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_corrected_recipes_have_no_defect(name):
+    """Own validation songs, ten genres, no leak, no scrambled axes, no foreign colours."""
+    built = recipe(f"{name}-corrected")
+    assert built.data.split in ("stratified", "first20")
+    assert not built.data.leave_out
+    assert (built.data.colour, built.data.picture_size) == (None, None)
+    assert not built.data.fixed_windows
+    assert built.fit.limit_train_batches is None
+    model = built.model.model_dump()
+    right = {"as_coded": False, "axis": "time", "leaky_id": False, "preprocessing": "expected"}
+    assert {k: model[k] for k in right if k in model} == {k: right[k] for k in right if k in model}
+    assert recipe(f"{name}-corrected", "--data.split", "filtered").data.split == "filtered"
+
+
+def test_whole_songs_fit_gtzans_shortest():
+    whole = [r for r in (recipe(file.stem) for file in FILES) if r.data.clip_seconds > 10]
+    assert len(whole) > 15
+    for built in whole:
+        assert built.data.clip_seconds < 29.93  # seconds of the shortest
+        assert built.data.synthetic_seconds >= built.data.clip_seconds
+        assert built.data.clips_per_song == 1
+
+
+def test_a_recipe_is_found_on_any_corpus_and_seed():
+    flags = ("--data.corpus", "pictures", "--data.root", "elsewhere", "--seed", "3")
+    here = reproductions.key("basak-cnn", "corrected")
+    assert recipe_key(recipe("basak-cnn-corrected", *flags)) == here
+    assert reproductions.key("basak-cnn", "as_published") != here
+    assert reproductions.key("basak-cnn", "corrected", ("--data.split", "filtered")) != here
+
+
+def test_seeds_are_averaged_and_counted():
+    runs = [
+        run(f"a{s}", **{"tags.seed": s, _ACCURACY: a})
+        for s, a in {"0": 0.5, "1": 0.6, "2": 0.7}.items()
+    ]
+    found = cell(*runs, run("b", **{"tags.recipe": "r2", _ACCURACY: 0.9}))
+    assert found == "0.600 ± 0.100 [0.543, 0.655], n = 290, 3 seeds, gtzan abc"
+
+
+def test_every_corpus_has_its_line():
+    own = {_SONGS: float("nan"), _ACCURACY: float("nan")}
+    own |= {"metrics.final/valid/songs": 197, "metrics.final/valid/song_accuracy": 0.6}
+    pictures = run("b", **{"tags.corpus": "gtzan-pictures", "tags.songs_fingerprint": "d"}, **own)
+    first, second = cell(run("a"), pictures).split("<br>")
+    assert first == "0.600 [0.543, 0.655], n = 290, 1 seed, gtzan abc"
+    assert second.endswith("n = 197, 1 seed, gtzan-pictures d, *valid*")
+
+
+def test_leaky_runs_are_marked_and_only_ended_ones_count():
+    assert cell(run("a", **{"tags.warning": "LEAKY FEATURE"})).endswith("gtzan abc, **LEAKY**")
+    stopped = run("b", status="KILLED", **{"tags.seed": "1", _ACCURACY: 0.9})
+    assert cell(run("a"), stopped) == cell(run("a"))
+    assert cell(stopped) == ""
+    assert cell(run("a", **{"tags.recipe": "r2"})) == ""
+    assert reproductions.cell(pd.DataFrame(), "r1") == ""
+
+
+def test_table_has_a_row_for_each_system_and_figures_in_their_column_only():
+    key = reproductions.key("basak-cnn", "corrected", ("--data.split", "filtered"))
+    text = reproductions.markdown(pd.DataFrame([run("a", **{"tags.recipe": key})]))
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    assert {len(row) for row in rows} == {3 + len(reproductions.OURS)}
+    assert len(rows) == len(NAMES) + 2
+    filled = [row for row in rows[2:] if "".join(row[3:]).strip()]
+    assert len(filled) == 1
+    assert "`basak-cnn`" in filled[0][0]
+    assert [bool(c.strip()) for c in filled[0][3:]] == [False, False, True]
+
+
+def test_script_lists_commands_at_once():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, SCRIPT, "--list"], capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+    assert done.stdout.splitlines() == reproductions.commands()
+    assert len(reproductions.commands()) == 3 * len(NAMES)
+
+
+def test_script_writes_the_table_and_complains_in_one_line(tmp_path, monkeypatch, capsys):
+    main = runpy.run_path(SCRIPT)["main"]
+    monkeypatch.setattr(store, "runs_table", lambda track: pd.DataFrame())
+    out = tmp_path / "docs" / "reproductions.md"
+    main(["--out", str(out)])
+    assert out.read_text() == capsys.readouterr().out
+    assert [file.name for file in out.parent.iterdir()] == ["reproductions.md"]
+    for flags, words in (
+        (["--lst"], "did you mean '--list'"),
+        (["--out", str(tmp_path)], "is a folder"),
+        (["--out", str(out / "x")], "can't be written"),
+    ):
+        with pytest.raises(UserError, match=words) as caught:
+            main(flags)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,155 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.results import html as page
+from gtzan_lightning.results.tables import choose, table_of, tables
+
+_ACCURACY = "metrics.final/test/song_accuracy"
+
+
+def column(table, name):
+    return table.rows[name].tolist()
+
+
+def test_seeds_are_averaged_with_sd_and_interval_of_the_songs():
+    accuracies = {"0": 0.5, "1": 0.6, "2": 0.7}
+    runs = [
+        run(f"a{s}", **{"tags.seed": s, "metrics.final/test/song_accuracy": a})
+        for s, a in accuracies.items()
+    ]
+    (table,) = tables(pd.DataFrame(runs))
+    assert column(table, "song accuracy") == ["0.600 ± 0.100"]
+    assert column(table, "n") == [290]  # the same songs three times are not 870 songs
+    assert column(table, "95 % interval") == ["0.543-0.655"]
+    assert column(table, "seeds") == [3]
+
+
+def test_folds_test_different_songs():
+    kfold = {"tags.protocol": "kfold 5 seed 0", "metrics.final/test/songs": 200}
+    runs = [run(f"f{f}", **kfold, **{"tags.fold": f}) for f in "0123"]
+    # three more seeds on one fold must not outweigh the others
+    runs += [
+        run(f"s{s}", **kfold, **{"tags.fold": "0", "tags.seed": s}) | {_ACCURACY: 0.2} for s in "12"
+    ]
+    (table,) = tables(pd.DataFrame(runs))
+    assert column(table, "n") == [800]
+    assert column(table, "folds") == ["4/5"]
+    assert column(table, "song accuracy")[0].startswith("0.533 ± ")  # (1/3 + 3 * 0.6) / 4
+
+
+def test_a_song_of_a_small_fold_counts_as_much_as_another():
+    kfold = {"tags.protocol": "kfold 2 seed 0"}
+    small = run("a", **kfold, **{"tags.fold": "0", "metrics.final/test/songs": 10, _ACCURACY: 1.0})
+    large = run("b", **kfold, **{"tags.fold": "1", "metrics.final/test/songs": 30, _ACCURACY: 0.0})
+    (table,) = tables(pd.DataFrame([small, large]))
+    assert column(table, "song accuracy") == ["0.250"]
+
+
+def test_a_repeated_run_counts_once():
+    again = run("b", **{"metrics.final/test/song_accuracy": 0.9})
+    (table,) = tables(pd.DataFrame([run("a"), again]))
+    assert column(table, "song accuracy") == ["0.600"]
+
+
+def test_other_corpora_protocols_and_songs_have_tables_of_their_own():
+    runs = [
+        run("a"),
+        run("b", **{"tags.corpus": "synthetic"}),
+        run("c", **{"tags.protocol": "first20"}),
+        run("d", **{"tags.songs_fingerprint": "def"}),
+    ]
+    assert len(tables(pd.DataFrame(runs))) == 4
+
+
+def test_leaky_unfinished_and_own_runs_are_marked_and_the_best_is_first():
+    runs = [
+        run("a", **{"tags.recipe": "r1"}),
+        run("b", **{"tags.recipe": "r2", "metrics.final/test/song_accuracy": 0.8}),
+        run("c", **{"tags.recipe": "r3", "status": "KILLED"}),
+        run("d", **{"tags.recipe": "r4", "tags.warning": "LEAKY PROTOCOL"}),
+    ]
+    table = table_of(pd.DataFrame(runs), "a")
+    names = column(table, "model")
+    assert column(table, "song accuracy")[0] == "0.800"
+    assert "small_cnn <- this run" in names
+    assert "small_cnn (1 unfinished)" in names
+    assert "small_cnn LEAKY" in names
+    assert "LEAKY PROTOCOL" in table.markdown()
+
+
+def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic():
+    figures = {
+        "metrics.final/test/songs": float("nan"),
+        "metrics.final/valid/songs": 197,
+        "metrics.final/valid/song_accuracy": 0.6,
+    }
+    (table,) = tables(pd.DataFrame([run("a", **figures)]))
+    assert "valid part" in table.title
+    assert "optimistic" in table.markdown()
+    assert column(table, "n") == [197]
+
+
+def test_no_runs_no_tables():
+    assert tables(pd.DataFrame()) == []
+
+
+def test_systems_are_chosen_by_model_recipe_name_or_id():
+    runs = pd.DataFrame(
+        [
+            run("aaaaaa1", **{"tags.mlflow.runName": "first"}),
+            run("aaaaaa2", **{"tags.seed": "1"}),
+            run("bbbbbb1", **{"tags.model": "resnet", "tags.recipe": "r2"}),
+            run("cccccc1", **{"tags.model": "resnet", "tags.recipe": "r3"}),
+            run("dddddd1", status="FAILED", **{"tags.model": "vgg"}),
+            run("eeeeee1", **{"tags.model": "bbnn", "tags.corpus": "synthetic"}),
+        ]
+    )
+    part, chosen = choose(runs, ["small_cnn", "r2"])
+    assert part == "test"
+    assert {word: list(r["run_id"]) for word, r in chosen.items()} == {
+        "small_cnn": ["aaaaaa1", "aaaaaa2"],
+        "r2": ["bbbbbb1"],
+    }
+    assert list(choose(runs, ["first", "cccccc"])[1]["first"]["run_id"]) == ["aaaaaa1"]
+    for words, said in (
+        (["small_cnn", "resnet"], "'resnet' means 2 recipes: give r2, r3"),
+        (["small_cnn", "vgg"], "no finished run is meant by 'vgg'"),
+        (["small_cnn", "bbnn"], "no table has all of small_cnn, bbnn"),
+    ):
+        with pytest.raises(UserError, match=said):
+            choose(runs, words)
+
+
+def answers(part="test"):
+    """Two songs of jazz and one of rock; the second song of jazz is heard as rock."""
+    rows = [("a", "jazz", 0.9), ("b", "jazz", 0.2), ("c", "rock", 0.1)]
+    return pd.DataFrame(
+        [{"part": part, "song": s, "start": 0.0, "genre": g, "jazz": np.log(p),
+          "rock": np.log(1 - p)} for s, g, p in rows]
+    )  # fmt: skip
+
+
+def test_the_page_holds_everything_itself():
+    runs = pd.DataFrame([run("a"), run("b<i>", **{"tags.recipe": "r2", "tags.model": "<b>net"})])
+    made = page.html(tables(runs), lambda run_id: answers(), lambda run_id: [(1, 0.2), (2, 0.7)])
+    assert not re.search(r"(src|href|url)\s*[=(]", made)  # nothing is fetched
+    assert "<b>net" not in made
+    assert "&lt;b&gt;net" in made
+    assert made.count("<polyline") == 2
+    assert made.count('class="matrix"') == 2
+    # 0.60 of 290 songs: Wilson's 0.543 to 0.655 on an axis of 116 pixels
+    assert 'x1="65.0" x2="78.0"' in made
+    assert page.html([], answers, lambda run_id: []).endswith("</html>\n")
+
+
+def test_latex_is_a_booktabs_table_with_nothing_left_unescaped():
+    made = page.latex(tables(pd.DataFrame([run("a")])))
+    assert r"\toprule" in made
+    assert r"small\_cnn" in made
+    assert r"95 \% interval" in made
+    assert "small_cnn" not in made

@@ -1,0 +1,151 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from conftest import quick_flags
+
+from experiments import sweep as command
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import parse_layers
+from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.tuning.space import Corner, read_space
+from gtzan_lightning.tuning.study import open_study, revive, storage
+
+ROOT = Path(__file__).parents[2]
+SPACES = ROOT / "experiments" / "recipes" / "spaces"
+SPACE = """
+space:
+  model.dropout: {float: [0.0, 0.5]}
+  fit.learning_rate: {float: [1.0e-3, 1.0e-2], log: true}
+  model.channels: [[8, 16], [16, 32]]
+"""
+
+
+@pytest.fixture
+def flags(packed, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    kept = quick_flags(packed, tmp_path)
+    at = kept.index("--model.channels")  # the space has it
+    return [*kept[:at], "--space", str(tmp_path / "space.yaml")]
+
+
+@pytest.mark.parametrize("file", sorted(SPACES.glob("*.yaml")), ids=lambda f: f.stem)
+def test_every_space_file_is_one_of_its_model(file):
+    words = file.read_text().splitlines()[0].split()
+    model = words[words.index("--model") + 1]
+    assert words[words.index("--space") + 1] == f"experiments/recipes/spaces/{file.name}"
+    space = read_space(file, *parse_layers(["--model", model], "sweep"))
+    for end in (0, -1):
+        assert not space.draw(Corner(end)).fit.test
+
+
+def test_layers_of_one_width_and_of_their_own():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    one = read_space(SPACES / "navas-vgg-r1.yaml", *parse_layers(["--model", "vgg"], "sweep"))
+    own = read_space(SPACES / "navas-vgg-r2.yaml", *parse_layers(["--model", "vgg"], "sweep"))
+    counts = set()
+    for _ in range(20):
+        recipe = one.draw(study.ask())
+        counts.add(len(recipe.model.dense))
+        assert len(set(recipe.model.dense)) <= 1
+        recipe = own.draw(study.ask())
+        assert len(recipe.model.dense) == len(recipe.model.dropout) == 3
+        assert len(set(recipe.model.dense)) == 3
+        assert 1e-5 <= recipe.fit.learning_rate <= 0.1
+    assert counts == {0, 1, 2, 3, 4}
+
+
+def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tmp_path, capsys):
+    command.main([*flags, "--trials", "2", "--no-prune"])
+    capsys.readouterr()
+    command.main([*flags, "--trials", "4", "--no-prune"])
+    said = capsys.readouterr().out
+    assert "2 trials ended, 0 interrupted" in said
+    assert "one song is 0.05" in said
+    assert "can't be told from it" in said
+    command.main([*flags, "--trials", "4", "--no-prune", "--worker"])  # started again, too late
+    (journal,) = (tmp_path / "mlruns" / "sweeps").glob("*.journal")
+    kept = storage(None, TrackSettings(folder=str(tmp_path / "mlruns")), journal.stem)
+    assert len(optuna.load_study(study_name=journal.stem, storage=kept).trials) == 4
+    runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
+    parents = runs[runs["tags.mlflow.runName"].str.startswith("sweep-")]
+    assert len(parents) == 1
+    children = runs[runs["tags.mlflow.parentRunId"] == parents["run_id"].iloc[0]]
+    assert len(children) == 4
+    assert (runs["status"] == "FINISHED").all()
+    # the test part was not opened, in any trial
+    assert not any(name.startswith("metrics.final/test") for name in children.columns)
+    best = children["metrics.final/valid/song_accuracy"].max()
+    assert f"validation song accuracy {best:.3f} on 20 songs" in said
+    assert parents["metrics.best/song_accuracy"].iloc[0] == pytest.approx(best)
+
+
+@pytest.mark.many
+def test_two_workers_share_one_study(flags, tmp_path, capfd):
+    command.main([*flags, "--trials", "4", "--workers", "2", "--no-prune"])
+    assert "best: trial" in capfd.readouterr().out
+    runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
+    numbers = runs["tags.trial"].dropna().astype(int)
+    assert sorted(set(numbers)) == sorted(numbers)  # no trial twice
+    assert len(numbers) in (4, 5)  # two that end at once may both be counted
+
+
+def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
+    script = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *flags, "--trials", "3"]
+    process = subprocess.Popen(
+        [*script, "--fit.max_epochs", "200"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 2/"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(0.1)
+    model, layers, given = parse_layers(
+        [*flags[: flags.index("--space")], "--fit.max_epochs", "200"], "s"
+    )
+    space = read_space(tmp_path / "space.yaml", model, layers, given)
+    study = open_study(
+        space, "small_cnn-space", storage(None, space.track, "small_cnn-space"), "tpe", 0, True
+    )
+    (running,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
+    assert revive(study) == 1
+    again = study.ask()
+    space.draw(again)
+    assert again.params == running.params
+    after = study.ask()  # not the sampler's first draw once more
+    space.draw(after)
+    assert after.params != running.params
+
+
+def test_bad_input_is_one_line(flags, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    flags = [str(bad) if word.endswith("space.yaml") else word for word in flags]
+    for text, said in (
+        ("space: {model.dropuot: [0.1]}", "unknown parameter 'model.dropuot': did you mean"),
+        ("space: {fit.learning_rate: {float: [0.1]}}", r"needs int: \[low, high\]"),
+        ("space: {fit.learning_rate: {float: [0.1, 0.01]}}", r"needs int: \[low, high\]"),
+        ("space: {fit.learning_rate: 3}", "must be a list of choices"),
+        ("space: {model.dropout: {float: [0.1, 3.0]}}", "less than 1, not 3.0"),
+        ("fit: {}", "needs a section 'space'"),
+    ):
+        bad.write_text(text)
+        with pytest.raises(UserError, match=said):
+            command.main(flags)
+    bad.unlink()
+    with pytest.raises(UserError, match="can't be read"):
+        command.main(flags)
+
+
+def test_a_study_of_another_space_is_refused(flags, tmp_path):
+    command.main([*flags, "--trials", "1", "--no-prune"])
+    with pytest.raises(UserError, match="was made for another space"):
+        command.main([*flags, "--trials", "2", "--fit.max_epochs", "3"])
+    with pytest.raises(UserError, match="can't be opened"):
+        command.main([*flags, "--storage", "nonsense://x"])
