@@ -1,7 +1,6 @@
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
-from gtzan_lightning.errors import guarded
-from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.command_line import guarded, parse_run
 
 
 def main(argv: list[str]) -> None:

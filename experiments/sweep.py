@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from gtzan_lightning.errors import guarded
-from gtzan_lightning.recipe.command_line import Parser, parse_layers
+from gtzan_lightning.recipe.command_line import Parser, guarded, parse_layers
 
 
 def main(argv: list[str]) -> None:

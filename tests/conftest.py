@@ -10,7 +10,7 @@ import soundfile
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.recipe.command_line import parse_run
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.recipes import Recipe
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 RATE = 8000  # small songs: enough for the road, cheap to compute

@@ -16,7 +16,8 @@ from gtzan_lightning.bench.rows import Found, Pair, Target, compared
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import parse_run
-from gtzan_lightning.recipe.settings import DataSettings, Recipe
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import DataSettings
 from gtzan_lightning.training.train import train
 
 RATE = Target(0.95, least=True)

@@ -14,8 +14,8 @@ from gtzan_lightning.data.features import Features, PictureSpec
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.data.protocols import Split, make_split
 from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
-from gtzan_lightning.recipe.settings import Recipe
 
 LEAKY_COLUMN = (
     "LEAKY FEATURE: the row number of the table tells the genre; the figures measure the leak"

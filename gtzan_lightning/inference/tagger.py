@@ -16,7 +16,8 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import model_class
 from gtzan_lightning.models.checkpoint import CHECKPOINT, read_checkpoint
 from gtzan_lightning.models.classifier import build_network
-from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.version import __version__
 
 CLIPS_AT_ONCE = 64

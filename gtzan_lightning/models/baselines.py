@@ -28,7 +28,7 @@ from gtzan_lightning.data.features import Features
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.recipes import Recipe
 
 Vectors = Callable[[str], dict[str, np.ndarray]]  # part -> vector, song, start, genre of its clips
 

@@ -17,8 +17,8 @@ from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.errors import Untrainable
 from gtzan_lightning.models.checkpoint import CHECKPOINT, CHECKPOINT_FORMAT
 from gtzan_lightning.models.song_votes import SongVotes, macro
+from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import ModelSettings, Shape
-from gtzan_lightning.recipe.settings import Recipe
 from gtzan_lightning.version import __version__
 
 

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.recipes import dump
-from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+from gtzan_lightning.recipe.recipes import Recipe, dump
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import shown, store_uri
 
 LOCK = ".lock"  # the system frees it when its holder dies, however it dies

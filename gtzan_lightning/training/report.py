@@ -12,8 +12,7 @@ from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.identity import flat, recipe_key
-from gtzan_lightning.recipe.recipes import dump
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.results import plots as pictures
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.tables import table_of

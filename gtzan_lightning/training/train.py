@@ -31,7 +31,8 @@ from gtzan_lightning.models import CLASSICAL, model_class
 from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
-from gtzan_lightning.recipe.settings import Recipe, TrainerSettings
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import TrainerSettings
 from gtzan_lightning.tracking.reading import check_output
 from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatch, unfinished
 from gtzan_lightning.tracking.tracker import Tracker

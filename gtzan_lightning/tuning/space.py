@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.recipes import build_recipe, near, read_recipe, section_of
-from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+from gtzan_lightning.recipe.recipes import Recipe, build_recipe, near, read_recipe, section_of
+from gtzan_lightning.recipe.settings import TrackSettings
 
 KINDS = ("int", "float")
 KEYS = {*KINDS, "log", "step", "layers", "each"}
