@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
@@ -163,20 +162,12 @@ def file_name(name: str, data: GenreData) -> str:
 
 
 def write_predictions(
-    rows: dict[str, dict[str, Any]], data: GenreData, folder: Path
+    of_parts: dict[str, metrics.ClipPredictions], data: GenreData, folder: Path
 ) -> pd.DataFrame:
     """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
-    tables = [_rows_table(of_part, data, part) for part, of_part in rows.items()]
+    names = (data.corpus.ids, data.corpus.genres, data.seconds_per_step)
+    tables = [clips.table(part, *names) for part, clips in of_parts.items()]
     predictions = pd.concat(tables, ignore_index=True)
     with replacing(folder / file_name("predictions.csv", data)) as part:
         predictions.to_csv(part, index=False, float_format="%.7g")
     return predictions
-
-
-def _rows_table(rows: dict[str, Any], data: GenreData, part: str) -> pd.DataFrame:
-    genres = data.corpus.genres
-    rows = {**rows, "part": part}
-    rows["genre"] = [genres[n] for n in rows["genre"]]
-    rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
-    rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
-    return metrics.predictions_table(rows, genres)

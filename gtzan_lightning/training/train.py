@@ -33,6 +33,7 @@ from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.settings import TrainerSettings
+from gtzan_lightning.results.predictions import ClipPredictions
 from gtzan_lightning.tracking.reading import check_output
 from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatch, unfinished
 from gtzan_lightning.tracking.tracker import Tracker
@@ -105,14 +106,14 @@ def train(
         if model is None:
             from gtzan_lightning.models.baselines import fit_and_predict
 
-            rows, minutes = fit_and_predict(recipe, data)
+            of_parts, minutes = fit_and_predict(recipe, data)
         else:
             minutes = _fit(recipe, data, model, tracker, folder, more_callbacks)
-            rows = _predict(recipe, data, model, folder)
+            of_parts = _predict(recipe, data, model, folder)
             figures["parameters"] = sum(p.numel() for p in model.network.parameters())
         if rank_zero_only.rank != 0:
             return Outcome(folder.name, folder, {})
-        predictions = write_predictions(rows, data, folder)
+        predictions = write_predictions(of_parts, data, folder)
         found = report(tracker, predictions, data)
         tracker.log_metrics({"minutes": minutes, **figures, **found})
         tracker.log_file(folder / file_name("predictions.csv", data))
@@ -286,22 +287,17 @@ def _trainer(
 
 def _predict(
     recipe: Recipe, data: GenreData, model: GenreClassifier, folder: Path
-) -> dict[str, dict[str, Any]]:
-    """Rows of the best checkpoint's predictions on valid and, once, test."""
+) -> dict[str, ClipPredictions]:
+    """The best checkpoint's predictions on valid and, once, test."""
     trainer = _trainer(recipe, False, [])
     best = read_checkpoint(folder / "best.ckpt")
     model.load_state_dict(best["state_dict"])
-    rows = {}
     trainer.validate(model, datamodule=data, verbose=False)
-    rows["valid"] = _numpy(model.gathered_rows("valid"))
+    predictions = {"valid": model.gathered_predictions("valid")}
     if recipe.fit.test and data.grid("test"):
         trainer.test(model, datamodule=data, verbose=False)
-        rows["test"] = _numpy(model.gathered_rows("test"))
-    return rows
-
-
-def _numpy(rows: dict[str, Any]) -> dict[str, Any]:
-    return {name: values.numpy() for name, values in rows.items()}
+        predictions["test"] = model.gathered_predictions("test")
+    return predictions
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:
