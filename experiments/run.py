@@ -16,8 +16,8 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.training.train import train
 
     outcome = train(recipe, resume)
-    if outcome.figures:  # of several processes the first one speaks
-        print(result_lines(recipe, outcome.run_id, outcome.figures))
+    if outcome.scores:  # of several processes the first one speaks
+        print(result_lines(recipe, outcome.run_id, outcome.scores))
 
 
 if __name__ == "__main__":

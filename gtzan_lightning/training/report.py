@@ -161,13 +161,16 @@ def file_name(name: str, data: GenreData) -> str:
     return f"LEAKY_{name}" if data.warning else name
 
 
-def write_predictions(
-    of_parts: dict[str, metrics.ClipPredictions], data: GenreData, folder: Path
+def predictions_table(
+    of_parts: dict[str, metrics.ClipPredictions], data: GenreData
 ) -> pd.DataFrame:
-    """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
+    """Predictions of several parts as one table, with the songs' ids and the genres' names."""
     names = (data.corpus.ids, data.corpus.genres, data.seconds_per_step)
     tables = [clips.table(part, *names) for part, clips in of_parts.items()]
-    predictions = pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_predictions(predictions: pd.DataFrame, data: GenreData, folder: Path) -> None:
+    """predictions.csv in the run's folder: song, start, genre, log-probabilities."""
     with replacing(folder / file_name("predictions.csv", data)) as part:
         predictions.to_csv(part, index=False, float_format="%.7g")
-    return predictions

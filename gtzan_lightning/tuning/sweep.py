@@ -99,7 +99,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bo
         trial.set_user_attr("run", outcome.run_id)
         if watch.pruned:
             raise optuna.TrialPruned
-        return outcome.figures["final/valid/song_accuracy"]
+        return outcome.scores["final/valid/song_accuracy"]
 
     # a worker that is started again after the others made the last trials has nothing to do
     if ended(study) >= trials:

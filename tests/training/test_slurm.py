@@ -157,7 +157,7 @@ def test_a_preempted_job_ends_in_the_same_mlflow_run(cluster, packed, tmp_path):
     finally:
         subprocess.run(["scancel", job], capture_output=True)
     assert "Restarts=1" in said_of(job)
-    assert "goes on" in log.read_text()
+    assert "resumes" in log.read_text()
     epochs = [line.split(":")[0] for line in log.read_text().splitlines() if line[:6] == "epoch "]
     assert epochs == [f"epoch {n}/30" for n in range(1, 31)]
     runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
