@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 from gtzan_lightning.data.augment import PictureAugmentation, WaveAugmentation
 from gtzan_lightning.data.clips import Clip, Clips, ResidentSongs, TrainBatches, grid_starts
 from gtzan_lightning.data.corpus import Corpus
-from gtzan_lightning.data.features import Features, PictureSpec
+from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.protocols import Split, make_split
 from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.section import Shape
@@ -171,19 +172,19 @@ class GenreData(lightning.LightningDataModule):
     def _same_as_asked(self) -> None:
         """Pictures are what they are: a flag that asks for others is a mistake to name."""
         holds, asked = self.corpus.info.get("picture", "mel"), PictureSpec.of(self.recipe.data)
-        if (holds, asked.picture) not in ((asked.picture, asked.picture), ("mel", "mfcc")):
+        if holds not in (asked.picture, FEATURES[asked.picture].packed):
             raise UserError(
                 f"--data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
                 f"--data.features {holds}"
             )
         if asked.scale != "decibels":
             raise UserError("--data.scale linear can't be made of pictures in decibels: use songs")
-        asked = asked.to_dict()
         for name in ("bins", "n_fft", "window", "hop_length", "f_min", "f_max", "sample_rate"):
-            if getattr(self.spec, name) != asked[name]:
+            kept, wanted = getattr(self.spec, name), getattr(asked, name)
+            if kept != wanted:
                 raise UserError(
-                    f"--data.{name} {asked[name]} asks for other pictures than the corpus holds "
-                    f"({name} {getattr(self.spec, name)}): give that value"
+                    f"--data.{name} {wanted} asks for other pictures than the corpus holds "
+                    f"({name} {kept}): give that value"
                 )
 
     def _rows(self, part: str) -> np.ndarray:

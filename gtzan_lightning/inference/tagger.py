@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from gtzan_lightning.data.audio import check_song, read, resample, to_mono
 from gtzan_lightning.data.clips import cut, grid_starts
-from gtzan_lightning.data.features import Features, PictureSpec, decibels_to_bytes
+from gtzan_lightning.data.features import PictureSpec
+from gtzan_lightning.data.pictures import Features, decibels_to_bytes
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import model_class
 from gtzan_lightning.models.checkpoint import CHECKPOINT, read_checkpoint
