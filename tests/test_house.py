@@ -23,7 +23,13 @@ OWNERS = {
     "audiomentations": {"data/augment.py"},
     "nnAudio": {"bench/libraries.py"},
     # plots.py draws; the others name a type
-    "matplotlib": {"results/plots.py", "tracking/tracker.py", "tuning/sweep.py", "bench/rows.py"},
+    "matplotlib": {
+        "results/plots.py",
+        "data/pictures.py",
+        "tracking/tracker.py",
+        "tuning/sweep.py",
+        "bench/rows.py",
+    },
     "argparse": {"recipe/command_line.py"},
     "mutagen": {"inference/file_tags.py"},
     "optuna": {"tuning/sweep.py", "tuning/study.py"},

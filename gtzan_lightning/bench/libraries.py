@@ -18,8 +18,9 @@ from torch import Tensor
 from gtzan_lightning.bench.rows import Found, Target, compared, interleaved, measured, unmeasured
 from gtzan_lightning.data.clips import Clip, Clips
 from gtzan_lightning.data.corpus import Corpus
-from gtzan_lightning.data.features import FLOOR_DB, Features, PictureSpec
+from gtzan_lightning.data.features import FLOOR_DB, PictureSpec
 from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
 

@@ -24,8 +24,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from gtzan_lightning.data.features import Features
 from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.recipes import Recipe
