@@ -29,9 +29,9 @@ def main(argv: list[str]) -> None:
         metavar="URL",
         help="database of the study (a journal file under --track.folder)",
     )
-    parser.add_argument("--worker", action="store_true", help="only try; do not open or report")
-    own, rest = parser.parse_known_args(argv)
-    model, layers, flags = parse_layers(rest, "experiments/sweep.py")
+    parser.add_argument("--worker", action="store_true", help="one of several: do not report")
+    own, settings = parser.parse_known_args(argv)
+    model, layers, flags = parse_layers(settings, "experiments/sweep.py")
     from gtzan_lightning.tuning.space import read_space
 
     space = read_space(Path(own.space), model, layers, flags)
@@ -42,8 +42,8 @@ def main(argv: list[str]) -> None:
     if own.worker:
         join(space, name, own.trials, own.storage, options)
         return
-    others = [sys.executable, str(Path(__file__).resolve()), *argv, "--worker"]
-    print(sweep(space, name, own.trials, own.storage, options, own.workers, others))
+    command = [sys.executable, str(Path(__file__).resolve()), *argv, "--worker"]
+    print(sweep(space, name, own.trials, own.storage, options, own.workers, command))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,8 @@ def _check(file: Path, model: str, name: object, dimension: object) -> None:
         known = [
             f"{part}.{field}"
             for part in ("model", "data", "augment", "fit")
-            for field in section_of(part, model).model_fields
+            if (settings := section_of(part, model))
+            for field in settings.model_fields
         ]
         raise UserError(f"space {file}: unknown parameter {name!r}{near(name, known)}")
     if isinstance(dimension, list) and dimension:
