@@ -36,14 +36,15 @@ def main(argv: list[str]) -> None:
 
     space = read_space(Path(own.space), model, layers, flags)
     name = own.name or f"{model}-{Path(own.space).stem}"
+    from gtzan_lightning.tuning.study import Search
     from gtzan_lightning.tuning.sweep import join, sweep
 
-    options = {"sampler": own.sampler, "seed": own.sampler_seed, "prune": not own.no_prune}
+    search = Search(own.sampler, own.sampler_seed, prune=not own.no_prune)
     if own.worker:
-        join(space, name, own.trials, own.storage, options)
+        join(space, name, own.trials, own.storage, search)
         return
     command = [sys.executable, str(Path(__file__).resolve()), *argv, "--worker"]
-    print(sweep(space, name, own.trials, own.storage, options, own.workers, command))
+    print(sweep(space, name, own.trials, own.storage, search, own.workers, command))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -28,6 +29,21 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
+
+
+@dataclass(frozen=True)
+class Search:
+    """How recipes are proposed, and whether poor trials are stopped early."""
+
+    sampler: str  # one of SAMPLERS
+    seed: int
+    prune: bool
+
+    @property
+    def pruner(self) -> optuna.pruners.BasePruner:
+        if self.prune:
+            return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+        return optuna.pruners.NopPruner()
 
 
 def storage(url: str | None, track: TrackSettings, name: str) -> BaseStorage:
@@ -61,13 +77,7 @@ def _database(url: str, again: bool = True) -> BaseStorage:
 
 
 def open_study(
-    space: Space,
-    name: str,
-    kept: BaseStorage,
-    start_parent: Callable[[], str],
-    sampler: str,
-    seed: int,
-    prune: bool,
+    space: Space, name: str, kept: BaseStorage, search: Search, start_parent: Callable[[], str]
 ) -> optuna.Study:
     """A new study, or the one of that name, if it was made for the same space.
 
@@ -86,15 +96,10 @@ def open_study(
                 "sweep. Give this one another --name"
             )
         time.sleep(0.5)
-    pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-        if prune
-        else optuna.pruners.NopPruner()
-    )
-    study = optuna.load_study(study_name=name, storage=kept, pruner=pruner)
+    study = optuna.load_study(study_name=name, storage=kept, pruner=search.pruner)
     # qmc's points are one sequence; the others would draw their first ones again
-    drawn = 0 if sampler == "qmc" else len(study.get_trials(deepcopy=False))
-    study.sampler = SAMPLERS[sampler](seed + drawn)
+    drawn = 0 if search.sampler == "qmc" else len(study.get_trials(deepcopy=False))
+    study.sampler = SAMPLERS[search.sampler](search.seed + drawn)
     if study.user_attrs.get("space") != space.text:
         raise UserError(
             f"study {name!r} was made for another space: give this one another --name, or the "

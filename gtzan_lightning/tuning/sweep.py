@@ -25,7 +25,15 @@ from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.train import train
 from gtzan_lightning.tuning.space import Space
-from gtzan_lightning.tuning.study import ENDED, ended, open_study, places_before, revive, storage
+from gtzan_lightning.tuning.study import (
+    ENDED,
+    Search,
+    ended,
+    open_study,
+    places_before,
+    revive,
+    storage,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +46,7 @@ def sweep(
     name: str,
     trials: int,
     url: str | None,
-    options: dict[str, Any],
+    search: Search,
     workers: int,
     command: list[str],
 ) -> str:
@@ -46,13 +54,12 @@ def sweep(
 
     Args:
         url: of the study's database, or None for a journal file.
-        options: sampler, seed and prune of ``open_study``.
         command: starts a worker, where there are several.
 
     Raises:
         UserError: another space's study, a database that can't be opened, workers that failed.
     """
-    study, tracker = _open(space, name, url, options)
+    study, tracker = _open(space, name, url, search)
     revived = revive(study)
     before = ended(study)
     if before or revived:
@@ -68,9 +75,9 @@ def sweep(
         return report(study, tracker, trials)
 
 
-def join(space: Space, name: str, trials: int, url: str | None, options: dict[str, Any]) -> None:
+def join(space: Space, name: str, trials: int, url: str | None, search: Search) -> None:
     """Be one of several workers of a study; the first one opens it."""
-    study, tracker = _open(space, name, url, options)
+    study, tracker = _open(space, name, url, search)
     if tracker.run_id:
         with tracker.recording(own_metrics=False):
             tracker.log_params({"space": space.text})
@@ -78,9 +85,7 @@ def join(space: Space, name: str, trials: int, url: str | None, options: dict[st
     work(study, space, trials, shared=True)
 
 
-def _open(
-    space: Space, name: str, url: str | None, options: dict[str, Any]
-) -> tuple[optuna.Study, Tracker]:
+def _open(space: Space, name: str, url: str | None, search: Search) -> tuple[optuna.Study, Tracker]:
     """The study, and a tracker that has started the parent run where the study is new."""
     check_output(space.track)
     tracker = Tracker(space.track)
@@ -90,7 +95,7 @@ def _open(
         return tracker.run_id
 
     kept = storage(url, space.track, name)
-    return open_study(space, name, kept, start_parent, **options), tracker
+    return open_study(space, name, kept, search, start_parent), tracker
 
 
 def work(study: optuna.Study, space: Space, trials: int, shared: bool) -> None:

@@ -16,7 +16,7 @@ from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.tuning import study as studies
 from gtzan_lightning.tuning.space import Corner, Space, read_space
-from gtzan_lightning.tuning.study import ended, open_study, revive, storage
+from gtzan_lightning.tuning.study import Search, ended, open_study, revive, storage
 
 ROOT = Path(__file__).parents[2]
 SPACES = ROOT / "experiments" / "recipes" / "spaces"
@@ -120,7 +120,7 @@ def test_a_study_that_several_open_at_once_has_one_parent(tmp_path, monkeypatch,
     def opened(start_parent=start_parent, space="space", name="name"):
         drawn = Space("small_cnn", [], {space: [0]})
         kept = storage(url, track, name)
-        study = open_study(drawn, name, kept, start_parent, "tpe", 0, prune=True)
+        study = open_study(drawn, name, kept, Search("tpe", 0, prune=True), start_parent)
         return study.user_attrs["parent"]
 
     with pytest.raises(ZeroDivisionError):
@@ -167,7 +167,7 @@ def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
     space = read_space(tmp_path / "space.yaml", model, layers, given)
     name = "small_cnn-space"
     kept = storage(None, space.track, name)
-    study = open_study(space, name, kept, lambda: pytest.fail("is open"), "tpe", 0, True)
+    study = open_study(space, name, kept, Search("tpe", 0, True), lambda: pytest.fail("is open"))
     (running,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     assert revive(study) == 1
     again = study.ask()
