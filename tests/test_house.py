@@ -20,11 +20,13 @@ FLOORS = [
 ]
 OWNERS = {
     "mlflow": {
+        "tracking/store.py",
         "tracking/tracker.py",
         "tracking/sender.py",
         "tracking/system_metrics.py",
         "tracking/reading.py",
         "tracking/watchdog.py",
+        "inference/pyfunc.py",
     },
     "torchaudio": {"data/features.py", "bench/libraries.py"},
     "timm": {"models/backbone.py"},
@@ -38,7 +40,7 @@ OWNERS = {
     "matplotlib": {
         "results/plots.py",
         "data/pictures.py",
-        "tracking/tracker.py",
+        "tracking/journal.py",
         "tuning/sweep.py",
         "bench/rows.py",
     },

@@ -21,8 +21,10 @@ from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
+from gtzan_lightning.tracking.lightning_logger import RunLogger
 from gtzan_lightning.tracking.reading import check_output
 from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatch, unfinished
+from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.callbacks import run_callbacks, say
 from gtzan_lightning.training.isolation import isolated
@@ -177,7 +179,9 @@ def _train_network(
     scores = _record(tracker, data, folder, predictions, numbers)
     tracker.log_file(folder / "best.ckpt", "checkpoints")
     if recipe.track.log_model:
-        tracker.log_model(folder / "best.ckpt")
+        code, rate = "gtzan_lightning.inference.pyfunc", data.spec.sample_rate
+        best = folder / "best.ckpt"
+        tracker.log_model(LoggedModel(code, best, data.corpus.genres, rate))
     return scores
 
 
@@ -205,7 +209,7 @@ def _open_run(
         resume = unfinished(recipe)
     if resume:
         _check_same_songs(folder_of(recipe.track, resume), data)
-        tracker.reopen(resume)
+        tracker.resume(resume)
     else:
         tracker.start(run_name(recipe, data), {**tags(recipe, data), **more_tags})
     keep_recipe(tracker.folder, recipe)
@@ -254,7 +258,7 @@ def _fit(
 ) -> float:
     """Train; returns the minutes that this took, interrupted starts included."""
     callbacks = [*run_callbacks(recipe, folder), LearningRateMonitor("step"), *more_callbacks]
-    trainer = make_trainer(recipe, tracker.logger(), callbacks, folder)
+    trainer = make_trainer(recipe, RunLogger(tracker), callbacks, folder)
     last = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
     trained = folder / "trained"  # a run that stopped early would else train on when resumed
     if last:

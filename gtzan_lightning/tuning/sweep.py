@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.results.significance import ALPHA, System, mcnemar, system
-from gtzan_lightning.tracking.processes import mark
+from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.train import train
@@ -65,8 +65,8 @@ def sweep(
     if before or revived:
         print(f"study {name}: {before} trials ended, {revived} interrupted ones are tried again")
     if not tracker.run_id:
-        tracker.reopen(study.user_attrs["parent"])
-    with tracker.recording(own_metrics=False):
+        tracker.resume(study.user_attrs["parent"])
+    with tracker.recording(with_system_metrics=False):
         tracker.log_params({"space": space.text})
         if workers == 1:
             work(study, space, trials, shared=bool(url))
@@ -79,7 +79,7 @@ def join(space: Space, name: str, trials: int, url: str | None, search: Search) 
     """Be one of several workers of a study; the first one opens it."""
     study, tracker = _open(space, name, url, search)
     if tracker.run_id:
-        with tracker.recording(own_metrics=False):
+        with tracker.recording(with_system_metrics=False):
             tracker.log_params({"space": space.text})
     study.sampler.reseed_rng()  # of one seed, all workers would begin with the same recipes
     work(study, space, trials, shared=True)
@@ -106,7 +106,7 @@ def work(study: optuna.Study, space: Space, trials: int, shared: bool) -> None:
     """
 
     def objective(trial: optuna.Trial) -> float:
-        trial.set_user_attr("process", mark())
+        trial.set_user_attr("process", process_id())
         if places_before(study, trial.number, shared) >= trials:
             study.stop()  # other processes run the last trials
             raise _Surplus
