@@ -1,6 +1,6 @@
 """What every group of settings is made of."""
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,3 +30,5 @@ class ModelSettings(Section):
     """where it comes from"""
     input: ClassVar[Shape] = (1, 128, 130)
     """the picture that the source fed it"""
+    if TYPE_CHECKING:
+        name: str = ""  # each model has it as a field, a Literal

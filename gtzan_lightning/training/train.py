@@ -27,8 +27,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL, model_class
-from gtzan_lightning.models.checkpoint import read_checkpoint
+from gtzan_lightning.models import BASELINES, build_network
+from gtzan_lightning.models.checkpoint import Contents, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.settings import Recipe, TrainerSettings
@@ -94,7 +94,7 @@ def train(
     data.setup()
     for line in remarks(recipe, data):
         say(line)
-    model = None if recipe.model.name in CLASSICAL else make_model(recipe, data)
+    model = None if recipe.model.name in BASELINES else make_model(recipe, data)
     tracker = Tracker(recipe.track)
     run_id = _open_run(tracker, recipe, data, resume, more_tags or {})
     folder = folder_of(recipe.track, _told_to_all(trainer, run_id))
@@ -207,18 +207,20 @@ def _compiler_named(compiled: bool) -> Iterator[None]:
 
 def make_model(recipe: Recipe, data: GenreData) -> GenreClassifier:
     """The untrained model of a recipe for the songs of ``data``."""
-    about = {
-        "genres": data.corpus.genres,
-        "corpus_kind": data.corpus.info["kind"],
-        "picture": data.spec.to_dict(),
-        "shape": data.shape,
-        "corpus": data.corpus.name,
-        "songs_fingerprint": data.corpus.fingerprint,
-        "protocol": data.split.label,
-        "split_fingerprint": data.split.fingerprint,
-    }
+    contents = Contents(
+        recipe=recipe,
+        genres=data.corpus.genres,
+        corpus_kind=data.corpus.info["kind"],
+        picture=data.spec.to_dict(),
+        shape=data.shape,
+        corpus=data.corpus.name,
+        songs_fingerprint=data.corpus.fingerprint,
+        protocol=data.split.label,
+        split_fingerprint=data.split.fingerprint,
+    )
     weights = data.class_weights() if recipe.fit.class_weights else None
-    return model_class(recipe.model.name)(recipe, about, len(data.corpus.songs), weights)
+    network = build_network(recipe.model, data.genres, data.shape)
+    return GenreClassifier(contents, network, len(data.corpus.songs), weights)
 
 
 def _fit(
@@ -289,7 +291,7 @@ def _predict(
     """Rows of the best checkpoint's predictions on valid and, once, test."""
     trainer = _trainer(recipe, False, [])
     best = read_checkpoint(folder / "best.ckpt")
-    model.load_state_dict(best["state_dict"])
+    model.load_state_dict(best.state_dict)
     rows = {}
     trainer.validate(model, datamodule=data, verbose=False)
     rows["valid"] = _numpy(model.gathered_rows("valid"))
