@@ -23,13 +23,13 @@ class Transfer(Backbone):
     def __init__(
         self, settings: InceptionSettings | VggSettings, genres: int, shape: Shape
     ) -> None:
-        timm_name = {"inception": "inception_v3", "vgg": "vgg16"}[settings.name]
+        timm_name, layers = TRUNKS[settings.name]
         super().__init__(timm_name, settings, 0, shape)
         if hasattr(self.net, "pre_logits"):
             self.net.pre_logits = nn.Identity()  # VGG's own dense layers, which the source drops
         self.frozen: list[nn.Module] = []
         if settings.trainable_layers is not None:
-            self._freeze(LAYERS[settings.name](self.net), settings.trainable_layers)
+            self._freeze(layers(self.net), settings.trainable_layers)
         if len(settings.dropout) not in (1, len(settings.dense)):
             raise UserError(
                 f"--model.dropout has {len(settings.dropout)} values for {len(settings.dense)} "
@@ -96,4 +96,4 @@ def _inception_layers(net: Any) -> list[Counted]:
     return [(m, counts.get(n, 22)) for n, m in trunk]
 
 
-LAYERS = {"inception": _inception_layers, "vgg": _vgg_layers}
+TRUNKS = {"inception": ("inception_v3", _inception_layers), "vgg": ("vgg16", _vgg_layers)}
