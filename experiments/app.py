@@ -1,4 +1,4 @@
-"""A web page that hears genres: ``python experiments/app.py --run RUN``."""
+"""A web page that names genres: ``python experiments/app.py --run RUN``."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
         except UserError as error:
             print(f"no songs to compare with: {error}")
             songs = None
-        models.append(Served(f"{tagger.recipe.model.name} {tagger.mark}", tagger, songs))
+        models.append(Served(f"{tagger.recipe.model.name} {tagger.digest}", tagger, songs))
     serve(models, args["host"], args["port"], args["password"])
 
 

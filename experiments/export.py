@@ -13,7 +13,7 @@ def main(argv: list[str]) -> None:
         allow_abbrev=False,
         description="Write a run's model as one ONNX file: mono waveforms of a fixed length at the "
         "model's rate in, ten probabilities a song out; pictures, clips and vote are inside, and "
-        "genres and rate are in the file's metadata. It is kept only if ONNX Runtime finds the "
+        "genres and rate are in the file's metadata. It is kept only if ONNX Runtime gets the "
         "probabilities of the checkpoint.",
     )
     parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")

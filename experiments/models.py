@@ -1,4 +1,4 @@
-"""Print the zoo: every ``--model``, where it comes from, what it is and how large."""
+"""Print the models: every ``--model``, where it comes from, what it is and how large."""
 
 from gtzan_lightning.recipe.command_line import Parser, guarded
 

@@ -19,8 +19,8 @@ def main(argv: list[str]) -> None:
         prog="experiments/tag.py",
         allow_abbrev=False,
         description="Write a table of genres: a row for each sound file, with ten probabilities. "
-        "Any rate, channel count and length; wav, au, flac, mp3, ogg, opus, aiff. A killed run "
-        "goes on where it was when the same command is given again. Broken files get a row with "
+        "Any rate, channel count and length; wav, au, flac, mp3, ogg, opus, aiff. The same "
+        "command resumes a killed run. Broken files get a row with "
         "the reason and are listed at the end.",
     )
     parser.add_argument("place", nargs="+", help="folders, searched at any depth, or files")

@@ -10,7 +10,7 @@ from conftest import quick_flags
 
 from experiments import augmentation, models
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL, MODELS
+from gtzan_lightning.models import BASELINES, MODELS
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.train import train
@@ -51,7 +51,7 @@ def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*MODELS, *CLASSICAL])
+@pytest.mark.parametrize("name", [*MODELS, *BASELINES])
 def test_every_model_beats_chance_after_ten_epochs(name, quick):
     """On synthetic songs; pictures are enlarged so that every network can hold them."""
     # ten neighbours want more than five training songs of each genre

@@ -25,10 +25,10 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     Waves are float32 in [-1, 1], mono, at the file's ``sample_rate``, of exactly ``seconds``; any
     number of songs. Its metadata names ``genres`` (comma-separated, in order), ``sample_rate``,
     ``seconds``, ``model`` and ``gtzan_lightning``. Before the file takes its name, ONNX Runtime
-    and the tagger hear the same three synthetic songs.
+    and the tagger predict the same three synthetic songs.
 
     Raises:
-        UserError: ``out`` can't be written, or the two heard different genres.
+        UserError: ``out`` can't be written, or the two predict different genres.
     """
     rate = tagger.spec.sample_rate
     samples = round(seconds * rate)
@@ -41,6 +41,7 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
             input_names=["waves"], output_names=["probabilities"],
             dynamic_shapes={"waves": {0: torch.export.Dim("song")}},
         )  # fmt: skip
+    assert program is not None  # it is with dynamo
     program.model.metadata_props.update(
         genres=",".join(tagger.genres),
         sample_rate=str(rate),
@@ -51,7 +52,7 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     try:
         with replacing(out) as part:
             program.save(part)
-            off = float(np.abs(hear(part, waves) - tagger.probabilities(waves)).max())
+            off = float(np.abs(run_onnx(part, waves) - tagger.probabilities(waves)).max())
             if off > SAME:
                 raise UserError(
                     f"the exported model's probabilities are off by {off:.2g}, more than {SAME:g}: "
@@ -62,21 +63,21 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     return off
 
 
-def hear(file: Path, waves: np.ndarray) -> np.ndarray:
+def run_onnx(file: Path, waves: np.ndarray) -> np.ndarray:
     """(song, sample) -> (song, genre) by ONNX Runtime on the processor."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     return session.run(None, {"waves": waves})[0]
 
 
 class _Graph(nn.Module):
-    """``Tagger.vote`` as a module that owns its parts."""
+    """``Tagger.waves_to_probabilities`` as a module that owns its parts."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
         self.parts = nn.ModuleList(
             m for m in (tagger.network, tagger.features, tagger.stored) if m is not None
         )
-        self.vote = tagger.vote
+        self.tagger = tagger
 
-    def forward(self, waves: Tensor) -> Tensor:
-        return self.vote(waves)
+    def forward(self, waves: Tensor) -> Tensor:  # (song, sample) -> (song, genre)
+        return self.tagger.waves_to_probabilities(waves)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL
+from gtzan_lightning.models import BASELINES
 from gtzan_lightning.models.baselines import log_probabilities, pipeline, summarise
 from gtzan_lightning.recipe.baseline_settings import KnnSettings, SvmSettings
 from gtzan_lightning.results import predictions as metrics
@@ -12,7 +12,7 @@ from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.train import train
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name):
     flags = ["--data.features", "mfcc", "--data.synthetic_songs", "12"]
     flags += ["--model.summary", "mean"]

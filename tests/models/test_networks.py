@@ -6,8 +6,7 @@ import timm
 import torch
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import MODELS, model_class
-from gtzan_lightning.models.classifier import build_network
+from gtzan_lightning.models import MODELS, build_network, network_class
 from gtzan_lightning.models.layers import steps_of
 from gtzan_lightning.models.recurrent import scrambled
 from gtzan_lightning.recipe.model_settings import (
@@ -24,7 +23,7 @@ SHAPE = (1, 128, 130)
 
 
 def network(name, shape=SHAPE, **settings):
-    return model_class(name).network_class(MODEL_SETTINGS[name](**settings), 10, shape)
+    return network_class(name)(MODEL_SETTINGS[name](**settings), 10, shape)
 
 
 def parameters(name, shape=SHAPE, **settings):
@@ -174,11 +173,10 @@ def test_colours_reach_a_pretrained_network_as_it_expects_them():
 
 def test_a_picture_that_is_too_small_is_one_line():
     for name in ("cnn", "vgg", "inception"):
-        cls = model_class(name).network_class
         with pytest.raises(UserError, match=r"can't hold pictures of 12 bins x 130") as caught:
-            build_network(cls, MODEL_SETTINGS[name](), 10, (1, 12, 130))
+            build_network(MODEL_SETTINGS[name](), 10, (1, 12, 130))
         assert "\n" not in str(caught.value)
-    cls = model_class("vgg").network_class
+    cls = network_class("vgg")
     with pytest.raises(UserError, match="2 values for 3 layers"):
         cls(MODEL_SETTINGS["vgg"](dense=(9, 8, 7), dropout=(0.1, 0.2)), 10, SHAPE)
 
@@ -207,11 +205,11 @@ def test_weights_that_can_not_be_had_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    cls = model_class("efficientnet").network_class
+    cls = network_class("efficientnet")
     with pytest.raises(UserError, match=r"can't be downloaded.*--model\.weights") as caught:
         cls(EfficientNetSettings(pretrained=True), 10, SHAPE)
     assert "\n" not in str(caught.value)
-    resnet = model_class("resnet").network_class
+    resnet = network_class("resnet")
     with pytest.raises(UserError, match="no such file"):
         resnet(ResNetSettings(weights=str(tmp_path / "none.pth")), 10, SHAPE)
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "bad.pth")

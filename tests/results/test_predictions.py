@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from gtzan_lightning.models.song_votes import SongVotes, clip_figures
+from gtzan_lightning.models.song_votes import SongVotes, clip_scores
 from gtzan_lightning.results import predictions as metrics
 
 GENRES = ["a", "b", "c"]
@@ -81,7 +81,7 @@ def test_genres_without_songs_do_not_lower_the_macro_figures():
     log_probs = (torch.nn.functional.one_hot(genre, 3) * 9.0).log_softmax(1)
     votes = SongVotes(4, 3)
     votes.update(log_probs, torch.arange(4), genre)
-    clips = clip_figures(log_probs, genre, 3)
+    clips = clip_scores(log_probs, genre, 3)
     final = metrics.figures(as_table(log_probs, torch.arange(4), genre), "test")
     for name in ("accuracy", "f1", "auroc"):
         assert votes.compute()[name] == clips[name] == 1

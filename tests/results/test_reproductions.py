@@ -12,7 +12,7 @@ import yaml
 from conftest import run
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import model_class
+from gtzan_lightning.models import network_class
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.identity import recipe_key
 from gtzan_lightning.recipe.recipes import build_recipe, dump
@@ -85,7 +85,7 @@ def test_recipes_as_published_build_the_published_networks(name, count):
     off = {"pretrained": False} if "pretrained" in fields else {}
     assert built.data.colour
     with torch.device("meta"):
-        network = model_class(built.model.name).network_class(
+        network = network_class(built.model.name)(
             built.model.model_copy(update=off), 10, (3, *built.data.picture_size)
         )
     assert sum(p.numel() for p in network.parameters()) == count
