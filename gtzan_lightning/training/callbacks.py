@@ -118,8 +118,8 @@ class AveragedWeights(WeightAveraging):
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
-        if trainer.sanity_checking:  # nothing is averaged yet, and no epoch ends after it
-            return
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return  # no training epoch follows that would swap back
         super().on_validation_epoch_start(trainer, module)
         self.swapped = True
 
