@@ -8,11 +8,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gtzan_lightning"
 OWNERS = {
     "mlflow": {
+        "tracking/store.py",
         "tracking/tracker.py",
         "tracking/sender.py",
         "tracking/system_metrics.py",
         "tracking/reading.py",
         "tracking/watchdog.py",
+        "inference/pyfunc.py",
     },
     "torchaudio": {"data/features.py", "bench/libraries.py"},
     "timm": {"models/backbone.py"},
@@ -23,7 +25,7 @@ OWNERS = {
     "audiomentations": {"data/augment.py"},
     "nnAudio": {"bench/libraries.py"},
     # plots.py draws; the others name a type
-    "matplotlib": {"results/plots.py", "tracking/tracker.py", "tuning/sweep.py", "bench/rows.py"},
+    "matplotlib": {"results/plots.py", "tracking/journal.py", "tuning/sweep.py", "bench/rows.py"},
     "argparse": {"recipe/command_line.py"},
     "mutagen": {"inference/file_tags.py"},
     "optuna": {"tuning/sweep.py", "tuning/study.py"},

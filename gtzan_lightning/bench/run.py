@@ -30,15 +30,13 @@ def bench(only: list[str], root: str, repeats: int, out: Path | None, track: Tra
     Raises:
         UserError: wrong root, or results can't be written.
     """
-    from gtzan_lightning.tracking.reading import check_output, store_uri
+    from gtzan_lightning.tracking.reading import check_output
     from gtzan_lightning.training.hardware import keep_freed_memory
 
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
     check_output(track)
     keep_freed_memory()  # as training does, whichever parts are measured
-    # the trainings below have a store of their own, which MLflow then takes for everybody's
-    track = track.model_copy(update={"uri": store_uri(track)})
     data = DataSettings(root=root)
     about = machine(root, repeats)
     found = Found()
@@ -116,7 +114,7 @@ def _record(found: Found, about: dict[str, str], track: TrackSettings) -> None:
     tracker = Tracker(track)
     # no model is trained: without a corpus tag the run stays out of the comparison tables
     tracker.start("bench", {"mlflow.source.name": "experiments/bench.py", **about})
-    with tracker.recording(own_metrics=False):
+    with tracker.recording(with_system_metrics=False):
         tracker.log(table(found.rows), "bench.md")
         cells = pd.DataFrame([row.cells for row in found.rows], columns=list(COLUMNS))
         tracker.log(cells, "bench.csv")

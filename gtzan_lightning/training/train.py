@@ -32,8 +32,10 @@ from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.settings import Recipe, TrainerSettings
+from gtzan_lightning.tracking.lightning_logger import RunLogger
 from gtzan_lightning.tracking.reading import check_output
 from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatch, unfinished
+from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.callbacks import (
     AveragedWeights,
@@ -116,9 +118,11 @@ def train(
         tracker.log_metrics({"minutes": minutes, **figures, **found})
         tracker.log_file(folder / file_name("predictions.csv", data))
         if model is not None:
-            tracker.log_file(folder / "best.ckpt", "checkpoints")
+            best, code = folder / "best.ckpt", "gtzan_lightning.inference.pyfunc"
+            tracker.log_file(best, "checkpoints")
             if recipe.track.log_model:
-                tracker.log_model(folder / "best.ckpt")
+                logged = LoggedModel(code, best, data.corpus.genres, data.spec.sample_rate)
+                tracker.log_model(logged)
     (folder / "done").touch()
     (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(folder.name, folder, found)
@@ -151,7 +155,7 @@ def _open_run(
         resume = unfinished(recipe)
     if resume:
         _check_same_songs(folder_of(recipe.track, resume), data)
-        tracker.reopen(resume)
+        tracker.resume(resume)
     else:
         tracker.start(run_name(recipe, data), {**tags(recipe, data), **more_tags})
     keep_recipe(tracker.folder, recipe)
@@ -245,14 +249,14 @@ def _fit(
         callbacks.append(AveragedWeights(fit.average_epochs))
     if fit.patience:
         callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
-    trainer = _trainer(recipe, tracker.logger(), callbacks, folder)
+    trainer = _trainer(recipe, RunLogger(tracker), callbacks, folder)
     known = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
     trained = folder / "trained"  # a run that stopped early would else train on when resumed
     if known:
         read_checkpoint(known)
     if fit.compile:
         model.network.compile()
-    with stopwatch(folder) as minutes, _compiler_named(fit.compile):
+    with stopwatch(folder, trainer.is_global_zero) as minutes, _compiler_named(fit.compile):
         if not trained.exists():
             trainer.fit(model, datamodule=data, ckpt_path=known, weights_only=True)
             trained.touch()

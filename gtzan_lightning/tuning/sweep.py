@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.results.significance import ALPHA, System, mcnemar, system
-from gtzan_lightning.tracking.processes import mark
+from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.train import train
@@ -58,11 +58,11 @@ def sweep(
     tracker = Tracker(track)
     parent = study.user_attrs.get("parent")
     if parent:
-        tracker.reopen(parent)
+        tracker.resume(parent)
     else:
         tracker.start(f"sweep-{name}", {"sweep": name})
         study.set_user_attr("parent", tracker.run_id)
-    with tracker.recording(own_metrics=False):
+    with tracker.recording(with_system_metrics=False):
         tracker.log_params({"space": space.text})
         if workers == 1:
             work(study, space, trials, tracker.run_id, shared=bool(where))
@@ -79,7 +79,7 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bo
     """
 
     def objective(trial: optuna.Trial) -> float:
-        trial.set_user_attr("process", mark())
+        trial.set_user_attr("process", process_id())
         if places_before(study, trial.number, shared) >= trials:
             study.stop()  # the trials that others are at are the last ones
             raise _Surplus

@@ -101,7 +101,7 @@ def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, ca
 
 
 def test_the_run_is_recorded_where_it_was_asked_for(tmp_path, monkeypatch):
-    """Whatever store a part used for itself: MLflow keeps the last one in the environment."""
+    """Whatever store a part used for itself."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def elsewhere(found, data, repeats, scratch):

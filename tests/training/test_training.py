@@ -101,13 +101,16 @@ def test_torchmetrics_and_the_predictions_agree(trained):
 
 
 @pytest.mark.parametrize("pack", ["waveforms", "pictures"])
-def test_every_road_out_takes_any_batch_and_equals_the_test_loop(trained, quick, pack, tmp_path):
+def test_every_road_out_takes_any_batch_and_equals_the_test_loop(
+    trained, quick, pack, tmp_path, monkeypatch
+):
     recipe, outcome, _ = trained
     waves_of = recipe
     if pack == "pictures":
         recipe = quick("--data.pack", "pictures")
         outcome = train(recipe)
     (logged,) = client(recipe).get_run(outcome.run_id).outputs.model_outputs
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(recipe.track))
     model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     data = GenreData(waves_of)
     data.setup()
