@@ -170,10 +170,9 @@ class GenreData(lightning.LightningDataModule):
         return self._resident.cut(batch["song"], batch["start"])
 
     def _wave_augmentation(self) -> WaveAugmentation | None:
-        a = self.recipe.augment
-        if self.corpus.is_pictures or not a.audio or not (a.shift or a.noise):
+        if self.corpus.is_pictures or not WaveAugmentation.changes(self.recipe.augment):
             return None
-        return WaveAugmentation(a, self.recipe.data.sample_rate)
+        return WaveAugmentation(self.recipe.augment, self.recipe.data.sample_rate)
 
     def _draw_of_epoch(self) -> int:
         """Number of the draw of clips: the epoch's, or always the first."""
