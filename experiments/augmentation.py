@@ -1,4 +1,4 @@
-"""Draw a clip before and after every augmentation, and log the figures as an MLflow run."""
+"""Draw a clip before and after every augmentation, and log the plots as an MLflow run."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ def main(argv: list[str]) -> None:
         "is one of experiments/run.py, such as --model efficientnet --augment.mask_bins 0.1.",
     )
     parser.add_argument("--song", metavar="ID", help="song to draw (the first training song)")
-    parser.add_argument("--out", metavar="FOLDER", default="augmentation", help="folder of figures")
-    own, rest = parser.parse_known_args(argv)
-    recipe, _ = parse_run(rest, "experiments/augmentation.py")
-    from gtzan_lightning.training.augmentation_plots import demonstrate
+    parser.add_argument("--out", metavar="FOLDER", default="augmentation", help="folder of plots")
+    own, flags = parser.parse_known_args(argv)
+    recipe, _ = parse_run(flags, "experiments/augmentation.py")
+    from gtzan_lightning.training.augmentation_plots import plot_augmentations
 
-    for file in demonstrate(recipe, own.song, Path(own.out)):
-        print(file)
+    files, remarks = plot_augmentations(recipe, own.song, Path(own.out))
+    print(*files, *remarks, sep="\n")
 
 
 if __name__ == "__main__":

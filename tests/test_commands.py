@@ -46,6 +46,14 @@ def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, c
     run = runs_table(quick().track).iloc[0]
     assert run["status"] == "FINISHED"
     assert run["tags.mlflow.runName"].startswith("augmentation-")
+    nothing = {"cutout_side": "0", "mask_bins": "0", "mask_frames": "0", "warp_bins": "0"}
+    nothing |= {"warp_tempo": "0", "width_shift_frames": "0.001"}
+    less = [word for name, value in nothing.items() for word in (f"--augment.{name}", value)]
+    augmentation.main([*flags, *less, "--out", str(tmp_path / "less")])
+    printed = capsys.readouterr().out.splitlines()
+    assert len(list((tmp_path / "less").iterdir())) == 5
+    assert printed[-1] == "cutout changes nothing at augment.cutout_side 0: it is not drawn"
+    assert [line.split()[0] for line in printed[5:]] == ["warp", "width_shift", "mask", "cutout"]
     with pytest.raises(UserError, match="--song jazz: it is not in the corpus"):
         augmentation.main([*flags, "--song", "jazz"])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
 
+from gtzan_lightning.data.augment import WaveAugmentation
 from gtzan_lightning.data.catalogue import summary
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
@@ -74,8 +75,7 @@ def remarks(recipe: Recipe, data: GenreData) -> list[str]:
         lines.append(
             "no song of the test part is here: the model is measured on the validation part only"
         )
-    a = recipe.augment
-    if corpus.is_pictures and a.audio and (a.shift or a.noise):
+    if corpus.is_pictures and WaveAugmentation.changes(recipe.augment):
         lines.append("the corpus holds pictures: time shift and noise of waveforms are left out")
     return lines
 
