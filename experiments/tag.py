@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from gtzan_lightning.inference.tag_files import Tagged
 
 
-def main(argv: list[str]) -> None:
-    """Tag, say what was broken, and write the files' own tags if asked."""
+def _parser() -> Parser:
     parser = Parser(
         prog="experiments/tag.py",
         allow_abbrev=False,
@@ -44,7 +43,12 @@ def main(argv: list[str]) -> None:
         "for every core)",
     )  # fmt: skip
     parser.add_track("uri", "folder")
-    args = vars(parser.parse_all(argv))
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """Tag, say what was broken, and write the files' own tags if asked."""
+    args = vars(_parser().parse_all(argv))
     if args["dry_run"] and not args["write_tags"]:
         raise UserError("--dry-run belongs to --write-tags")
     _check_ray(args["ray"], args["workers"])

@@ -1,4 +1,4 @@
-"""Commands around the models: the printed zoo, augmentation figures, the nightly training."""
+"""Commands around the models: the printed models, augmentation figures, the nightly training."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.train import train
 
 
-def test_the_zoo_is_printed_with_the_published_counts(capsys):
+def test_the_printed_models_are_those_of_the_readme(capsys):
     models.main([])
     printed = capsys.readouterr().out.splitlines()
     readme = (Path(__file__).parent.parent / "README.md").read_text()
@@ -24,14 +24,6 @@ def test_the_zoo_is_printed_with_the_published_counts(capsys):
         assert re.sub(r" +", " ", line) in re.sub(r" +", " ", readme)  # the README's table is this
     lines = {line.split("|")[1].strip(): line for line in printed}
     assert set(MODEL_SETTINGS) <= set(lines)
-    for name, count in (
-        ("cnn", "15,762,770 (480x640x3)"),
-        ("cnn_lstm", "27,019,436"),
-        ("bbnn", "185,642 (128x647x1)"),
-        ("res_bigru", "12,874,314"),
-        ("bigru", "4,272,394"),
-    ):
-        assert count in lines[name]
 
 
 def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, capsys, quick):

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -31,17 +32,14 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
         UserError: ``out`` can't be written, or the two predict different genres.
     """
     rate = tagger.spec.sample_rate
-    samples = round(seconds * rate)
-    songs = [render(genre, 0, 0, seconds, rate)[:samples] for genre in ("jazz", "metal", "pop")]
-    waves = np.stack(songs).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own libraries
-        program = torch.onnx.export(
+    songs = [render(genre, 0, 0, seconds, rate) for genre in ("jazz", "metal", "pop")]
+    waves = np.stack(songs)[:, : round(seconds * rate)].astype(np.float32)
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's own libraries
+        program: Any = torch.onnx.export(
             _Graph(tagger).eval(), (torch.from_numpy(waves[:2]),), dynamo=True, verbose=False,
             input_names=["waves"], output_names=["probabilities"],
             dynamic_shapes={"waves": {0: torch.export.Dim("song")}},
         )  # fmt: skip
-    assert program is not None  # it is with dynamo
     program.model.metadata_props.update(
         genres=",".join(tagger.genres),
         sample_rate=str(rate),

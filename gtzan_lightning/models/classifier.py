@@ -72,7 +72,7 @@ class GenreClassifier(lightning.LightningModule):
         # the draws of an epoch depend on seed, epoch and process alone, so that a resumed run
         # makes the same ones as an undisturbed one
         torch.manual_seed(self.recipe.seed + 1_000_003 * self.current_epoch + self.global_rank)
-        self._scores("train").start()
+        self._scores("train").batches = []
 
     def on_train_epoch_end(self) -> None:
         loss = self._log_scores("train")
@@ -80,13 +80,13 @@ class GenreClassifier(lightning.LightningModule):
             self.plateau.step(loss)
 
     def on_validation_epoch_start(self) -> None:
-        self._scores("valid").start()
+        self._scores("valid").batches = []
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("valid")
 
     def on_test_epoch_start(self) -> None:
-        self._scores("test").start()
+        self._scores("test").batches = []
 
     def on_test_epoch_end(self) -> None:
         self._log_scores("test")

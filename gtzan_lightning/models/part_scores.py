@@ -37,11 +37,7 @@ class PartScores(nn.Module):
         # not Lightning's sync_dist: a progress bar, which the first process alone has, reads a
         # score before the others get there, and all wait for ever
         self.loss = MeanMetric()
-        self.batches: list[dict[str, Tensor]] = []
-
-    def start(self) -> None:
-        """Forget the last epoch's clips."""
-        self.batches = []
+        self.batches: list[dict[str, Tensor]] = []  # of the epoch
 
     def add(self, logits: Tensor, loss: Tensor, batch: dict[str, Tensor]) -> None:
         """Remember a batch: logits (clip, genre), loss (clip,)."""

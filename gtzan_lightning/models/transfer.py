@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.backbone import Backbone
 from gtzan_lightning.models.layers import dense_layers, initialise_as_keras, map_shape
-from gtzan_lightning.recipe.model_settings import InceptionSettings, VggSettings
+from gtzan_lightning.recipe.model_settings import TransferSettings
 from gtzan_lightning.recipe.section import Shape
 
 Counted = tuple[nn.Module, int]  # a part of the trunk, and how many layers of Keras' it is
@@ -20,9 +20,7 @@ Counted = tuple[nn.Module, int]  # a part of the trunk, and how many layers of K
 class Transfer(Backbone):
     """timm's ``inception_v3`` or ``vgg16``, its last layers trained, under navas's head."""
 
-    def __init__(
-        self, settings: InceptionSettings | VggSettings, genres: int, shape: Shape
-    ) -> None:
+    def __init__(self, settings: TransferSettings, genres: int, shape: Shape) -> None:
         timm_name, layers = TRUNKS[settings.name]
         super().__init__(timm_name, settings, 0, shape)
         if hasattr(self.net, "pre_logits"):
