@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from gtzan_lightning.models.song_votes import SongVotes
-from gtzan_lightning.results.predictions import VOTES, predictions_table, vote
+from gtzan_lightning.results.predictions import VOTES, vote
+from gtzan_lightning.training.report import predictions_table
 
 SONGS, CLIPS, GENRES = 300, 4, list("abc")
 
