@@ -41,7 +41,7 @@ def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, c
     assert all(file.stat().st_size > 5000 for file in (tmp_path / "figures").iterdir())
     run = runs_table(quick().track).iloc[0]
     assert run["status"] == "FINISHED"
-    assert run["tags.mlflow.runName"].startswith("augmentation-")
+    assert run["name"].startswith("augmentation-")
     with pytest.raises(UserError, match="--song jazz: it is not in the corpus"):
         augmentation.main([*flags, "--song", "jazz"])
 

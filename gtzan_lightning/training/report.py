@@ -121,7 +121,7 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
     """Figures of every part, recomputed from the predictions, into the run."""
     found: dict[str, float] = {}
     for part in ("valid", "test"):
-        figures = metrics.figures(predictions, part)
+        figures = metrics.scores(predictions, part)
         if not figures:
             continue
         found |= {f"final/{part}/{name}": value for name, value in figures.items()}

@@ -18,6 +18,7 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, mcnemar, system
 from gtzan_lightning.tracking.processes import mark
 from gtzan_lightning.tracking.reading import check_output, read_predictions
@@ -140,7 +141,7 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
     Args:
         trials: how many ended ones were asked for.
     """
-    table = trials_table(study)
+    table = trials_table(study, tracker.track)
     tracker.log(table, "trials.csv")
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
     if not complete:
@@ -149,7 +150,7 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
         tracker.log(drawn, f"{name}.png")
     best = study.best_trial
     tracker.log_metrics({"best/song_accuracy": study.best_value, "trials": len(complete)})
-    songs = len(_heard(best).right)
+    songs = len(_answers(best, tracker.track).right)
     lines = []
     if len(table) < trials:
         lines = [
@@ -168,28 +169,28 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
     return "\n".join(lines)
 
 
-def trials_table(study: optuna.Study) -> pd.DataFrame:
+def trials_table(study: optuna.Study, track: TrackSettings) -> pd.DataFrame:
     """A row a trial, best first; ``like the best`` where McNemar's test can't tell them apart."""
     rows = []
     done = [t for t in study.trials if t.state in ENDED]
     best = None
     if any(t.state == TrialState.COMPLETE for t in done):
-        best = _heard(study.best_trial)
+        best = _answers(study.best_trial, track)
     for trial in sorted(done, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
         row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
         row["song accuracy"] = trial.value
         row["like the best"] = ""
         if best is not None and trial.state == TrialState.COMPLETE:
-            row["like the best"] = "yes" if mcnemar(best, _heard(trial)) >= ALPHA else "no"
+            row["like the best"] = "yes" if mcnemar(best, _answers(trial, track)) >= ALPHA else "no"
         row |= trial.params
         row["run"] = trial.user_attrs.get("run", "")
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _heard(trial: FrozenTrial) -> System:
+def _answers(trial: FrozenTrial, track: TrackSettings) -> System:
     """Which validation songs a trial got right."""
-    return system(str(trial.number), [read_predictions(trial.user_attrs["run"])], "valid")
+    return system(str(trial.number), [read_predictions(trial.user_attrs["run"], track)], "valid")
 
 
 class _Watch(Callback):

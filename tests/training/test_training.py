@@ -83,7 +83,7 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
     _, outcome, _ = trained
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
     for part in ("valid", "test"):
-        for name, value in metrics.figures(predictions, part).items():
+        for name, value in metrics.scores(predictions, part).items():
             assert outcome.figures[f"final/{part}/{name}"] == pytest.approx(value, abs=1e-6)
 
 
