@@ -24,6 +24,7 @@ OWNERS = {
     "nnAudio": {"bench/libraries.py"},
     # plots.py draws; the others name a type
     "matplotlib": {"results/plots.py", "tracking/tracker.py", "tuning/sweep.py", "bench/rows.py"},
+    "jinja2": {"results/html.py"},
     "argparse": {"recipe/command_line.py"},
     "mutagen": {"inference/file_tags.py"},
     "optuna": {"tuning/sweep.py", "tuning/study.py"},

@@ -27,7 +27,7 @@ from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
-from gtzan_lightning.results.plots import growth_figure
+from gtzan_lightning.results.plots import growth_plot
 from gtzan_lightning.tracking.reading import first_time
 
 RUN = Path(__file__).parents[2] / "experiments" / "run.py"
@@ -107,7 +107,7 @@ def growth(found: Found, data: DataSettings, repeats: int, scratch: Path) -> Non
         size: {name: statistics.median(one[name] for one in of_size) for name in of_size[0]}
         for size, of_size in turns.items()
     }
-    found.figures["growth.png"] = growth_figure(medians)
+    found.figures["growth.png"] = growth_plot(medians)
 
 
 def growth_rows(turns: dict[int, list[dict[str, float]]]) -> list[Row]:

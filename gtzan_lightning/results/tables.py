@@ -4,9 +4,9 @@ A table is numbers. Markdown, CSV, LaTeX, the page and the reproductions only fo
 """
 
 import csv
+import re
 import types
 from dataclasses import dataclass, fields
-from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
 
@@ -117,9 +117,7 @@ class Table:
         """A booktabs table (``\\usepackage{booktabs}``)."""
         style = pd.DataFrame([row.cells() for row in self.rows]).style.hide(axis="index")
         style = style.format(escape="latex").format_index(escape="latex", axis=1)
-        caption = self.title + "."
-        for sign in "&%$#_{}":
-            caption = caption.replace(sign, f"\\{sign}")
+        caption = re.sub(r"([&%$#_{}])", r"\\\1", f"{self.title}.")
         return style.to_latex(
             hrules=True, caption=caption, position_float="centering", column_format="llrrrrrrrrrl"
         )
@@ -128,11 +126,7 @@ class Table:
         """A line for each row, a column for each number; ``read_csv`` reads it."""
         table = {name: getattr(self, name) for name in _OF_TABLE}
         records = [table | vars(row) | {"runs": " ".join(row.runs)} for row in self.rows]
-        text = StringIO()
-        writer = csv.DictWriter(text, [*table, *vars(self.rows[0])], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-        return text.getvalue()
+        return pd.DataFrame(records, dtype=object).to_csv(index=False)  # an integer stays one
 
 
 _OF_TABLE = [field.name for field in fields(Table) if field.name != "rows"]

@@ -10,7 +10,6 @@ import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
@@ -25,12 +24,13 @@ from gtzan_lightning.recipe.settings import TrackSettings
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read when mlflow acts
 ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
 MOST_RUNS, PAGE = 10_000, 1000
+SQLITE = "sqlite:///"
 
 
 def store_uri(track: TrackSettings) -> str:
     """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
     uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
-    return f"sqlite:///{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
+    return f"{SQLITE}{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
 
 
 def shown(text: str) -> str:
@@ -75,18 +75,15 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     """
     client = _client(track)
     experiment = client.get_experiment_by_name(track.experiment)
-    runs = _runs(client, experiment.experiment_id) if experiment else ()
-    return pd.DataFrame([_row(run) for run in runs])
-
-
-def _runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Run]:
+    rows: list[dict[str, object]] = []
     token = None
-    for _ in range(MOST_RUNS // PAGE):
-        page = client.search_runs([experiment], max_results=PAGE, page_token=token)
-        yield from page
+    while experiment and len(rows) < MOST_RUNS:
+        page = client.search_runs([experiment.experiment_id], max_results=PAGE, page_token=token)
+        rows += map(_row, page)
         token = page.token
         if not token:
-            return
+            break
+    return pd.DataFrame(rows)
 
 
 def _row(run: Run) -> dict[str, object]:
@@ -156,8 +153,9 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     """
     track = track or TrackSettings()
     uri = store_uri(track)
-    if (store := _missing(uri)) is not None:
-        raise UserError(f"{where}: no such checkpoint, and there are no runs in {store.parent}")
+    if _is_missing(uri):
+        folder = Path(uri.removeprefix(SQLITE)).parent
+        raise UserError(f"{where}: no such checkpoint, and there are no runs in {folder}")
     client = _client(track)
     try:
         if where.startswith("models:/"):
@@ -195,16 +193,15 @@ def _client(track: TrackSettings) -> mlflow.MlflowClient:
         UserError: there is no store yet, or its server does not answer.
     """
     uri = store_uri(track)
-    if _missing(uri) is not None:
+    if _is_missing(uri):
         raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
     _check_server(uri)
     return mlflow.MlflowClient(uri)
 
 
-def _missing(uri: str) -> Path | None:
-    """The SQLite file that is not there: MLflow would make it."""
-    file = Path(uri.removeprefix("sqlite:///"))
-    return file if uri.startswith("sqlite:///") and not file.exists() else None
+def _is_missing(uri: str) -> bool:
+    """Whether it is an SQLite file that is not there: MLflow would make it."""
+    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
 
 
 def _check_server(uri: str) -> None:
