@@ -1,10 +1,17 @@
 """Compare recorded runs: one table for each corpus and protocol."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
+from gtzan_lightning.recipe.settings import TrackSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gtzan_lightning.results.tables import Table
 
 
 def main(argv: list[str]) -> None:
@@ -25,50 +32,73 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
     parser.add_argument("--html", metavar="FILE", help="also write one page for a browser")
     parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
+    parser.add_argument(
+        "--table", metavar="FILE", help="print a table that --out wrote as CSV, and read no runs"
+    )
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
     if len(args["system"]) == 1:
         raise UserError("one system can't be compared: give two or more, or none for the tables")
-    from gtzan_lightning.results.tables import choose, tables
-    from gtzan_lightning.tracking.reading import read_predictions, runs_table
+    from gtzan_lightning.results.tables import read_csv, tables
 
-    runs = runs_table(track_of(args))
-    if args["system"]:
-        from gtzan_lightning.results.significance import compare, system
-
-        part, chosen = choose(runs, args["system"])
-        systems = [
-            system(word, [read_predictions(id_) for id_ in of_word["run_id"]], part)
-            for word, of_word in chosen.items()
-        ]
-        for one in systems:
-            print(f"{one.name}: {one.right.mean():.3f}, {one.runs} runs, {len(one.right)} songs")
-        print(*(pair.sentence() for pair in compare(systems)), sep="\n")
+    if args["table"]:
+        print(read_csv(Path(args["table"])).markdown())
         return
-    found = tables(runs)
-    print("\n\n".join(table.markdown() for table in found) or "no runs yet")
-    written = {}
-    for number, table in enumerate(found if args["out"] else [], 1):
-        base = Path(args["out"]) / f"compare-{number}"
-        written[base.with_suffix(".md")] = table.markdown() + "\n"
-        written[base.with_suffix(".csv")] = table.rows.drop(columns="runs").to_csv(index=False)
-    if args["html"] or args["latex"]:
-        from gtzan_lightning.results.html import html, latex
-        from gtzan_lightning.tracking.reading import metric_history, predictions_if_any
+    from gtzan_lightning.tracking.reading import runs_table
 
-        if args["latex"]:
-            written[Path(args["latex"])] = latex(found)
-        if args["html"]:
-            written[Path(args["html"])] = html(
-                found, predictions_if_any, lambda run: metric_history(run, "valid/song_accuracy")
-            )
-    for file, text in written.items():
+    track = track_of(args)
+    runs = runs_table(track)
+    if args["system"]:
+        print(sentences(runs, args["system"], track))
+        return
+    all_tables = tables(runs)
+    print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
+    for file, text in files(all_tables, args, track).items():
         try:
             with replacing(file) as part:
                 part.write_text(text)
         except OSError as error:
             raise UserError(f"{file} can't be written: {error.strerror}") from None
         print(f"written: {file}")
+
+
+def sentences(runs: "pd.DataFrame", words: list[str], track: TrackSettings) -> str:
+    """The systems that words mean, and what the tests say of each pair."""
+    from gtzan_lightning.results.significance import pairs, system
+    from gtzan_lightning.results.tables import choose
+    from gtzan_lightning.tracking.reading import read_predictions
+
+    part, chosen = choose(runs, words)
+    systems = [
+        system(word, [read_predictions(run, track) for run in of_word["run_id"]], part)
+        for word, of_word in chosen.items()
+    ]
+    lines = [
+        f"{one.name}: {one.right.mean():.3f}, {one.runs} runs, {len(one.right)} songs"
+        for one in systems
+    ]
+    return "\n".join([*lines, *(pair.sentence() for pair in pairs(systems))])
+
+
+def files(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> dict[Path, str]:
+    """What the flags ask to write: file -> its text."""
+    texts = {}
+    for number, table in enumerate(tables if args["out"] else [], 1):
+        base = Path(args["out"]) / f"compare-{number}"
+        texts[base.with_suffix(".md")] = table.markdown() + "\n"
+        texts[base.with_suffix(".csv")] = table.csv()
+    if args["latex"]:
+        texts[Path(args["latex"])] = "\n".join(table.latex() for table in tables)
+    if args["html"]:
+        from gtzan_lightning.results.html import html
+        from gtzan_lightning.tracking.reading import metric_history, predictions_if_any
+
+        texts[Path(args["html"])] = html(
+            tables,
+            lambda run: predictions_if_any(run, track),
+            lambda run: metric_history(run, "valid/song_accuracy", track),
+        )
+    return texts
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The systems of the source documents beside our own runs of them: one Markdown table."""
 
+import os
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
+
+RECIPES = Path(__file__).parent / "recipes" / "reproductions"
 
 
 def main(argv: list[str]) -> None:
@@ -12,7 +15,7 @@ def main(argv: list[str]) -> None:
     parser = Parser(
         prog="experiments/reproduce.py",
         allow_abbrev=False,
-        description="Print a table of the source documents' systems: published figure, what was "
+        description="Print a table of the source documents' systems: published score, what was "
         "wrong, and our runs as published, corrected, and on the artist-clean protocol. Cells that "
         "were not run are empty; leaky runs are marked.",
     )
@@ -25,14 +28,14 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.results.reproductions import commands, markdown
 
     if args["list"]:
-        print("\n".join(commands()))
+        print("\n".join(commands(Path(os.path.relpath(RECIPES)))))
         return
     out = Path(args["out"]) if args["out"] else None
     if out and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
     from gtzan_lightning.tracking.reading import runs_table
 
-    text = markdown(runs_table(track_of(args)))
+    text = markdown(runs_table(track_of(args)), RECIPES)
     print(text)
     if out:
         try:

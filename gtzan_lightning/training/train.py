@@ -96,7 +96,7 @@ def train(
                 scores = _measure_baseline(recipe, data, tracker, folder)
             else:
                 scores = _train_network(recipe, data, model, tracker, folder, more_callbacks)
-    if rank_zero_only.rank == 0:
+    if trainer.is_global_zero:
         (folder / "done").touch()
         (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(folder.name, folder, scores)
@@ -176,8 +176,9 @@ def _train_network(
     more_callbacks: Sequence[Callback],
 ) -> dict[str, float]:
     minutes = _fit(recipe, data, model, tracker, folder, more_callbacks)
-    predictions = predict(make_trainer(recipe, False, []), model, data, folder / "best.ckpt")
-    if rank_zero_only.rank != 0:
+    trainer = make_trainer(recipe, False, [])
+    predictions = predict(trainer, model, data, folder / "best.ckpt")
+    if not trainer.is_global_zero:
         return {}
     parameters = sum(p.numel() for p in model.network.parameters())
     numbers = {"minutes": minutes, "parameters": parameters}

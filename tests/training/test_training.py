@@ -85,7 +85,7 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
     recomputed = {
         f"final/{part}/{name}": value
         for part in ("valid", "test")
-        for name, value in metrics.figures(predictions, part).items()
+        for name, value in metrics.scores(predictions, part).items()
     }
     assert {"final/valid/songs", "final/test/song_accuracy"} <= set(recomputed)
     assert recomputed == pytest.approx(outcome.scores, abs=1e-6)
