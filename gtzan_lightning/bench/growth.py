@@ -172,9 +172,7 @@ def handle(songs: Path, packed: Path, clips: int = 10_000) -> dict[str, float]:
     return {**costs, "memory": peak_memory() / 1e9}
 
 
-def _each(
-    loader: Callable[[], DataLoader], use: Callable[[Any], object], clips: int
-) -> float:
+def _each(loader: Callable[[], DataLoader], use: Callable[[Any], object], clips: int) -> float:
     """Seconds a clip over whole epochs, their beginnings included, of at least so many clips."""
     for batch in itertools.islice(loader(), 2):
         use(batch)
