@@ -1,5 +1,6 @@
 """Genres of many files: ``python experiments/tag.py FOLDER --run RUN --out genres.csv``."""
 
+import io
 import re
 import sys
 from functools import partial
@@ -54,7 +55,8 @@ def main(argv: list[str]) -> None:
     _check_ray(args["ray"], args["workers"])
     from gtzan_lightning.inference.tag_files import change_tags, check_out, find_sounds
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     check_out(Path(args["out"]))
     files = find_sounds([Path(place) for place in args["place"]])
     tagged = _tag(args, files)

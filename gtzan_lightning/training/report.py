@@ -25,14 +25,19 @@ CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_a
 
 def run_name(recipe: Recipe, data: GenreData) -> str:
     leaky = "-LEAKY" if data.warning else ""
-    words = (recipe.model.name, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
+    words = (title(recipe), data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
     return (recipe.track.name or "-".join(words)) + leaky
+
+
+def title(recipe: Recipe) -> str:
+    """What tables call the model."""
+    return getattr(recipe.model, "title", recipe.model.name)
 
 
 def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
     surroundings = environment()
     return {
-        "model": recipe.model.name,
+        "model": title(recipe),
         "corpus": data.corpus.name,
         "features": _features(recipe, data),
         "protocol": data.split.label,

@@ -184,7 +184,8 @@ def _train_network(
     numbers = {"minutes": minutes, "parameters": parameters}
     scores = _record(tracker, data, folder, predictions, numbers)
     tracker.log_file(folder / "best.ckpt", "checkpoints")
-    if recipe.track.log_model:
+    # MLflow can't rebuild a network that this package does not know
+    if recipe.track.log_model and recipe.model.name != "custom":
         code, rate = "gtzan_lightning.inference.pyfunc", data.spec.sample_rate
         best = folder / "best.ckpt"
         tracker.log_model(LoggedModel(code, best, data.corpus.genres, rate))

@@ -274,5 +274,5 @@ def test_a_resident_corpus_gives_the_same_clips(quick, kind):
 
 
 def test_a_resident_corpus_takes_no_augmentation_of_the_loader(quick):
-    with pytest.raises(UserError, match=r"--augment\.audio 0"):
+    with pytest.raises(UserError, match=r"augment\.audio 0"):
         GenreData(quick("--data.resident", "true")).setup()

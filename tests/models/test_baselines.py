@@ -109,7 +109,7 @@ def test_bad_tables_and_too_few_clips_are_one_line(tmp_path, quick):
         (["--model.table", str(tmp_path / "text.csv")], "line 3: a cell is no number"),
         (["--model.table", str(tmp_path / "none.csv")], "no rows with a filename or id column"),
         (["--model.table", good, "--model.columns", "temp"], "has no column temp"),
-        (["--model.neighbours", "500"], "too few for --model.neighbours"),
+        (["--model.neighbours", "500"], "too few for model.neighbours"),
     ):
         with pytest.raises(UserError, match=said):
             train(quick(*flags, model="knn"))

@@ -12,9 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+from gtzan_lightning.commands.compare import predictions
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.results.significance import compare
+from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.callbacks import run_callbacks
 from gtzan_lightning.training.train import make_model, predict, train
 
@@ -72,10 +77,16 @@ def test_an_interrupted_training_leaves_ctrl_c_alone(quick):
 
 
 def test_a_network_of_ones_own_is_trained_like_the_others(quick):
-    recipe = custom(quick("--track.log_model", "false"))
+    recipe = custom(quick())
     outcome = train(recipe, network=MeanSpectrum)
     assert outcome.scores["final/test/songs"] == 10
-    assert (outcome.folder / "best.ckpt").exists()
+    (run,) = runs_table(recipe.track).to_dict("records")
+    assert run["model"] == "mean_spectrum"
+    assert compare("mean_spectrum", "mean_spectrum", track=recipe.track) == []
+    network = MeanSpectrum(10, (1, 32, 32))
+    tagger = Tagger(read_checkpoint(outcome.folder / "best.ckpt"), network)
+    table = predictions(outcome.run_id[:8], recipe.track)
+    assert tagger.genres == list(table.columns[4:])
 
 
 def test_a_network_and_its_recipe_belong_together(quick):
