@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from gtzan_lightning.errors import guarded
-from gtzan_lightning.recipe.command_line import Parser, parse_run
+from gtzan_lightning.recipe.command_line import Parser, guarded, parse_run
 
 
 def main(argv: list[str]) -> None:

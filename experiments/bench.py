@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gtzan_lightning.bench.run import PARTS, bench
-from gtzan_lightning.errors import UserError, guarded
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
 from gtzan_lightning.recipe.settings import DataSettings
 
 HOW = """how the rows are measured:
@@ -23,7 +23,7 @@ HOW = """how the rows are measured:
             they are pictures; the peak of resident memory of that process, libraries and mapped
             songs included, without a model
 
-Threads are the environment's (OMP_NUM_THREADS). A busy machine makes all figures worse but its
+Threads are the environment's (OMP_NUM_THREADS). A busy machine makes all times worse, and
 ratios less so: the table says how busy it was."""
 
 
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
         allow_abbrev=False,
         description="Time this package beside what it is compared with, both sides in turn in one "
         "run, and print one table: ours, against, ratio with its range, target, met or not. "
-        "Table, machine and the figure of growth are recorded as an MLflow run.",
+        "Table, machine and the plot of growth are recorded as an MLflow run.",
         epilog=HOW,
         formatter_class=Parser.as_written,
     )

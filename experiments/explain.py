@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gtzan_lightning.errors import UserError, guarded
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     track = track_of(args)
     from gtzan_lightning.inference.explain import explain_song, songs_of
     from gtzan_lightning.inference.tagger import Tagger
-    from gtzan_lightning.tracking.tracker import add_files
+    from gtzan_lightning.tracking.store import add_files
 
     tagger = Tagger.load(args["run"], track)
     method = args["method"] or ("grad_cam" if hasattr(tagger.network, "trunk") else "saliency")

@@ -1,7 +1,6 @@
 """Print the zoo: every ``--model``, where it comes from, what it is and how large."""
 
-from gtzan_lightning.errors import guarded
-from gtzan_lightning.recipe.command_line import Parser
+from gtzan_lightning.recipe.command_line import Parser, guarded
 
 
 def main(argv: list[str]) -> None:

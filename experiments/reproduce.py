@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gtzan_lightning.errors import UserError, guarded
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
 
 
 def main(argv: list[str]) -> None:

@@ -1,7 +1,6 @@
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
-from gtzan_lightning.errors import guarded
-from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.command_line import guarded, parse_run
 
 
 def main(argv: list[str]) -> None:
@@ -17,8 +16,8 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.training.train import train
 
     outcome = train(recipe, resume)
-    if outcome.figures:  # of several processes the first one speaks
-        print(result_lines(recipe, outcome.run_id, outcome.figures))
+    if outcome.scores:  # of several processes the first one speaks
+        print(result_lines(recipe, outcome.run_id, outcome.scores))
 
 
 if __name__ == "__main__":

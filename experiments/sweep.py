@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from gtzan_lightning.errors import guarded
-from gtzan_lightning.recipe.command_line import Parser, parse_layers
+from gtzan_lightning.recipe.command_line import Parser, guarded, parse_layers
 
 
 def main(argv: list[str]) -> None:
@@ -30,21 +29,22 @@ def main(argv: list[str]) -> None:
         metavar="URL",
         help="database of the study (a journal file under --track.folder)",
     )
-    parser.add_argument("--worker", action="store_true", help="only try; do not open or report")
-    own, rest = parser.parse_known_args(argv)
-    model, layers, flags = parse_layers(rest, "experiments/sweep.py")
+    parser.add_argument("--worker", action="store_true", help="one of several: do not report")
+    own, settings = parser.parse_known_args(argv)
+    model, layers, flags = parse_layers(settings, "experiments/sweep.py")
     from gtzan_lightning.tuning.space import read_space
 
     space = read_space(Path(own.space), model, layers, flags)
     name = own.name or f"{model}-{Path(own.space).stem}"
+    from gtzan_lightning.tuning.study import Search
     from gtzan_lightning.tuning.sweep import join, sweep
 
-    options = {"sampler": own.sampler, "seed": own.sampler_seed, "prune": not own.no_prune}
+    search = Search(own.sampler, own.sampler_seed, prune=not own.no_prune)
     if own.worker:
-        join(space, name, own.trials, own.storage, options)
+        join(space, name, own.trials, own.storage, search)
         return
-    others = [sys.executable, str(Path(__file__).resolve()), *argv, "--worker"]
-    print(sweep(space, name, own.trials, own.storage, options, own.workers, others))
+    command = [sys.executable, str(Path(__file__).resolve()), *argv, "--worker"]
+    print(sweep(space, name, own.trials, own.storage, search, own.workers, command))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gtzan_lightning.errors import UserError, guarded
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
 
 if TYPE_CHECKING:
     from gtzan_lightning.inference.tag_files import Tagged

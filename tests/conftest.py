@@ -1,4 +1,4 @@
-"""Small songs made by the project, and real ones where they are at hand."""
+"""Synthetic songs, quick recipes and a trained checkpoint, which many tests share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +10,15 @@ import soundfile
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.recipe.command_line import parse_run
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.recipes import Recipe
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
-RATE = 8000  # small songs: enough for the road, cheap to compute
+RATE = 8000  # Hz: cheap to compute
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real music beside the checkout; tests that need it are skipped without it."""
+    """Folder of real music beside the checkout; without it the test is skipped."""
     if not (REAL / "gtzan").is_dir():
         pytest.skip("no real music (../shared/data) beside this checkout")
     return REAL
@@ -26,7 +26,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def gtzan_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A part of GTZAN in Kaggle's layout, of synthetic sound: 6 songs a genre of 4 s."""
+    """A part of GTZAN in Kaggle's layout: 6 synthetic songs of about 4 s in each genre."""
     root = tmp_path_factory.mktemp("gtzan")
     for genre in GENRES:
         folder = root / "Data" / "genres_original" / genre
@@ -39,12 +39,13 @@ def gtzan_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of packed corpora, so that songs are packed once for all tests."""
     return tmp_path_factory.mktemp("packed")
 
 
 @pytest.fixture
 def quick(packed: Path, tmp_path: Path) -> Callable[..., Recipe]:
-    """A recipe that trains in seconds on the synthetic corpus; flags lie over it."""
+    """Makes recipes that train in seconds on synthetic songs; flags lie over them."""
 
     def make(*flags: str, model: str = "small_cnn") -> Recipe:
         given = quick_flags(packed, tmp_path, model)
@@ -55,7 +56,7 @@ def quick(packed: Path, tmp_path: Path) -> Callable[..., Recipe]:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> str:
-    """A small network's, of waveforms."""
+    """File of a small trained network that takes waveforms."""
     from gtzan_lightning.training.train import train
 
     folder = tmp_path_factory.mktemp("checkpoint")
@@ -64,6 +65,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> str:
 
 
 def quick_flags(packed: Path, folder: Path, model: str = "small_cnn") -> list[str]:
+    """Flags of ``run.py`` for two short epochs on synthetic songs, recorded under ``folder``."""
     flags = {
         "--model": model,
         "--data.corpus": "synthetic",
@@ -89,13 +91,13 @@ def quick_flags(packed: Path, folder: Path, model: str = "small_cnn") -> list[st
 
 @pytest.fixture(scope="session")
 def tone() -> np.ndarray:
-    """One second of a chord at RATE."""
+    """(sample,) float32: one second of a chord at ``RATE``."""
     t = np.arange(RATE) / RATE
     return (0.2 * sum(np.sin(2 * np.pi * f * t) for f in (220, 277, 330))).astype(np.float32)
 
 
 def run(run_id: str, **over: object) -> dict[str, object]:
-    """A run as MLflow lists it; ``over`` lies over its columns."""
+    """A row of MLflow's table of runs; ``over`` lies over its columns."""
     row = {
         "run_id": run_id,
         "status": "FINISHED",

@@ -82,8 +82,7 @@ def child(out: Path, flags: list[str]) -> None:
     """run.py with a watch on the longest step, from the end of a batch to the end of the next."""
     from lightning.pytorch.callbacks import Callback
 
-    from gtzan_lightning.errors import guarded
-    from gtzan_lightning.recipe.command_line import parse_run
+    from gtzan_lightning.recipe.command_line import guarded, parse_run
     from gtzan_lightning.tracking import tracker as tracking
     from gtzan_lightning.training.train import train
 

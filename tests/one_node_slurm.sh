@@ -1,6 +1,6 @@
 #!/bin/bash
 # A real SLURM of one node, from Debian's packages, in a container or machine without systemd:
-#   bash tests/one_node_slurm.sh start   # as root; then sinfo, sbatch and tests/test_slurm.py work
+#   bash tests/one_node_slurm.sh start   # as root; then sinfo, sbatch and tests/training/test_slurm.py work
 #   bash tests/one_node_slurm.sh stop    # ends its daemons and takes its configuration away
 # Processes are followed without control groups, as containers have none to give. It is for trying
 # the scripts of experiments/slurm, not for work: everybody on it is root.
@@ -8,17 +8,17 @@ set -euo pipefail
 
 conf=/etc/slurm/slurm.conf
 state=/var/lib/one-node-slurm
-mark="# written by one_node_slurm.sh"
+header="# written by one_node_slurm.sh"
 
 configure() {
-    if [ -e "$conf" ] && ! grep -qxF "$mark" "$conf"; then
-        echo "$conf belongs to another SLURM: it is left alone" >&2
+    if [ -e "$conf" ] && ! grep -qxF "$header" "$conf"; then
+        echo "$conf belongs to another SLURM, which this script leaves alone" >&2
         exit 1
     fi
     mkdir -p "$(dirname "$conf")" "$state"/{controller,node}
     # cred_expire is also how long a requeued job waits (two minutes by default)
     cat >"$conf" <<END
-$mark
+$header
 ClusterName=one
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmUser=root
@@ -71,7 +71,7 @@ stop() {
         pkill -F "$state/$daemon.pid" || true
     done
     pkill -F /run/munge/munged.pid || true
-    if grep -qxF "$mark" "$conf"; then
+    if grep -qxF "$header" "$conf"; then
         rm "$conf"
     fi
 }

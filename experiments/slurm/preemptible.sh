@@ -3,7 +3,7 @@
 # the last line of train.sh, array.sh and sweep.sh, which ask SLURM for --requeue and for SIGUSR1 to
 # the batch shell alone (--signal=B:USR1@120: two minutes before the time limit, and before a preemption where the cluster
 # has PreemptParameters=send_user_signal; others requeue a preempted job themselves).
-# The training hears nothing of it; it has written last.ckpt after every epoch.
+# The training does not get the signal; it has written last.ckpt after every epoch.
 set -euo pipefail
 
 job=$SLURM_JOB_ID
@@ -17,7 +17,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$cpus}
 
 srun --cpus-per-task="$cpus" --kill-on-bad-exit=1 "$@" &
 tasks=$!
-# where a cluster forbids requeueing, scontrol says so and the job goes on to its end
+# where a cluster forbids requeueing, scontrol says so and the job runs to its end
 trap 'scontrol requeue "$job" || true' USR1
 while true; do
     code=0

@@ -6,7 +6,7 @@
 # One task is one process of Lightning (ddp from two on) and takes one GPU of --gres=gpu:N; not
 # --gpus-per-task, which hides a node's other GPUs from it. Start it from the repository root, with
 # .venv (make env) and mlruns on a file system that all nodes share. A job that is preempted or out
-# of time is requeued and goes on, after its last whole epoch, in the same MLflow run.
+# of time is requeued and resumes after its last whole epoch, in the same MLflow run.
 #SBATCH --job-name=gtzan-train
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1

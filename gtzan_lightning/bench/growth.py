@@ -17,7 +17,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from gtzan_lightning.bench.rows import Found, Pair, Row, Target, compared, measured
+from gtzan_lightning.bench.rows import Pair, Results, Row, Target, compared, measured
 from gtzan_lightning.bench.rows import seconds as time_of
 from gtzan_lightning.data import audio
 from gtzan_lightning.data.catalogue import GENRES
@@ -30,7 +30,7 @@ from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
 from gtzan_lightning.results.plots import growth_figure
 from gtzan_lightning.tracking.reading import first_time
 
-RUN = Path(__file__).parents[2] / "experiments" / "run.py"
+RUN = (sys.executable, "-m", "gtzan_lightning", "run")
 SIZES = (100, 1_000, 10_000)
 RATE, SECONDS = 8_000, 2.0
 RENDERED = 10  # songs of a genre that are rendered; the others are these at other levels
@@ -43,10 +43,10 @@ SMALL = {
 }
 
 
-def start(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
+def start(results: Results, data: DataSettings, repeats: int, scratch: Path) -> None:
     """The main job on a small synthetic corpus, until its first step is recorded; ``--help``."""
     times = [_first_step(scratch) for _ in range(min(repeats, 3) + 1)]
-    found.add(
+    results.add(
         measured(
             "start/first_step_seconds",
             "run.py --model efficientnet, fresh process, to the end of the first training step",
@@ -54,10 +54,8 @@ def start(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None
             Target(12, False, "s"),
         )
     )
-    times = [
-        time_of(lambda: _run([sys.executable, str(RUN), "--help"])) for _ in range(min(repeats, 3))
-    ]
-    found.add(measured("start/help_seconds", "run.py --help", times, Target(1, False, "s")))
+    times = [time_of(lambda: _run([*RUN, "--help"])) for _ in range(min(repeats, 3))]
+    results.add(measured("start/help_seconds", "run.py --help", times, Target(1, False, "s")))
 
 
 def _first_step(scratch: Path) -> float:
@@ -77,7 +75,7 @@ def _first_step(scratch: Path) -> float:
         "--track.log_model": "false",
     }
     before = time.time()
-    _run([sys.executable, str(RUN), *(word for pair in flags.items() for word in pair)])
+    _run([*RUN, *(word for pair in flags.items() for word in pair)])
     store = TrackSettings(folder=str(scratch / "mlruns"), uri="local")
     return first_time(store, "train/loss_step") - before
 
@@ -89,7 +87,7 @@ def _run(command: list[str]) -> None:
         raise UserError(f"{' '.join(command[1:4])} failed: {last}")
 
 
-def growth(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
+def growth(results: Results, data: DataSettings, repeats: int, scratch: Path) -> None:
     """Corpora of every size in turn, each packed and fed in a fresh process."""
     for size in SIZES:
         write_songs(scratch / f"songs{size}", size)
@@ -102,12 +100,12 @@ def growth(found: Found, data: DataSettings, repeats: int, scratch: Path) -> Non
                 songs = scratch / f"songs{size}"
                 turns[size].append(process.submit(handle, songs, packed).result())
     for row in growth_rows(turns):
-        found.add(row)
+        results.add(row)
     medians = {
         size: {name: statistics.median(one[name] for one in of_size) for name in of_size[0]}
         for size, of_size in turns.items()
     }
-    found.figures["growth.png"] = growth_figure(medians)
+    results.plots["growth.png"] = growth_figure(medians)
 
 
 def growth_rows(turns: dict[int, list[dict[str, float]]]) -> list[Row]:
@@ -164,14 +162,14 @@ def handle(songs: Path, packed: Path, clips: int = 10_000) -> dict[str, float]:
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # its bar
         corpus = prepare(recipe.data)
-    found = {"packing": (time.perf_counter() - start) / len(corpus.songs)}
+    costs = {"packing": (time.perf_counter() - start) / len(corpus.songs)}
     data = GenreData(recipe)
     data.setup()
-    found["feeding"] = _each(data.train_dataloader, lambda batch: None, clips)
-    found["evaluation"] = _each(
+    costs["feeding"] = _each(data.train_dataloader, lambda batch: None, clips)
+    costs["evaluation"] = _each(
         lambda: data.batches("valid"), lambda batch: data.on_after_batch_transfer(batch, 0), clips
     )
-    return {**found, "memory": peak_memory() / 1e9}
+    return {**costs, "memory": peak_memory() / 1e9}
 
 
 def _each(
@@ -192,6 +190,6 @@ def peak_memory() -> int:
     """Bytes of this process that were resident at most, mapped files included."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux' ru_maxrss begins at what the parent process had
-        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) * 1024
+        return int(re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())[0]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

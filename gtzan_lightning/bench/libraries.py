@@ -4,9 +4,10 @@ The only file that calls soundfile, torchaudio and librosa as others would: to b
 """
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import librosa
 import numpy as np
@@ -15,11 +16,12 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from gtzan_lightning.bench.rows import Found, Target, compared, interleaved, measured, unmeasured
+from gtzan_lightning.bench.rows import Results, Target, compared, interleaved, measured, unmeasured
 from gtzan_lightning.data.clips import Clip, Clips
 from gtzan_lightning.data.corpus import Corpus
-from gtzan_lightning.data.features import FLOOR_DB, Features, PictureSpec
+from gtzan_lightning.data.features import FLOOR_DB, PictureSpec
 from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
 
@@ -29,56 +31,68 @@ KINDS = ("mel", "spectrogram", "stft", "mfcc", "chroma")
 Reader = Callable[[list[Clip]], Any]
 
 
-def feeding(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
+class Library(NamedTuple):
+    """Another way to read clips, and how many times as fast ours should be."""
+
+    key: str
+    against: str
+    reader: Callable[[], Reader]
+    target: Target
+    batches: int = BATCHES
+
+
+def feeding(results: Results, data: DataSettings, repeats: int, scratch: Path) -> None:
     """Whole batches of random clips from the packed corpus against the same clips of wav files."""
     corpus = prepare(data)
     steps = round(data.clip_seconds * data.sample_rate)
     files = write_wavs(corpus, steps, scratch)
     drawn = draw(corpus, list(files), steps, BATCHES)
     packed = Clips(corpus, steps, torch.from_numpy(corpus.genre_numbers()), None)
-    rate = data.sample_rate
-    tenfold, hundredfold = Target(10, least=True), Target(100, least=True)
-    peers: list[tuple[str, str, Callable[[], Reader], Target, int]] = [
-        (
-            "soundfile", "soundfile, seek and read, float32 as networks take it",
-            lambda: lambda clips: by_soundfile(files, clips, steps, "float32"), tenfold, BATCHES,
-        ),
-        (
-            "soundfile_int16", "soundfile, seek and read, int16 as the packed corpus gives it",
-            lambda: lambda clips: by_soundfile(files, clips, steps), tenfold, BATCHES,
-        ),
-        (
-            "librosa", "librosa.load(offset, duration)",
-            lambda: lambda clips: by_librosa(files, clips, steps, rate), hundredfold, BATCHES,
-        ),
-        (
-            "librosa_whole", "librosa.load, whole song, then cut",
-            lambda: lambda clips: by_librosa(files, clips, steps), hundredfold, WHOLE,
-        ),
-        (
-            "torchaudio", "torchaudio.datasets.GTZAN, whole song, then cut",
-            lambda: by_torchaudio(scratch, files, steps), hundredfold, WHOLE,
-        ),
-    ]  # fmt: skip
     what = f"feeding batches of {BATCH} clips of {data.clip_seconds:g} s"
-    for key, against, reader, target, batches in peers:
+    for name, against, reader, target, batches in _libraries(files, steps, data, scratch):
+        key = f"feeding/{name}"
         try:
             read = reader()
             read(drawn[0][:1])
         except (ImportError, RuntimeError, OSError) as error:
-            found.add(unmeasured(f"feeding/{key}", what, against, target, str(error)))
+            results.add(unmeasured(key, what, against, target, str(error)))
             continue
-        some = drawn[:batches]
         # ours reads all batches whatever the other side does: fewer are over in a millisecond
-        pairs = [
-            (ours * len(some) / len(drawn), other)
-            for ours, other in interleaved(
-                lambda: _each(packed.__getitems__, drawn),
-                lambda read=read, some=some: _each(read, some),
-                repeats,
-            )
-        ]
-        found.add(compared(f"feeding/{key}", what, against, pairs, len(some) * BATCH, target))
+        turns = interleaved(
+            partial(_each, packed.__getitems__, drawn),
+            partial(_each, read, drawn[:batches]),
+            repeats,
+        )
+        pairs = [(ours * batches / len(drawn), other) for ours, other in turns]
+        results.add(compared(key, what, against, pairs, batches * BATCH, target))
+
+
+def _libraries(
+    files: dict[int, Path], steps: int, data: DataSettings, folder: Path
+) -> list[Library]:
+    tenfold, hundredfold = Target(10, least=True), Target(100, least=True)
+    return [
+        Library(
+            "soundfile", "soundfile, seek and read, float32 as networks take it",
+            lambda: partial(by_soundfile, files, steps=steps, dtype="float32"), tenfold,
+        ),
+        Library(
+            "soundfile_int16", "soundfile, seek and read, int16 as the packed corpus gives it",
+            lambda: partial(by_soundfile, files, steps=steps), tenfold,
+        ),
+        Library(
+            "librosa", "librosa.load(offset, duration)",
+            lambda: partial(by_librosa, files, steps=steps, rate=data.sample_rate), hundredfold,
+        ),
+        Library(
+            "librosa_whole", "librosa.load, whole song, then cut",
+            lambda: partial(by_librosa, files, steps=steps), hundredfold, WHOLE,
+        ),
+        Library(
+            "torchaudio", "torchaudio.datasets.GTZAN, whole song, then cut",
+            lambda: by_torchaudio(folder, files, steps), hundredfold, WHOLE,
+        ),
+    ]  # fmt: skip
 
 
 def _each(read: Reader, drawn: list[list[Clip]]) -> None:
@@ -92,17 +106,27 @@ def write_wavs(corpus: Corpus, steps: int, folder: Path) -> dict[int, Path]:
     Raises:
         UserError: every song is shorter than a clip.
     """
-    long = np.flatnonzero(corpus.lengths >= steps)
-    if not len(long):
-        raise UserError("--data.root: every song is shorter than a clip: name a folder of songs")
-    rows = long[np.linspace(0, len(long) - 1, min(SONGS, len(long))).astype(int)]
+    rows = long_songs(corpus, steps)
+    chosen = np.linspace(0, len(rows) - 1, min(SONGS, len(rows))).astype(int).tolist()
     files = {}
-    for number, row in enumerate(rows.tolist()):
+    for number, row in enumerate(rows[n] for n in chosen):
         genre = corpus.songs[row]["genre"]
         files[row] = folder / "genres" / genre / f"{genre}.{number:05}.wav"
         files[row].parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(files[row], corpus.recording(row), corpus.info["sample_rate"])
     return files
+
+
+def long_songs(corpus: Corpus, steps: int) -> list[int]:
+    """Rows of the songs that hold a clip.
+
+    Raises:
+        UserError: every song is shorter than a clip.
+    """
+    rows = np.flatnonzero(corpus.lengths >= steps).tolist()
+    if not rows:
+        raise UserError("--data.root: every song is shorter than a clip: name a folder of songs")
+    return rows
 
 
 def draw(corpus: Corpus, rows: list[int], steps: int, batches: int) -> list[list[Clip]]:
@@ -155,25 +179,22 @@ def by_torchaudio(folder: Path, files: dict[int, Path], steps: int) -> Reader:
     return read
 
 
-def features(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
+def features(results: Results, data: DataSettings, repeats: int, scratch: Path) -> None:
     """A batch of clips as pictures against librosa, and nnAudio where it is, clip by clip."""
     corpus = prepare(data)
     steps = round(data.clip_seconds * data.sample_rate)
-    rows = np.flatnonzero(corpus.lengths >= steps).tolist()
-    if not rows:
-        raise UserError("--data.root: every song is shorter than a clip: name a folder of songs")
     clips = Clips(corpus, steps, torch.from_numpy(corpus.genre_numbers()), None)
-    batch = clips.__getitems__(draw(corpus, rows, steps, 1)[0])["clip"]
+    batch = clips.__getitems__(draw(corpus, long_songs(corpus, steps), steps, 1)[0])["clip"]
     for kind in KINDS:
         spec = PictureSpec.of(data.model_copy(update={"features": kind}))
-        _one_feature(found, spec, batch, repeats)
+        _one_feature(results, spec, batch, repeats)
         if torch.cuda.is_available():
             times = _on_gpu(Features(spec).cuda(), batch.cuda(), repeats)
             what = f"{kind} of {len(batch)} clips on the GPU"
-            found.add(measured(f"features/{kind}_gpu_ms", what, times, Target(2, False, "ms")))
+            results.add(measured(f"features/{kind}_gpu_ms", what, times, Target(2, False, "ms")))
 
 
-def _one_feature(found: Found, spec: PictureSpec, batch: Tensor, repeats: int) -> None:
+def _one_feature(results: Results, spec: PictureSpec, batch: Tensor, repeats: int) -> None:
     ours, waves = Features(spec), batch.float() / 32767
     clips = waves.numpy()
     what = f"{spec.picture} of {len(batch)} clips"
@@ -185,16 +206,18 @@ def _one_feature(found: Found, spec: PictureSpec, batch: Tensor, repeats: int) -
         )
         target = Target(3, least=True)
         key = f"features/{spec.picture}"
-        found.add(compared(key, what, "librosa", pairs, len(batch), target))
+        results.add(compared(key, what, "librosa", pairs, len(batch), target))
         other = nnaudio(spec)
         if other is not None:
             pairs = interleaved(lambda: ours.plain(waves), lambda: other(waves), repeats)
-            found.add(compared(f"{key}_nnaudio", what, "nnAudio", pairs, len(batch), None))
+            results.add(compared(f"{key}_nnaudio", what, "nnAudio", pairs, len(batch), None))
 
 
 def librosa_picture(spec: PictureSpec, wave: np.ndarray) -> np.ndarray:
     """(sample,) -> (bin, frame): the call of librosa that each of our pictures equals."""
-    common = {"n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window}
+    common: dict[str, Any] = {
+        "n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window
+    }  # fmt: skip
     if spec.picture in ("stft", "spectrogram"):
         amplitude = np.abs(librosa.stft(wave, **common))
         if spec.scale == "linear":

@@ -1,4 +1,4 @@
-"""Rows of the benchmark: two sides timed in turn, ratios, figures with a bound.
+"""Rows of the benchmark: two sides timed in turn, ratios, times and sizes with a bound.
 
 Two sides take turns (A B A B ...) after one untimed turn each, so that whatever else the machine
 does falls on both; a ratio is the median over the turns, with the least and the greatest. Nothing
@@ -32,11 +32,11 @@ class Row:
 
 
 @dataclass
-class Found:
-    """What a part of the benchmark leaves behind."""
+class Results:
+    """What the parts of the benchmark measured."""
 
     rows: list[Row] = field(default_factory=list)
-    figures: dict[str, "Figure"] = field(default_factory=dict)  # file name -> drawing
+    plots: dict[str, "Figure"] = field(default_factory=dict)  # file name -> plot
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
@@ -95,7 +95,7 @@ def compared(
 
 
 def measured(key: str, what: str, values: list[float], target: Target, worst: bool = False) -> Row:
-    """A figure with a bound of its own: the best of the turns, or the worst, with their range."""
+    """A number with a bound of its own: the best of the turns, or the worst, with their range."""
     value = max(values) if worst else min(values)
     spread = f"{min(values):.3g}-{max(values):.3g}, n = {len(values)}"
     cell = f"{value:.3g} {target.unit} ({spread})"

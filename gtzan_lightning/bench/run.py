@@ -8,9 +8,8 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from gtzan_lightning.bench.rows import COLUMNS, Found, table
+from gtzan_lightning.bench.rows import COLUMNS, Results, table
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
@@ -30,29 +29,27 @@ def bench(only: list[str], root: str, repeats: int, out: Path | None, track: Tra
     Raises:
         UserError: wrong root, or results can't be written.
     """
-    from gtzan_lightning.tracking.reading import check_output, store_uri
+    from gtzan_lightning.tracking.reading import check_output
     from gtzan_lightning.training.hardware import keep_freed_memory
 
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
     check_output(track)
     keep_freed_memory()  # as training does, whichever parts are measured
-    # the trainings below have a store of their own, which MLflow then takes for everybody's
-    track = track.model_copy(update={"uri": store_uri(track)})
     data = DataSettings(root=root)
     about = machine(root, repeats)
-    found = Found()
+    results = Results()
     with tempfile.TemporaryDirectory(prefix="gtzan_lightning-bench-") as scratch:
         for part, measure in _measures(only):
             print(f"{part}: {PARTS[part]}", flush=True)
             folder = Path(scratch) / part
             folder.mkdir()
-            measure(found, data, repeats, folder)
+            measure(results, data, repeats, folder)
     about["load at the end"] = _load()
-    _record(found, about, track)
-    text = markdown(found, about, out)
+    _record(results, about, track)
+    text = markdown(results, about, out)
     if out is not None:
-        _write(out, text, found)
+        _write(out, text, results)
     return text
 
 
@@ -62,18 +59,18 @@ def _measures(only: list[str]) -> Iterator[tuple[str, Callable[..., None]]]:
         if part == "training":
             from gtzan_lightning.bench.training import training as measure
         elif part in ("feeding", "features"):
-            from gtzan_lightning.bench import libraries as bench_peers
+            from gtzan_lightning.bench import libraries
 
-            measure = getattr(bench_peers, part)
+            measure = getattr(libraries, part)
         else:
-            from gtzan_lightning.bench import growth as bench_growth
+            from gtzan_lightning.bench import growth
 
-            measure = getattr(bench_growth, part)
+            measure = getattr(growth, part)
         yield part, measure
 
 
 def machine(root: str, repeats: int) -> dict[str, str]:
-    """What the figures depend on: machine, versions, threads, and how busy the machine was."""
+    """What the measurements depend on: machine, versions, threads, and how busy the machine was."""
     import torch
 
     from gtzan_lightning.data.packing import resolve
@@ -90,9 +87,9 @@ def machine(root: str, repeats: int) -> dict[str, str]:
     }
 
 
-def markdown(found: Found, about: dict[str, str], out: Path | None) -> str:
-    """The page: table, figures that lie beside it, machine."""
-    drawn = [f"![{name}]({_beside(out, name).name})" for name in found.figures if out]
+def markdown(results: Results, about: dict[str, str], out: Path | None) -> str:
+    """The page: table, plots that lie beside it, machine."""
+    images = [f"![{name}]({_beside(out, name).name})" for name in results.plots if out]
     lines = "\n".join(f"- {name}: {value}" for name, value in about.items())
     return "\n\n".join(
         [
@@ -101,14 +98,14 @@ def markdown(found: Found, about: dict[str, str], out: Path | None) -> str:
             "A ratio is how many times as fast ours is (growth: how many times as long 10,000 "
             "songs take as 100, for each song or clip): median of the turns, with least and "
             "greatest; both sides took turns in one run.",
-            table(found.rows),
-            *drawn,
+            table(results.rows),
+            *images,
             lines,
         ]
     )
 
 
-def _record(found: Found, about: dict[str, str], track: TrackSettings) -> None:
+def _record(results: Results, about: dict[str, str], track: TrackSettings) -> None:
     import pandas as pd
 
     from gtzan_lightning.tracking.tracker import Tracker
@@ -116,20 +113,20 @@ def _record(found: Found, about: dict[str, str], track: TrackSettings) -> None:
     tracker = Tracker(track)
     # no model is trained: without a corpus tag the run stays out of the comparison tables
     tracker.start("bench", {"mlflow.source.name": "experiments/bench.py", **about})
-    with tracker.recording(own_metrics=False):
-        tracker.log(table(found.rows), "bench.md")
-        cells = pd.DataFrame([row.cells for row in found.rows], columns=list(COLUMNS))
+    with tracker.recording(with_system_metrics=False):
+        tracker.log(table(results.rows), "bench.md")
+        cells = pd.DataFrame([row.cells for row in results.rows], columns=list(COLUMNS))
         tracker.log(cells, "bench.csv")
-        tracker.log_metrics({row.key: row.value for row in found.rows})
-        for name, figure in found.figures.items():
-            tracker.log(figure, name)
+        tracker.log_metrics({row.key: row.value for row in results.rows})
+        for name, plot in results.plots.items():
+            tracker.log(plot, name)
 
 
-def _write(out: Path, text: str, found: Found) -> None:
+def _write(out: Path, text: str, results: Results) -> None:
     try:
-        for name, figure in found.figures.items():
+        for name, plot in results.plots.items():
             with replacing(_beside(out, name)) as part:
-                figure.savefig(part, format="png", dpi=110)
+                plot.savefig(part, format="png", dpi=110)
         with replacing(out) as part:
             part.write_text(text + "\n")
     except OSError as error:
@@ -146,7 +143,7 @@ def _load() -> str:
 
 
 def _processor() -> str:
-    info: dict[str, Any] = {}
+    info = {}
     listed = Path("/proc/cpuinfo")
     if listed.exists():
         lines = (line.partition(":") for line in listed.read_text().splitlines())

@@ -12,11 +12,12 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from gtzan_lightning.bench.rows import Found, Pair, Target, compared
+from gtzan_lightning.bench.rows import Pair, Results, Target, compared
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import parse_run
-from gtzan_lightning.recipe.settings import DataSettings, Recipe
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import DataSettings
 from gtzan_lightning.training.train import train
 
 RATE = Target(0.95, least=True)
@@ -27,7 +28,7 @@ NETWORKS = {
 
 
 class _Enough(Exception):
-    """Ends a training whose figures are complete."""
+    """Ends a training that was timed often enough."""
 
 
 class SideBySide(Callback):
@@ -104,7 +105,7 @@ def bare_step(
     return step
 
 
-def training(found: Found, data: DataSettings, repeats: int, scratch: Path) -> None:
+def training(results: Results, data: DataSettings, repeats: int, scratch: Path) -> None:
     """Three-second clips of the packed waveforms, with each recipe's batch and augmentation."""
     # a turn holds one record of the loss: every 50 steps as a run has it, every 10 more often
     steps = 50 if torch.cuda.is_available() else 10
@@ -112,7 +113,7 @@ def training(found: Found, data: DataSettings, repeats: int, scratch: Path) -> N
     for name, flags in NETWORKS.items():
         recipe = _recipe(flags, data, steps, repeats, songs, scratch)
         pairs = side_by_side(recipe, steps, repeats)
-        found.add(
+        results.add(
             compared(
                 f"training/{flags[1]}",
                 f"training step, {name}, batches of {recipe.fit.batch_size}",

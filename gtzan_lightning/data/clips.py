@@ -1,6 +1,7 @@
 """Clips of songs: random starts in training, a fixed grid elsewhere; one rule for short songs."""
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,14 +9,30 @@ from torch.utils.data import Dataset, Sampler
 
 from gtzan_lightning.data.augment import WaveAugmentation
 from gtzan_lightning.data.corpus import Corpus
+from gtzan_lightning.errors import UserError
 
 Clip = tuple[int, int, int]  # row of the song, start in steps (samples or frames), seed
+Song = TypeVar("Song", np.ndarray, torch.Tensor)
 
 
 def grid_starts(length: int, steps: int) -> list[int]:
     """Starts of round(length / steps) clips (at least one), spread evenly from start to end."""
     count = max(1, round(length / steps))
     return [int(s) for s in np.linspace(0, max(0, length - steps), count).round()]
+
+
+def cut(song: Song, start: int, steps: int) -> Song:
+    """(..., song step) -> (..., clip step); a song shorter than a clip is repeated."""
+    length = song.shape[-1]
+    if length >= steps:
+        return song[..., start : start + steps]
+    at = torch.arange(steps) if isinstance(song, torch.Tensor) else np.arange(steps)
+    return song[..., repeated(start + at, length)]
+
+
+def repeated(at: Song, length: "Song | int") -> Song:
+    """Steps of a clip -> steps of its song: silence after its end would be a feature of its own."""
+    return at % length
 
 
 class Clips(Dataset):
@@ -38,22 +55,35 @@ class Clips(Dataset):
         which = {"genre": self.genre_numbers[rows], "song": rows, "start": start}
         if not self.fetched:
             return which
-        cuts = [self._cut(row, start) for row, start, _ in clips]
+        cuts = [cut(self.corpus.recording(row), start, self.steps) for row, start, _ in clips]
         if self.augment is None:
             batch = np.empty((len(cuts), *cuts[0].shape), cuts[0].dtype)
-            for place, cut in zip(batch, cuts, strict=True):  # faster than np.stack
-                place[:] = cut
+            for place, wave in zip(batch, cuts, strict=True):  # faster than np.stack
+                place[:] = wave
         else:
             batch = self.augment(cuts, [seed for _, _, seed in clips])
         return {"clip": torch.from_numpy(batch), **which}
 
-    def _cut(self, row: int, start: int) -> np.ndarray:
-        corpus = self.corpus
-        length = corpus.lengths[row]
-        if length >= self.steps:
-            return corpus.array[corpus.rows[row], ..., start : start + self.steps]
-        # a song shorter than a clip is repeated: silence would be a feature of its own
-        return np.take(corpus.recording(row), np.arange(self.steps) % length, axis=-1)
+
+class ResidentSongs:
+    """A packed corpus in a device's memory, from which the clips of a batch are cut at once."""
+
+    def __init__(self, corpus: Corpus, steps: int, device: torch.device) -> None:
+        """Raises UserError for a corpus that leaves the GPU less memory than it takes."""
+        if device.type == "cuda" and corpus.array.nbytes > torch.cuda.mem_get_info()[0] / 2:
+            raise UserError(
+                f"--data.resident: the corpus has {corpus.array.nbytes / 1e9:.1f} GB, more "
+                "than half of what the GPU has free: leave it out"
+            )
+        self.steps, self.device = steps, device
+        self.array = torch.from_numpy(corpus.array.copy()).to(device)
+        self.places = torch.from_numpy(np.stack([corpus.rows, corpus.lengths])).to(device)
+
+    def cut(self, song: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        """(clip,) rows and starts -> (clip, ..., step), as ``Clips`` cuts them."""
+        row, length = self.places[:, song][..., None]
+        at = repeated(start[:, None] + torch.arange(self.steps, device=self.device), length)
+        return self.array.movedim(-1, 1)[row, at].movedim(1, -1)  # time next to the songs
 
 
 class TrainBatches(Sampler[list[Clip]]):

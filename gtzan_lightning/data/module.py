@@ -8,14 +8,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from gtzan_lightning.data.augment import PictureAugmentation, WaveAugmentation
-from gtzan_lightning.data.clips import Clip, Clips, TrainBatches, grid_starts
+from gtzan_lightning.data.clips import Clip, Clips, ResidentSongs, TrainBatches, grid_starts
 from gtzan_lightning.data.corpus import Corpus
-from gtzan_lightning.data.features import Features, PictureSpec
+from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.protocols import Split, make_split
 from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
-from gtzan_lightning.recipe.settings import Recipe
 
 LEAKY_COLUMN = (
     "LEAKY FEATURE: the row number of the table tells the genre; the figures measure the leak"
@@ -74,7 +75,7 @@ class GenreData(lightning.LightningDataModule):
         silence = torch.from_numpy(np.zeros((*one.shape[:-1], self.clip_steps), one.dtype))
         self.shape: Shape = tuple(self.features(silence).shape[1:])
         self.picture_augmentation = PictureAugmentation(self.recipe.augment)
-        self.resident: torch.Tensor | None = None
+        self.resident: ResidentSongs | None = None
         if data.resident and self._wave_augmentation():
             raise UserError(
                 "--data.resident: shift and noise are made by the loader, which it does without: "
@@ -150,20 +151,11 @@ class GenreData(lightning.LightningDataModule):
         return {**batch, "picture": picture, "target": target}
 
     def _cut(self, batch: dict[str, Any]) -> torch.Tensor:
-        """The clips of a batch, from the corpus on the batch's device, as ``Clips`` cuts them."""
-        corpus, device = self.corpus, batch["song"].device
+        """The clips of a batch, from the corpus on the batch's device."""
+        device = batch["song"].device
         if self.resident is None or self.resident.device != device:
-            if device.type == "cuda" and corpus.array.nbytes > torch.cuda.mem_get_info()[0] / 2:
-                raise UserError(
-                    f"--data.resident: the corpus has {corpus.array.nbytes / 1e9:.1f} GB, more "
-                    "than half of what the GPU has free: leave it out"
-                )
-            self.resident = torch.from_numpy(corpus.array.copy()).to(device)
-            self.places = torch.from_numpy(np.stack([corpus.rows, corpus.lengths])).to(device)
-        row, length = self.places[:, batch["song"]][..., None]
-        at = batch["start"][:, None] + torch.arange(self.clip_steps, device=device)
-        clips = self.resident.movedim(-1, 1)[row, at % length]  # time next to the songs
-        return clips.movedim(1, -1)
+            self.resident = ResidentSongs(self.corpus, self.clip_steps, device)
+        return self.resident.cut(batch["song"], batch["start"])
 
     def _wave_augmentation(self) -> WaveAugmentation | None:
         a = self.recipe.augment
@@ -180,19 +172,19 @@ class GenreData(lightning.LightningDataModule):
     def _same_as_asked(self) -> None:
         """Pictures are what they are: a flag that asks for others is a mistake to name."""
         holds, asked = self.corpus.info.get("picture", "mel"), PictureSpec.of(self.recipe.data)
-        if (holds, asked.picture) not in ((asked.picture, asked.picture), ("mel", "mfcc")):
+        if holds not in (asked.picture, FEATURES[asked.picture].packed):
             raise UserError(
                 f"--data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
                 f"--data.features {holds}"
             )
         if asked.scale != "decibels":
             raise UserError("--data.scale linear can't be made of pictures in decibels: use songs")
-        asked = asked.to_dict()
         for name in ("bins", "n_fft", "window", "hop_length", "f_min", "f_max", "sample_rate"):
-            if getattr(self.spec, name) != asked[name]:
+            kept, wanted = getattr(self.spec, name), getattr(asked, name)
+            if kept != wanted:
                 raise UserError(
-                    f"--data.{name} {asked[name]} asks for other pictures than the corpus holds "
-                    f"({name} {getattr(self.spec, name)}): give that value"
+                    f"--data.{name} {wanted} asks for other pictures than the corpus holds "
+                    f"({name} {kept}): give that value"
                 )
 
     def _rows(self, part: str) -> np.ndarray:

@@ -253,7 +253,8 @@ def _check_genres(source: _Source, rows: list[list[Any]], problems: list[Problem
 def _pack_pictures(part: Path, waves: Corpus, data: DataSettings) -> None:
     import torch
 
-    from gtzan_lightning.data.features import Features, PictureSpec, decibels_to_bytes
+    from gtzan_lightning.data.features import PictureSpec
+    from gtzan_lightning.data.pictures import Features, decibels_to_bytes
 
     spec = PictureSpec.of(data).stored()
     features = Features(spec)

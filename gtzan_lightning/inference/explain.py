@@ -22,14 +22,13 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from gtzan_lightning.data.audio import BrokenSong, write
-from gtzan_lightning.data.features import PictureSpec, mel_weights
+from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.tagger import Heard, Sound, Tagger
 from gtzan_lightning.results.plots import explanation
 
-HEARD = ("mel", "spectrogram", "stft")  # pictures whose rows are frequencies
 STEPS = 32  # of the integrated gradients' path, and of deletion and insertion
 Method = Callable[[nn.Module, Tensor, int], Tensor]
 
@@ -125,7 +124,8 @@ def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray
     Raises:
         UserError: the picture has no frequency axis that could be heard.
     """
-    if spec.picture not in HEARD:
+    feature = FEATURES[spec.picture]
+    if feature.hertz is None:
         raise UserError(f"a map over {spec.picture} pictures can't be heard: it has no frequencies")
     window = torch.hann_window(spec.window)
     sound = torch.from_numpy(np.ascontiguousarray(wave))
@@ -133,10 +133,11 @@ def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray
         sound, spec.n_fft, spec.hop_length, spec.window, window, return_complex=True
     )
     weights = torch.from_numpy(shown).float()[None, None]
-    rows = spec.bins if spec.picture == "mel" else fourier.shape[0]
-    weights = nn.functional.interpolate(weights, (rows, fourier.shape[1]), mode="bilinear")[0, 0]
-    if spec.picture == "mel":
-        bank = mel_weights(spec)  # (Fourier bin, mel bin)
+    weights = nn.functional.interpolate(weights, (spec.rows, fourier.shape[1]), mode="bilinear")[
+        0, 0
+    ]
+    if feature.weights:
+        bank = feature.weights(spec)  # (Fourier bin, mel bin)
         weights = (bank / bank.sum(1, keepdim=True).clamp_min(1e-9)) @ weights
     made = torch.istft(
         fourier * weights, spec.n_fft, spec.hop_length, spec.window, window, length=len(sound)
@@ -146,15 +147,11 @@ def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray
 
 def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
     """(row,) frequency at the middle of every row of a picture; None where rows are none."""
-    if spec.picture == "mel":
-        bank = mel_weights(spec)
-        hertz = torch.linspace(0, spec.sample_rate / 2, bank.shape[0])
-        found = (bank * hertz[:, None]).sum(0) / bank.sum(0).clamp_min(1e-9)
-    elif spec.picture in ("stft", "spectrogram"):
-        found = torch.linspace(0, spec.sample_rate / 2, spec.rows)
-    else:
+    hertz = FEATURES[spec.picture].hertz
+    if hertz is None:
         return None
-    return np.interp(np.linspace(0, 1, rows), np.linspace(0, 1, len(found)), found.numpy())
+    middles = hertz(spec).numpy()
+    return np.interp(np.linspace(0, 1, rows), np.linspace(0, 1, len(middles)), middles)
 
 
 def songs_of(
@@ -251,7 +248,7 @@ def explain_song(
     try:
         with replacing(files[0]) as part:
             drawn.savefig(part, format="png", dpi=110)
-        if tagger.spec.picture in HEARD:
+        if FEATURES[tagger.spec.picture].hertz:
             piece = sound.wave[start : start + round(clip * rate)]
             files.append(out / f"{name}.wav")
             with replacing(files[1]) as part:

@@ -10,13 +10,15 @@ import torch
 from pydantic import ValidationError
 
 from gtzan_lightning.data.audio import check_song, read, resample, to_mono
-from gtzan_lightning.data.clips import grid_starts
-from gtzan_lightning.data.features import Features, PictureSpec, decibels_to_bytes
+from gtzan_lightning.data.clips import cut, grid_starts
+from gtzan_lightning.data.features import PictureSpec
+from gtzan_lightning.data.pictures import Features, decibels_to_bytes
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import model_class
 from gtzan_lightning.models.checkpoint import CHECKPOINT, read_checkpoint
 from gtzan_lightning.models.classifier import build_network
-from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.version import __version__
 
 CLIPS_AT_ONCE = 64
@@ -206,7 +208,7 @@ class Tagger:
         if self.of_pictures:
             steps = self.spec.frames(seconds)
         if songs.shape[-1] < steps:
-            songs = songs[..., torch.arange(steps) % songs.shape[-1]]
+            songs = cut(songs, 0, steps)
         return songs, steps
 
     def _pictures(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:

@@ -24,11 +24,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from gtzan_lightning.data.features import Features
 from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.results.predictions import ClipPredictions
 
 Vectors = Callable[[str], dict[str, np.ndarray]]  # part -> vector, song, start, genre of its clips
 
@@ -39,11 +40,11 @@ MOST_BINS = 256  # of a covariance
 NO_FEATURES = ("filename", "id", "label", "genre", "length")
 
 
-def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, dict[str, Any]], float]:
+def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPredictions], float]:
     """Fit on the training clips; predict valid and, once, test.
 
     Returns:
-        part -> ``log_probs``, ``song``, ``start``, ``genre`` of its clips, and the minutes it took.
+        The predictions of each part, and the minutes that it took.
 
     Raises:
         UserError: a feature table that can't be used, or fewer clips than neighbours or components.
@@ -64,13 +65,13 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, dict[str
         fitted.fit(train["vector"], train["genre"])
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         print(f"stopped before it converged, after --model.iterations {settings.iterations}")
-    found = {}
+    predictions = {}
     for part in ("valid", "test") if recipe.fit.test else ("valid",):
         if data.grid(part):
             clips = vectors(part)
             scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
-            found[part] = {**clips, "log_probs": scores}
-    return found, (time.monotonic() - start) / 60
+            predictions[part] = ClipPredictions(scores, **clips)
+    return predictions, (time.monotonic() - start) / 60
 
 
 def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:

@@ -1,5 +1,6 @@
 """The one training loop: every architecture is a GenreClassifier with its own network."""
 
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import lightning
@@ -17,8 +18,9 @@ from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.errors import Untrainable
 from gtzan_lightning.models.checkpoint import CHECKPOINT, CHECKPOINT_FORMAT
 from gtzan_lightning.models.song_votes import SongVotes, macro
+from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import ModelSettings, Shape
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.results.predictions import ClipPredictions
 from gtzan_lightning.version import __version__
 
 
@@ -198,19 +200,16 @@ class GenreClassifier(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.plateau_state = checkpoint.get("plateau")
 
-    def gathered_rows(self, part: str) -> dict[str, Tensor]:
-        """Predictions of a part's last evaluation, of all processes.
-
-        ``log_probs (clip, genre)``, ``song (clip,)`` (row in the corpus), ``start (clip,)`` in
-        steps and ``genre (clip,)``, on the processor.
-        """
+    def gathered_predictions(self, part: str) -> ClipPredictions:
+        """Predictions of a part's last evaluation, of all processes."""
         columns = self._columns(part)
-        own = {name: columns[name].cpu() for name in ("log_probs", "song", "start", "genre")}
+        names = (field.name for field in fields(ClipPredictions))
+        own = ClipPredictions(*(columns[name].cpu().numpy() for name in names))
         if self.trainer.world_size == 1:
             return own
         everyone: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(everyone, own)
-        return {name: torch.cat([rows[name] for rows in everyone]) for name in own}
+        return ClipPredictions.joined(everyone)
 
     def _evaluate(self, part: str, batch: dict[str, Tensor]) -> None:
         logits = self(batch["picture"])

@@ -4,22 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gtzan_lightning.recipe.section import Count, ModelSettings
+from gtzan_lightning.recipe.section import Count, ModelSettings, file, part
 
 
 class ClassicalSettings(ModelSettings):
     """What the scikit-learn baselines share: what is made of a picture before the classifier."""
 
-    summary: Literal["mean", "mean_covariance", "flatten"] = "mean_covariance"
+    summary: Literal["mean", "mean_covariance", "flatten"] = part("mean_covariance")
     """of a clip's picture: mean over the frames, mean and covariance of the bins, or all of it"""
-    components: Count | None = None
+    components: Count | None = part(None)
     """principal components that are kept (none: no PCA)"""
-    table: str | None = None
+    table: str | None = file(None)
     """feature table (CSV with a filename or id column) in place of pictures, such as Kaggle's
     features_30_sec.csv"""
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = part(())
     """columns of the table that are features (none given: all numbers but length and id)"""
-    leaky_id: bool = False
+    leaky_id: bool = part(False)
     """with a table: use the row number as a feature, as basak did (it tells the genre)"""
 
 
@@ -27,8 +27,8 @@ class KnnSettings(ClassicalSettings):
     """k nearest neighbours"""
 
     source = "zhang"
-    name: Literal["knn"] = "knn"
-    neighbours: Count = 10
+    name: Literal["knn"] = part("knn")
+    neighbours: Count = part(10)
     """number of neighbours"""
 
 
@@ -36,10 +36,10 @@ class SvmSettings(ClassicalSettings):
     """support vector machine"""
 
     source = "basak, zhang"
-    name: Literal["svm"] = "svm"
-    kernel: Literal["rbf", "linear", "poly"] = "rbf"
+    name: Literal["svm"] = part("svm")
+    kernel: Literal["rbf", "linear", "poly"] = part("rbf")
     """kernel"""
-    penalty: Annotated[float, Field(gt=0)] = 1.0
+    penalty: Annotated[float, Field(gt=0)] = part(1.0)
     """C, the weight of errors"""
 
 
@@ -47,10 +47,10 @@ class LogisticRegressionSettings(ClassicalSettings):
     """multinomial logistic regression"""
 
     source = "basak"
-    name: Literal["logistic_regression"] = "logistic_regression"
-    penalty: Annotated[float, Field(gt=0)] = 0.1
+    name: Literal["logistic_regression"] = part("logistic_regression")
+    penalty: Annotated[float, Field(gt=0)] = part(0.1)
     """C, the weight of errors against small coefficients"""
-    iterations: Count = 1000
+    iterations: Count = part(1000)
     """largest number of iterations"""
 
 
@@ -58,6 +58,6 @@ class RandomForestSettings(ClassicalSettings):
     """random forest"""
 
     source = "literature row of zhang"
-    name: Literal["random_forest"] = "random_forest"
-    trees: Count = 500
+    name: Literal["random_forest"] = part("random_forest")
+    trees: Count = part(500)
     """number of trees"""

@@ -1,6 +1,8 @@
 """The command line -> one frozen ``Recipe``. Nothing heavy is imported here."""
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -8,22 +10,24 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import EXTRAS, UserError
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import (
-    MODEL_RECIPES,
     SECTIONS,
-    _first_complaint,
-    _model_name,
+    Layer,
+    Recipe,
+    as_flags,
     build_recipe,
+    complaint,
     doc,
     dump,
+    interrupted_recipe,
     near,
+    own_recipe,
     read_recipe,
-    resumed_recipe,
 )
 from gtzan_lightning.recipe.section import Section
-from gtzan_lightning.recipe.settings import Protocol, Recipe, TrackSettings
+from gtzan_lightning.recipe.settings import Protocol, TrackSettings
 
 LAST = "last"  # --resume last: whatever is left of this recipe
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
@@ -52,6 +56,26 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(f"--track.{name}", default=field.default, help=field.description)
 
 
+def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Run an entry point: errors, a library of an extra that is not installed and Ctrl-C become
+    one line on stderr (status 2, 2, 130)."""
+    try:
+        status = main(sys.argv[1:])
+    except UserError as error:
+        print(f"error: {as_flags(str(error))}", file=sys.stderr)
+        status = 2
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        print(f"error: {error.name} is missing: pip install -e '.[{extra}]'", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    raise SystemExit(status or 0)
+
+
 def track_of(args: dict[str, Any]) -> TrackSettings:
     """The MLflow store that ``Parser.add_track``'s flags name.
 
@@ -62,7 +86,7 @@ def track_of(args: dict[str, Any]) -> TrackSettings:
     try:
         return TrackSettings(**{flag.removeprefix("track."): v for flag, v in given.items()})
     except ValidationError as error:
-        raise UserError(_first_complaint(error)) from None
+        raise UserError(complaint(error)) from None
 
 
 def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe, str | None]:
@@ -86,7 +110,7 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
                 "--resume RUN_ID takes the run's own recipe: give --track.folder at most"
             )
         folder = args.get("track.folder", TrackSettings().folder)
-        return resumed_recipe(folder, args["resume"]), args["resume"]
+        return interrupted_recipe(folder, args["resume"]), args["resume"]
     if name is None:
         raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
     recipe = build_recipe(name, layers, _flags_given(args))
@@ -96,9 +120,7 @@ def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe
     return recipe, args["resume"]
 
 
-def parse_layers(
-    argv: list[str], prog: str
-) -> tuple[str, list[tuple[str, dict[str, Any]]], dict[str, Any]]:
+def parse_layers(argv: list[str], prog: str) -> tuple[str, list[Layer], dict[str, Any]]:
     """Model, recipes and flags of a command that varies the recipe: ``build_recipe``'s arguments.
 
     Raises:
@@ -111,22 +133,17 @@ def parse_layers(
     return name, layers, _flags_given(args)
 
 
-def _named(argv: list[str], prog: str) -> tuple[str | None, list[tuple[str, dict[str, Any]]]]:
+def _named(argv: list[str], prog: str) -> tuple[str | None, list[Layer]]:
     """The model that is asked for, and the recipes that lie under the flags."""
     first = Parser(prog=prog, add_help=False, allow_abbrev=False)
     first.add_argument("--model")
     first.add_argument("--config", action="append", default=[])
     chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
     layers = [(file, read_recipe(Path(file))) for file in chosen.config]
-    name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_name(r))), None)
-    if name is not None and str(name) not in MODEL_SETTINGS:
-        hint = near(name, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
-        raise UserError(f"unknown model {name!r}{hint}")
-
-    if name is not None:
-        own = MODEL_RECIPES / f"{name}.yaml"
-        layers.insert(0, (str(own), read_recipe(own)))
-    return name, layers
+    name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_of(r))), None)
+    if name == "custom":
+        raise UserError("a custom network is trained from Python: train(recipe, network=...)")
+    return name, layers if name is None else [*own_recipe(name), *layers]
 
 
 def listing(what: str) -> str:
@@ -160,7 +177,7 @@ def _full_parser(prog: str, before: Recipe | None) -> Parser:
     seed = Recipe.model_fields["seed"]
     _add_flag(parser, "--seed", seed, before.seed if before else seed.default)
     settings: dict[str, Section] = {"model": before.model} if before else {}
-    settings |= {k: getattr(before, k, Recipe.model_fields[k].default) for k in SECTIONS}
+    settings |= {key: getattr(before, key, None) or cls() for key, cls in SECTIONS.items()}
     for key, section in settings.items():
         group = parser.add_argument_group(f"--{key}.*", doc(type(section)))
         for name, field in type(section).model_fields.items():
@@ -211,3 +228,8 @@ def _word(value: Any) -> str:
     if value is None:
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _model_of(recipe: dict[str, Any]) -> str | None:
+    model = recipe.get("model")
+    return model.get("name") if isinstance(model, dict) else model

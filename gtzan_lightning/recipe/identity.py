@@ -1,45 +1,51 @@
-"""What makes two runs the same recipe."""
+"""What makes two runs the same recipe: declared at the fields (``section``), read here."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from gtzan_lightning.files import digest
-from gtzan_lightning.recipe.settings import Recipe, TrainerSettings
-
-# Trainer settings that change the figures; the others only say where and how fast
-_MATTER = {"max_epochs", "max_time", "precision", "gradient_clip_val", "accumulate_grad_batches"}
-_MATTER |= {"limit_train_batches", "check_val_every_n_epoch", "devices", "num_nodes"}
-_PLACES = {"seed", "data.fold", "data.root", "data.packed", "data.corpus", "data.workers"}
-_PLACES |= {"data.resident"}
-_FILES = ("model.table", "model.weights")  # wherever they are
-# songs and protocol have tags of their own; these only draw parts, where the parts are not a list
-_OF_SYNTHETIC = {"data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed"}
-_OF_DRAWS = {"data.fractions", "data.valid_fraction", "data.folds", "data.split_seed"}
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.section import Section
 
 
 def flat(recipe: Recipe) -> dict[str, Any]:
     """The recipe as ``section.name`` -> value."""
-    found: dict[str, Any] = {}
-    for section, values in recipe.model_dump(mode="json").items():
-        if isinstance(values, dict):
-            found |= {f"{section}.{name}": value for name, value in values.items()}
-        else:
-            found[section] = values
-    return found
+    values = recipe.model_dump(mode="json")
+    sections = {key: of for key, of in values.items() if isinstance(of, dict)}
+    single = {key: value for key, value in values.items() if key not in sections}
+    return {f"{key}.{n}": value for key, of in sections.items() for n, value in of.items()} | single
 
 
 def recipe_key(recipe: Recipe) -> str:
     """The same for two runs that differ in nothing but seed, fold, places and hardware."""
-    plain = flat(recipe)
-    plain |= {name: Path(plain[name]).name for name in _FILES if plain.get(name)}
-    unused = _PLACES | _OF_SYNTHETIC | (_OF_DRAWS if recipe.data.split == "filtered" else set())
-    places = set(TrainerSettings.model_fields) - _MATTER
-    kept = {
-        name: value
-        for name, value in plain.items()
-        if name not in unused
-        and not name.startswith("track.")
-        and name.removeprefix("fit.") not in places
-    }
+    values = flat(recipe)
+    fixed_lists = recipe.data.split == "filtered"
+    kept = {}
+    for name, identity in identities(recipe).items():
+        if identity == "part" or (identity == "draw" and not fixed_lists):
+            kept[name] = values[name]
+        elif identity == "file":
+            kept[name] = Path(values[name]).name if values[name] else values[name]
     return digest(json.dumps(kept, sort_keys=True).encode())[:6]
+
+
+def identities(recipe: Recipe) -> dict[str, str]:
+    """``section.name`` -> ``part``, ``place``, ``draw`` or ``file``.
+
+    Raises:
+        KeyError: a field that does not say which.
+    """
+    declared: dict[str, str] = {}
+    for key, field in type(recipe).model_fields.items():
+        section = getattr(recipe, key)
+        if not isinstance(section, Section):
+            declared[key] = _declared(field)
+            continue
+        for name, inner in type(section).model_fields.items():
+            declared[f"{key}.{name}"] = _declared(inner)
+    return declared
+
+
+def _declared(field: Any) -> str:
+    return (field.json_schema_extra or {})["identity"]

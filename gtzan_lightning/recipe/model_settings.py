@@ -10,7 +10,7 @@ from gtzan_lightning.recipe.baseline_settings import (
     RandomForestSettings,
     SvmSettings,
 )
-from gtzan_lightning.recipe.section import Count, ModelSettings, Share
+from gtzan_lightning.recipe.section import Count, ModelSettings, Share, file, part
 
 Activation = Literal["relu", "selu", "swish"]
 
@@ -22,11 +22,11 @@ def _number(value: object) -> object:
 class Pretrained(ModelSettings):
     """What every network made for ImageNet shares."""
 
-    pretrained: bool = False
+    pretrained: bool = part(False)
     """start from timm's ImageNet weights (downloaded at the first use)"""
-    weights: str | None = None
+    weights: str | None = file(None)
     """local file of such weights, in place of the download"""
-    preprocessing: Literal["expected", "published"] = "expected"
+    preprocessing: Literal["expected", "published"] = part("expected")
     """colour pictures only. expected: as the weights were trained; published: navas's division
     by 255, which the authors' networks do not expect"""
 
@@ -34,9 +34,9 @@ class Pretrained(ModelSettings):
 class ImageBackbone(Pretrained):
     """A network made for ImageNet, with its own head."""
 
-    dropout: Share = 0.3
+    dropout: Share = part(0.3)
     """dropout before the last layer"""
-    drop_path: Share = 0.0
+    drop_path: Share = part(0.0)
     """stochastic depth"""
 
 
@@ -45,8 +45,8 @@ class EfficientNetSettings(ImageBackbone):
 
     source = "motyka, navas"
     input = (3, 64, 1292)
-    name: Literal["efficientnet"] = "efficientnet"
-    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    name: Literal["efficientnet"] = part("efficientnet")
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = part(None)
     """weight of a batch in the running statistics (none: so that they look back 1.5 epochs, within
     0.01, which the authors use, and 0.1, PyTorch's)"""
 
@@ -56,25 +56,25 @@ class ResNetSettings(ImageBackbone):
 
     source = "motyka, navas, zhang"
     input = (3, 64, 1292)
-    name: Literal["resnet"] = "resnet"
-    depth: Annotated[Literal[18, 50], BeforeValidator(_number)] = 50
+    name: Literal["resnet"] = part("resnet")
+    depth: Annotated[Literal[18, 50], BeforeValidator(_number)] = part(50)
     """number of layers: 18 or 50"""
 
 
 class TransferSettings(Pretrained):
     """navas's search space: how much of the trunk is trained, and the head on it."""
 
-    trainable_layers: Annotated[int, Field(ge=0)] | None = None
+    trainable_layers: Annotated[int, Field(ge=0)] | None = part(None)
     """last layers of the trunk that are trained, counted as in Keras (0: none, none: all)"""
-    pooling: Literal["flatten", "average"] = "average"
+    pooling: Literal["flatten", "average"] = part("average")
     """from the trunk's map to the head: flatten (navas) or the average over the map"""
-    dense: tuple[Count, ...] = (256,)
+    dense: tuple[Count, ...] = part((256,))
     """widths of the head's hidden layers"""
-    dropout: tuple[Share, ...] = (0.2,)
+    dropout: tuple[Share, ...] = part((0.2,))
     """dropout after each hidden layer: one value for all, or one each"""
-    batch_norm: bool = False
+    batch_norm: bool = part(False)
     """batch norm in the head, before each activation"""
-    activation: Activation = "relu"
+    activation: Activation = part("relu")
     """of the head's hidden layers"""
 
 
@@ -83,7 +83,7 @@ class InceptionSettings(TransferSettings):
 
     source = "navas"
     input = (3, 256, 256)
-    name: Literal["inception"] = "inception"
+    name: Literal["inception"] = part("inception")
 
 
 class VggSettings(TransferSettings):
@@ -91,17 +91,17 @@ class VggSettings(TransferSettings):
 
     source = "navas"
     input = (3, 256, 256)
-    name: Literal["vgg"] = "vgg"
+    name: Literal["vgg"] = part("vgg")
 
 
 class SmallCnnSettings(ModelSettings):
     """five 3x3 convolutions: the laptop's choice"""
 
     source = "this package"
-    name: Literal["small_cnn"] = "small_cnn"
-    channels: tuple[Count, ...] = (32, 64, 128, 256, 256)
+    name: Literal["small_cnn"] = part("small_cnn")
+    channels: tuple[Count, ...] = part((32, 64, 128, 256, 256))
     """channels of the convolutions; every one halves the picture"""
-    dropout: Share = 0.3
+    dropout: Share = part(0.3)
     """dropout before the last layer"""
 
 
@@ -110,12 +110,12 @@ class CnnSettings(ModelSettings):
 
     source = "basak"
     input = (3, 480, 640)
-    name: Literal["cnn"] = "cnn"
-    stride: Annotated[Literal[1, 2], BeforeValidator(_number)] = 1
+    name: Literal["cnn"] = part("cnn")
+    stride: Annotated[Literal[1, 2], BeforeValidator(_number)] = part(1)
     """of the third and fourth convolution: 2 as published at 480 x 640, 1 for small pictures"""
-    dropout: Share = 0.3
+    dropout: Share = part(0.3)
     """after each average pooling"""
-    dense_dropout: Share = 0.5
+    dense_dropout: Share = part(0.5)
     """after each hidden dense layer"""
 
 
@@ -124,14 +124,14 @@ class CnnLstmSettings(ModelSettings):
 
     source = "basak"
     input = (3, 480, 640)
-    name: Literal["cnn_lstm"] = "cnn_lstm"
-    axis: Literal["time", "frequency"] = "time"
+    name: Literal["cnn_lstm"] = part("cnn_lstm")
+    axis: Literal["time", "frequency"] = part("time")
     """axis that the LSTM walks along: time, or frequency as published"""
-    units: tuple[Count, Count] = (1000, 500)
+    units: tuple[Count, Count] = part((1000, 500))
     """of the two LSTMs"""
-    dropout: Share = 0.3
+    dropout: Share = part(0.3)
     """after each average pooling"""
-    dense_dropout: Share = 0.5
+    dense_dropout: Share = part(0.5)
     """after each hidden dense layer"""
 
 
@@ -139,12 +139,12 @@ class SimpleRnnSettings(ModelSettings):
     """a plain (Elman) RNN over the frames"""
 
     source = "basak"
-    name: Literal["simple_rnn"] = "simple_rnn"
-    units: Count = 128
+    name: Literal["simple_rnn"] = part("simple_rnn")
+    units: Count = part(128)
     """of each layer"""
-    layers: Count = 2
+    layers: Count = part(2)
     """recurrent layers"""
-    dropout: Share = 0.3
+    dropout: Share = part(0.3)
     """between and after the recurrent layers"""
 
 
@@ -153,10 +153,10 @@ class BbnnSettings(ModelSettings):
 
     source = "basak, Liu et al. 2019"
     input = (1, 128, 647)
-    name: Literal["bbnn"] = "bbnn"
-    variant: Literal["paper", "basak"] = "paper"
+    name: Literal["bbnn"] = part("bbnn")
+    variant: Literal["paper", "basak"] = part("paper")
     """paper: batch norm, ReLU, convolution; basak: batch norm, convolution, ReLU"""
-    filters: Count = 32
+    filters: Count = part(32)
     """of every convolution"""
 
 
@@ -165,16 +165,16 @@ class SliceCnnSettings(ModelSettings):
 
     source = "bar_tov"
     input = (3, 244, 244)
-    name: Literal["slice_cnn"] = "slice_cnn"
-    layers: Annotated[Literal[2, 4], BeforeValidator(_number)] = 4
+    name: Literal["slice_cnn"] = part("slice_cnn")
+    layers: Annotated[Literal[2, 4], BeforeValidator(_number)] = part(4)
     """convolutions: 2 or 4"""
-    initialisation: Literal["torch", "kaiming_xavier"] = "kaiming_xavier"
+    initialisation: Literal["torch", "kaiming_xavier"] = part("kaiming_xavier")
     """torch's own, or Kaiming uniform convolutions and Xavier normal dense layers"""
-    dropout: Share = 0.5
+    dropout: Share = part(0.5)
     """after each hidden dense layer"""
-    batch_norm: bool = True
+    batch_norm: bool = part(True)
     """after each convolution"""
-    log_softmax: bool = True
+    log_softmax: bool = part(True)
     """end with log-softmax (changes nothing: the loss takes it again)"""
 
 
@@ -183,26 +183,26 @@ class BaselineCnnSettings(ModelSettings):
 
     source = "navas"
     input = (3, 256, 256)
-    name: Literal["baseline_cnn"] = "baseline_cnn"
-    convolutions: Annotated[int, Field(ge=1, le=8)] = 4
+    name: Literal["baseline_cnn"] = part("baseline_cnn")
+    convolutions: Annotated[int, Field(ge=1, le=8)] = part(4)
     """number of convolutions (searched: 3 to 6)"""
-    kernel: Annotated[int, Field(ge=1, le=15)] = 4
+    kernel: Annotated[int, Field(ge=1, le=15)] = part(4)
     """side of a kernel (searched: 3 to 7)"""
-    kernels: Count = 88
+    kernels: Count = part(88)
     """channels of every convolution (searched: 16 to 128)"""
-    stride: Annotated[int, Field(ge=1, le=4)] = 2
+    stride: Annotated[int, Field(ge=1, le=4)] = part(2)
     """of every convolution (searched: 1 to 3)"""
-    activation: Activation = "swish"
+    activation: Activation = part("swish")
     """of all hidden layers"""
-    dropout: Share = 0.131
+    dropout: Share = part(0.131)
     """after each convolution"""
-    batch_norm: bool = False
+    batch_norm: bool = part(False)
     """after each convolution"""
-    dense: tuple[Count, ...] = (309, 94)
+    dense: tuple[Count, ...] = part((309, 94))
     """widths of the hidden dense layers (searched: 1 to 3 of 10 to 500)"""
-    dense_dropout: Share = 0.293
+    dense_dropout: Share = part(0.293)
     """after each hidden dense layer"""
-    dense_batch_norm: bool = True
+    dense_batch_norm: bool = part(True)
     """after each hidden dense layer"""
 
 
@@ -211,12 +211,12 @@ class FcnCnnSettings(ModelSettings):
 
     source = "zhang"
     input = (3, 224, 224)
-    name: Literal["fcn_cnn"] = "fcn_cnn"
-    channels: tuple[Count, ...] = (32, 64, 128)
+    name: Literal["fcn_cnn"] = part("fcn_cnn")
+    channels: tuple[Count, ...] = part((32, 64, 128))
     """channels of the convolutions; every one halves the picture"""
-    dropout: Share = 0.25
+    dropout: Share = part(0.25)
     """after each convolution"""
-    dense_dropout: Share = 0.5
+    dense_dropout: Share = part(0.5)
     """after the hidden dense layer"""
 
 
@@ -225,14 +225,14 @@ class BiGruSettings(ModelSettings):
 
     source = "zhang"
     input = (3, 224, 224)
-    name: Literal["bigru"] = "bigru"
-    as_coded: bool = False
+    name: Literal["bigru"] = part("bigru")
+    as_coded: bool = part(False)
     """the source's own axes: a view that mixes time with colour, and a GRU without time order"""
-    units: Count = 256
+    units: Count = part(256)
     """of each direction"""
-    layers: Count = 3
+    layers: Count = part(3)
     """recurrent layers"""
-    dropout: Share = 0.5
+    dropout: Share = part(0.5)
     """before the last layer"""
 
 
@@ -241,12 +241,12 @@ class ResBiGruSettings(Pretrained):
 
     source = "zhang"
     input = (3, 224, 224)
-    name: Literal["res_bigru"] = "res_bigru"
-    as_coded: bool = False
+    name: Literal["res_bigru"] = part("res_bigru")
+    as_coded: bool = part(False)
     """the source's own view of the picture, whose steps mix time with colour"""
-    units: Count = 256
+    units: Count = part(256)
     """of each direction of the GRU, and of each branch"""
-    dropout: Share = 0.5
+    dropout: Share = part(0.5)
     """in the ResNet branch and before the last layer"""
 
 
@@ -255,17 +255,26 @@ class CrnnSettings(ModelSettings):
 
     source = "motyka's general approach, Choi et al. 2017"
     input = (1, 96, 1366)
-    name: Literal["crnn"] = "crnn"
-    channels: tuple[Count, Count, Count, Count] = (64, 128, 128, 128)
+    name: Literal["crnn"] = part("crnn")
+    channels: tuple[Count, Count, Count, Count] = part((64, 128, 128, 128))
     """of the convolutions"""
-    bin_pools: tuple[Count, Count, Count, Count] = (2, 3, 4, 4)
+    bin_pools: tuple[Count, Count, Count, Count] = part((2, 3, 4, 4))
     """bins that each max pooling joins"""
-    frame_pools: tuple[Count, Count, Count, Count] = (2, 2, 2, 1)
+    frame_pools: tuple[Count, Count, Count, Count] = part((2, 2, 2, 1))
     """frames that each max pooling joins (the paper, on 29 s: 2 3 4 4)"""
-    units: Count = 32
+    units: Count = part(32)
     """of each GRU"""
-    dropout: Share = 0.1
+    dropout: Share = part(0.1)
     """after each convolution; 0.3 follows the GRUs"""
+
+
+class CustomSettings(ModelSettings):
+    """a network of your own, given to train() in Python"""
+
+    source = "you"
+    name: Literal["custom"] = part("custom")
+    title: str = part("custom")
+    """what tables call it; two networks with one title and recipe count as seeds of one system"""
 
 
 MODEL_SETTINGS: dict[str, type[ModelSettings]] = {

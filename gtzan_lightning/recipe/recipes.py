@@ -1,27 +1,99 @@
-"""Recipes: YAML files laid over one another -> one frozen, checked ``Recipe``, and back to YAML.
+"""Recipes: everything a run is made from, read from YAML files that lie over one another.
 
 Values lie over one another: defaults, ``models/MODEL.yaml``, every ``--config`` in its order, then
 the flags.
 """
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
-from gtzan_lightning.recipe.section import Section
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
+from gtzan_lightning.recipe.section import ModelSettings, Section, place
+from gtzan_lightning.recipe.settings import (
+    AugmentSettings,
+    DataSettings,
+    FitSettings,
+    TrackSettings,
+)
 
 MODEL_RECIPES = Path(__file__).parent / "models"
-SECTIONS = ("data", "augment", "fit", "track")
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataSettings,
+    "augment": AugmentSettings,
+    "fit": FitSettings,
+    "track": TrackSettings,
+}
+_ANY_MODEL: dict[str, type[ModelSettings]] = {**MODEL_SETTINGS, "custom": CustomSettings}
+Layer = tuple[str, dict[str, Any]]  # where a recipe was read, and its nested values
 
 
-def resumed_recipe(track_folder: str, run_id: str) -> Recipe:
+class Recipe(Section):
+    """Everything a run is made from; the same recipe and songs give the same scores.
+
+    ``Recipe.load`` makes one. Every section is required, so that a recipe written by hand cannot
+    train a model with plain defaults in place of the model's own recipe.
+    """
+
+    model: Annotated[Union[tuple(_ANY_MODEL.values())], Field(discriminator="name")]  # type: ignore[valid-type]  # noqa: UP007
+    data: DataSettings
+    augment: AugmentSettings
+    fit: FitSettings
+    track: TrackSettings
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = place(0)
+    """seed of weights, clips, augmentation and dropout"""
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        settings: Mapping[str, Any] | None = None,
+        configs: Sequence[str | Path] = (),
+    ) -> "Recipe":
+        """The recipe of ``run.py --model MODEL``, with the same names for the same settings.
+
+        Args:
+            model: a name that ``run.py --list models`` prints; or ``custom``, for a network of
+                your own, on the package's plain defaults.
+            settings: laid over everything, such as ``{"data.root": "songs", "seed": 1}``.
+            configs: recipe files laid over the model's own, in their order.
+
+        Raises:
+            UserError: an unknown model or setting, a value out of bounds, a file that is no recipe.
+        """
+        flags: dict[str, Any] = {}
+        for name, value in (settings or {}).items():
+            section, dot, key = name.partition(".")
+            if dot:
+                flags.setdefault(section, {})[key] = value
+            else:
+                flags[name] = value
+        given = [(str(file), read_recipe(Path(file))) for file in configs]
+        return build_recipe(model, [*own_recipe(model), *given], flags)
+
+
+def own_recipe(model: str) -> list[Layer]:
+    """The recipe that a model of the package has, as a layer.
+
+    Raises:
+        UserError: no such model, or its recipe is not installed.
+    """
+    if model == "custom":
+        return []
+    if str(model) not in MODEL_SETTINGS:
+        hint = near(model, MODEL_SETTINGS) or f": there are {', '.join(MODEL_SETTINGS)}"
+        raise UserError(f"unknown model {model!r}{hint}")
+    file = MODEL_RECIPES / f"{model}.yaml"
+    return [(str(file), read_recipe(file))]
+
+
+def interrupted_recipe(track_folder: str, run_id: str) -> Recipe:
     """The recipe of an interrupted run, from its folder.
 
     Raises:
@@ -38,7 +110,7 @@ def resumed_recipe(track_folder: str, run_id: str) -> Recipe:
     try:
         return Recipe.model_validate(recipe)
     except ValidationError as error:
-        raise UserError(f"run {run_id} is of another version: {_first_complaint(error)}") from None
+        raise UserError(f"run {run_id} is of another version: {complaint(error)}") from None
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -54,9 +126,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return recipe or {}
 
 
-def build_recipe(
-    model: str, layers: list[tuple[str, dict[str, Any]]], flags: dict[str, Any]
-) -> Recipe:
+def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Recipe:
     """Lay recipes and flags over the defaults and check everything once."""
     merged: dict[str, Any] = {}
     for where, layer in [*layers, ("", flags)]:
@@ -73,9 +143,9 @@ def build_recipe(
         _check_keys(merged, model, where)
     merged["model"] = {**merged.get("model", {}), "name": model}
     try:
-        return Recipe.model_validate(merged)
+        return Recipe.model_validate({**{name: {} for name in SECTIONS}, **merged})
     except ValidationError as error:
-        raise UserError(_first_complaint(error)) from None
+        raise UserError(complaint(error)) from None
 
 
 def dump(recipe: Recipe) -> str:
@@ -85,9 +155,7 @@ def dump(recipe: Recipe) -> str:
 
 def section_of(key: str, model: str) -> type[Section] | None:
     """The settings class of a recipe's section; None where a key is no section."""
-    if key == "model":
-        return MODEL_SETTINGS[model]
-    return type(Recipe.model_fields[key].default) if key in SECTIONS else None
+    return _ANY_MODEL[model] if key == "model" else SECTIONS.get(key)
 
 
 def _check_keys(recipe: dict[str, Any], model: str, where: str) -> None:
@@ -108,18 +176,27 @@ def _check_keys(recipe: dict[str, Any], model: str, where: str) -> None:
                 )
 
 
-def _model_name(recipe: dict[str, Any]) -> str | None:
-    model = recipe.get("model")
-    return model.get("name") if isinstance(model, dict) else model
-
-
-def _first_complaint(error: ValidationError) -> str:
+def complaint(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line."""
     first = error.errors()[0]
-    place = ".".join(str(p) for p in first["loc"] if p not in MODEL_SETTINGS)
+    where = ".".join(str(word) for word in first["loc"] if word not in _ANY_MODEL)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error" and "." in message.split(" ")[0]:
         return message  # a contradiction names its own fields
-    return f"--{place}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
+    return f"{where}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
+
+
+def as_flags(message: str) -> str:
+    """A message about settings with the dashes that they have on the command line."""
+    sections = {**SECTIONS, **{f"model {n}": cls for n, cls in _ANY_MODEL.items()}}
+    known = {
+        f"{key.split()[0]}.{name}" for key, cls in sections.items() for name in cls.model_fields
+    }
+    return re.sub(
+        r"(?<![\w.-])(?:data|augment|fit|track|model)\.\w+",
+        lambda match: f"--{match[0]}" if match[0] in known else match[0],
+        message,
+    )
 
 
 def near(word: object, known: Iterable[str]) -> str:

@@ -1,6 +1,10 @@
-"""What every group of settings is made of."""
+"""What every group of settings is made of.
 
-from typing import Annotated, ClassVar
+A field's default says whether the field is part of what makes two runs the same recipe: ``part``,
+``place``, ``draw`` or ``file`` (see ``identity``).
+"""
+
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +13,30 @@ Share = Annotated[float, Field(ge=0, lt=1)]  # such as dropout, which may not dr
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Shape = tuple[int, int, int]  # channels, bins, frames of a picture
+
+
+def part(default: Any) -> Any:
+    """Part of the recipe: runs that differ here are of different recipes."""
+    return _field(default, "part")
+
+
+def place(default: Any) -> Any:
+    """No part of it: where, how fast, or which of several like runs (folders, hardware, seeds)."""
+    return _field(default, "place")
+
+
+def draw(default: Any) -> Any:
+    """Part of it where the protocol draws train, valid and test; not where they are fixed lists."""
+    return _field(default, "draw")
+
+
+def file(default: Any) -> Any:
+    """A file: its name is part of the recipe, its folder is not."""
+    return _field(default, "file")
+
+
+def _field(default: Any, identity: str) -> Any:
+    return Field(default, json_schema_extra={"identity": identity})
 
 
 class Section(BaseModel):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 
@@ -158,8 +157,3 @@ def growth_figure(found: dict[int, dict[str, float]]) -> Figure:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     return figure
-
-
-def colour_table(name: str) -> np.ndarray:
-    """(256, 3) float32 red, green and blue between 0 and 1 of a colour map."""
-    return colormaps[name](np.arange(256))[:, :3].astype(np.float32)

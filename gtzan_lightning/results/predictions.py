@@ -7,7 +7,7 @@ majority (ties go to the clips' mean log-probability).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,47 @@ VOTES = ("log_mean", "mean", "hard")
 KEYS = ("part", "song", "start", "genre")
 
 
-def predictions_table(rows: dict[str, Any], genres: Sequence[str]) -> pd.DataFrame:
-    """Columns part, song, start (seconds), genre and one log-probability for each genre."""
-    table = pd.DataFrame({key: rows[key] for key in KEYS})
-    table[list(genres)] = np.asarray(rows["log_probs"], dtype=np.float64)
-    table = table.drop_duplicates(["part", "song", "start"])
-    return table.sort_values(["part", "song", "start"], ignore_index=True)
+@dataclass(frozen=True)
+class ClipPredictions:
+    """A model's predictions for the clips of one part.
+
+    Attributes:
+        log_probs: (clip, genre) log-probabilities.
+        song: (clip,) rows of the songs in the corpus.
+        start: (clip,) starts of the clips in steps of the corpus.
+        genre: (clip,) numbers of the true genres.
+    """
+
+    log_probs: np.ndarray
+    song: np.ndarray
+    start: np.ndarray
+    genre: np.ndarray
+
+    @classmethod
+    def joined(cls, shares: Sequence["ClipPredictions"]) -> "ClipPredictions":
+        """The clips of several processes, one after another."""
+        return cls(*map(np.concatenate, zip(*(vars(s).values() for s in shares), strict=True)))
+
+    def table(
+        self, part: str, songs: Sequence[str], genres: Sequence[str], seconds_per_step: float = 1
+    ) -> pd.DataFrame:
+        """Columns part, song, start (seconds), genre and one log-probability for each genre.
+
+        A clip that several processes predicted has one row.
+
+        Args:
+            songs: ids of the corpus' songs.
+        """
+        keys = {
+            "part": part,
+            "song": [songs[row] for row in self.song],
+            "start": (self.start * seconds_per_step).round(3),
+            "genre": [genres[number] for number in self.genre],
+        }
+        table = pd.DataFrame(keys)
+        table[list(genres)] = self.log_probs.astype(np.float64)
+        table = table.drop_duplicates(["part", "song", "start"])
+        return table.sort_values(["part", "song", "start"], ignore_index=True)
 
 
 def genre_columns(predictions: pd.DataFrame) -> list[str]:

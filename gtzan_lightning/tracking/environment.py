@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, commit; and how it is asked for its best."""
+"""What a run was made with: versions, machine, commit."""
 
 import functools
 import os
@@ -9,24 +9,23 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow")
-PACKAGES += ("audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning")
+PACKAGES = ["torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow"]
+PACKAGES += ["audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning"]
 
 
 @functools.cache
 def environment() -> dict[str, str]:
     """Versions, machine, commit and whether the working tree differs from it."""
     here = Path(__file__).parent
-    found = {f"version.{name}": version(name) for name in PACKAGES}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    found |= {
+    return {
+        **{f"version.{name}": version(name) for name in PACKAGES},
         "version.torch": torch.__version__,  # with its build, such as +cu130
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}",
         "commit": _git(here, "rev-parse", "HEAD") or "unknown",
         "dirty": str(bool(_git(here, "status", "--porcelain"))).lower(),
     }
-    return found
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -1,4 +1,4 @@
-"""A run's folder while the run is made: who holds it, and which run can go on."""
+"""A run's folder while the run is made: its lock, and which run can be resumed."""
 
 import contextlib
 import time
@@ -7,41 +7,38 @@ from pathlib import Path
 
 import yaml
 from filelock import FileLock, Timeout
-from lightning.pytorch.utilities import rank_zero_only
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.recipes import dump
-from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+from gtzan_lightning.recipe.recipes import Recipe, dump
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import shown, store_uri
 
-LOCK = ".lock"  # the system frees it when its holder dies, however it dies
-PATIENCE = 30  # seconds that a dead run's switch may need to end it
+LOCK = ".lock"  # the system releases it when its process dies, however it dies
+PATIENCE = 30  # seconds that a dead run's watchdog may need to end it
 
 
 def folder_of(track: TrackSettings, run_id: str) -> Path:
     return Path(track.folder) / "runs" / run_id
 
 
-def hold(folder: Path) -> FileLock:
-    """Make the folder, if it isn't there, and hold it until the lock is released.
+def lock_run(folder: Path) -> FileLock:
+    """Make the folder, if it isn't there, and lock it.
 
     Raises:
-        UserError: another process makes this run.
+        UserError: the run is in use by another process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        raise UserError(
-            f"run {folder.name} is being made by another process: wait for it"
-        ) from None
+        raise UserError(f"run {folder.name} is in use by another process: wait for it") from None
     return lock
 
 
-def is_held(folder: Path, patience: float = 0) -> bool | None:
-    """Whether a living process makes this run; None where nobody ever did from here.
+def is_locked(folder: Path, patience: float = 0) -> bool | None:
+    """Whether a living process makes this run; None where none ever did from here.
 
     Args:
         patience: seconds to wait for one that may only be ending it.
@@ -64,16 +61,17 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
 
 
 def unfinished(recipe: Recipe) -> str | None:
-    """The newest run of exactly this recipe, in the same store, that did not end and that nobody
-    makes just now."""
-    wanted, store = _what(dump(recipe)), _store(recipe.track)
+    """The newest run of exactly this recipe, in the same store, that did not end and that no
+    process makes just now."""
+    settings, store = _settings(dump(recipe)), _store(recipe.track)
     files = (Path(recipe.track.folder) / "runs").glob("*/recipe.yaml")
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         folder = file.parent
         if (folder / "done").exists() or not (folder / "store.txt").exists():
             continue
-        same = _what(file.read_text()) == wanted and (folder / "store.txt").read_text() == store
-        if same and not is_held(folder, PATIENCE / 3):
+        same = _settings(file.read_text()) == settings
+        same = same and (folder / "store.txt").read_text() == store
+        if same and not is_locked(folder, PATIENCE / 3):
             return folder.name
     return None
 
@@ -82,14 +80,18 @@ def _store(track: TrackSettings) -> str:
     return f"{shown(store_uri(track))} {track.experiment}"
 
 
-def _what(recipe: str) -> dict[str, object]:
+def _settings(recipe: str) -> dict[str, object]:
     """A recipe's plain values, without where it is recorded."""
     return {key: value for key, value in yaml.safe_load(recipe).items() if key != "track"}
 
 
 @contextlib.contextmanager
-def stopwatch(folder: Path) -> Iterator[Callable[[], float]]:
-    """Minutes so far, those of earlier starts of the run included."""
+def stopwatch(folder: Path, is_kept: bool) -> Iterator[Callable[[], float]]:
+    """Minutes so far, those of earlier starts of the run included.
+
+    Args:
+        is_kept: for later starts of the run; of several processes, the first one's is.
+    """
     file = folder / "minutes"
     before = float(file.read_text()) if file.exists() else 0.0
     start = time.monotonic()
@@ -100,6 +102,6 @@ def stopwatch(folder: Path) -> Iterator[Callable[[], float]]:
     try:
         yield minutes
     finally:
-        if rank_zero_only.rank == 0:
+        if is_kept:
             with replacing(file) as part:
                 part.write_text(f"{minutes():.3f}")

@@ -1,27 +1,45 @@
 """A run's records into MLflow."""
 
-import contextlib
 import errno
-import itertools
-import logging
-from collections.abc import Iterator
+import tempfile
+from dataclasses import dataclass
 from importlib.metadata import requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.models import ModelSignature
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param
+from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from gtzan_lightning.inference.tagger import Tagger
-from gtzan_lightning.tracking.reading import shown
-from gtzan_lightning.tracking.spool import Record
+from gtzan_lightning.tracking.spool import Metrics, Pyfunc, Record, Songs
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model for MLflow: (song, sample) float32 waveforms -> (song, genre) probabilities.
+
+    Args:
+        code: name of the module that MLflow runs to make it ("models from code"); it is given
+            the checkpoint as the artifact ``checkpoint``.
+        sample_rate: of the waveforms, in Hz.
+    """
+
+    code: str
+    checkpoint: Path
+    genres: list[str]
+    sample_rate: int
 
 
 class Sender:
-    """Sends records, in order, to a run; a record may come twice.
+    """Sends records to a run, metrics first; a record may come twice.
+
+    A kind that is not known is left out: an older version kept its models in another one, and a
+    run that is resumed logs its model again.
 
     Args:
         folder: of the run, where the files are that records name.
@@ -31,25 +49,21 @@ class Sender:
         self.client, self.run_id, self.folder = client, run_id, folder
 
     def __call__(self, records: list[Record]) -> None:
-        for kind, some in itertools.groupby(records, key=lambda record: record["kind"]):
-            if kind == "metrics":
-                self._metrics(list(some))
-                continue
-            for record in some:
-                if kind == "params":
-                    self._params(record["params"])
-                    continue
-                file = self.folder / record["file"]
-                if kind == "file":
-                    self.client.log_artifact(self.run_id, str(file), record["folder"])
-                elif kind == "songs":
-                    self._songs(file, record)
-                else:
-                    self._model(file)
+        self._metrics([record for record in records if record["kind"] == "metrics"])
+        for record in records:
+            if record["kind"] == "params":
+                self._params(record["params"])
+            elif record["kind"] == "file":
+                file = str(self.folder / record["file"])
+                self.client.log_artifact(self.run_id, file, record["folder"])
+            elif record["kind"] == "songs":
+                self._songs(record)
+            elif record["kind"] == "pyfunc":
+                self._pyfunc(record)
 
-    def _metrics(self, records: list[Record]) -> None:
+    def _metrics(self, records: list[Metrics]) -> None:
         items = [
-            mlflow.entities.Metric(key, value, record["time"], record["step"])
+            Metric(key, value, record["time"], record["step"])
             for record in records
             for key, value in record["metrics"].items()
         ]
@@ -57,37 +71,68 @@ class Sender:
             self.client.log_batch(self.run_id, metrics=items[n : n + 1000])
 
     def _params(self, params: dict[str, str]) -> None:
-        items = [mlflow.entities.Param(key, value) for key, value in params.items()]
+        items = [Param(key, value) for key, value in params.items()]
         for n in range(0, len(items), 100):  # MLflow takes no more at once
             self.client.log_batch(self.run_id, params=items[n : n + 100])
 
-    def _songs(self, file: Path, record: Record) -> None:
-        members = pd.read_csv(file, keep_default_na=False)
-        source = mlflow.data.from_pandas(members, name=record["name"], digest=record["digest"])
-        tag = mlflow.entities.InputTag("mlflow.data.context", "corpus")
-        found = mlflow.entities.DatasetInput(source._to_mlflow_entity(), [tag])
-        self.client.log_inputs(self.run_id, datasets=[found])
+    def _songs(self, record: Songs) -> None:
+        members = pd.read_csv(self.folder / record["file"], keep_default_na=False)
+        data = from_pandas(members, name=record["name"], digest=record["digest"])
+        tag = InputTag("mlflow.data.context", "corpus")
+        self.client.log_inputs(self.run_id, [DatasetInput(data._to_mlflow_entity(), [tag])])
 
-    def _model(self, checkpoint: Path) -> None:
-        if self.client.get_run(self.run_id).outputs.model_outputs:
+    def _pyfunc(self, record: Pyfunc) -> None:
+        """By the client: ``mlflow.pyfunc.log_model`` would change the store of the process."""
+        run = self.client.get_run(self.run_id)
+        if run.outputs and run.outputs.model_outputs:
             return  # sent before, by a process that was killed before it could note that
-        tagger = Tagger.load(checkpoint, device="cpu")
-        signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]),
-            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(tagger.genres)))]),
-        )
-        metadata = {"genres": tagger.genres, "sample_rate": tagger.spec.sample_rate}
-        # log_system_metrics: ours are recorded already, and survive a server that is away
-        with _quiet("mlflow"), mlflow.start_run(self.run_id, log_system_metrics=False):
-            mlflow.pyfunc.log_model(
-                name="model",
-                python_model=WaveModel(),
-                artifacts={"checkpoint": str(checkpoint)},
-                code_paths=[str(Path(__file__).parent)],
-                pip_requirements=[r for r in requires("gtzan-lightning") if "extra ==" not in r],
-                signature=signature,
-                metadata=metadata,
-            )
+        experiment = run.info.experiment_id
+        begun = self.client.search_logged_models([experiment], f"source_run_id='{self.run_id}'")
+        model = begun[0] if begun else self.client.create_logged_model(
+            experiment, "model", self.run_id, params=run.data.params
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            _save(Path(folder) / "model", record, self.folder / record["file"], model)
+            self.client.log_model_artifacts(model.model_id, f"{folder}/model")
+        self.client.finalize_logged_model(model.model_id, "READY")
+        scores = [
+            Metric(key, value, record["time"], 0, model_id=model.model_id, run_id=self.run_id)
+            for key, value in run.data.metrics.items()
+            if key.startswith("final/")
+        ]
+        self.client.log_batch(self.run_id, metrics=scores)
+        # last: the model of a run that names one is whole
+        self.client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
+
+
+def _save(folder: Path, record: Pyfunc, checkpoint: Path, model: Any) -> None:
+    """A logged model as files, with no pickle among them."""
+    package, code = (_file_of(name) for name in (record["code"].split(".")[0], record["code"]))
+    wave, probabilities = (-1, -1), (-1, len(record["genres"]))
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), wave)]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), probabilities)]),
+    )
+    mlflow.pyfunc.save_model(
+        folder,
+        # the signature goes here: as an argument it brings a warning about input examples
+        mlflow_model=Model(
+            model.artifact_location, model.source_run_id, signature=signature,
+            model_id=model.model_id,
+        ),
+        python_model=str(code),
+        artifacts={"checkpoint": str(checkpoint)},
+        code_paths=[str(package.parent)],
+        pip_requirements=[r for r in requires("gtzan-lightning") or [] if "extra ==" not in r],
+        metadata={"genres": record["genres"], "sample_rate": record["sample_rate"]},
+    )  # fmt: skip
+
+
+def _file_of(module: str) -> Path:
+    """The file of a module, which is not imported."""
+    spec = find_spec(module)
+    assert spec, module
+    return Path(str(spec.origin))
 
 
 def is_hopeless(error: Exception) -> bool:
@@ -95,30 +140,3 @@ def is_hopeless(error: Exception) -> bool:
     if isinstance(error, mlflow.MlflowException):
         return error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
     return isinstance(error, OSError) and error.errno == errno.ENOSPC
-
-
-def reason(error: Exception) -> str:
-    return shown(" ".join(str(error).split())[:200])
-
-
-class WaveModel(mlflow.pyfunc.PythonModel):
-    """The logged model: (song, sample) float32 waveforms -> (song, genre) probabilities."""
-
-    def load_context(self, context: Any) -> None:
-        self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))
-
-    def predict(
-        self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
-    ) -> np.ndarray:
-        return self.tagger.probabilities(model_input)
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -2,7 +2,7 @@
 
 Each record is a line of ``records.jsonl`` in the run's folder. A thread sends what is there and
 notes how far it came, so that a place that is slow, away or back again gets everything, in order,
-and a killed run's records are sent when it goes on. A record may be sent twice: sending must be
+and a killed run's records are sent when it is resumed. A record may be sent twice: sending must be
 idempotent.
 """
 
@@ -14,13 +14,49 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 from gtzan_lightning.files import replacing
 
-Record = dict[str, Any]
 AT_ONCE = 200  # records
 LONGEST_WAIT = 15.0  # seconds between two tries
+
+
+class Metrics(TypedDict):
+    kind: Literal["metrics"]
+    metrics: dict[str, float]
+    step: int
+    time: int  # milliseconds since 1970
+
+
+class Params(TypedDict):
+    kind: Literal["params"]
+    params: dict[str, str]
+
+
+class File(TypedDict):
+    kind: Literal["file"]
+    file: str  # its path in the run's folder, here and below
+    folder: str | None  # of the run's artifacts
+
+
+class Songs(TypedDict):
+    kind: Literal["songs"]
+    file: str
+    name: str
+    digest: str
+
+
+class Pyfunc(TypedDict):
+    kind: Literal["pyfunc"]
+    file: str
+    code: str  # and the others: see LoggedModel
+    genres: list[str]
+    sample_rate: int
+    time: int
+
+
+Record = Metrics | Params | File | Songs | Pyfunc
 
 
 class Spool:
@@ -28,7 +64,7 @@ class Spool:
 
     Args:
         folder: of the run; it exists.
-        send: sends some records, in order; raises whatever it likes if it can't.
+        send: sends records, in order; raises whatever it likes if it can't.
         is_hopeless: whether trying again could not help after this error.
     """
 
@@ -38,11 +74,11 @@ class Spool:
         send: Callable[[list[Record]], None],
         is_hopeless: Callable[[Exception], bool],
     ) -> None:
-        self.file, self.mark = folder / "records.jsonl", folder / "records.sent"
+        self.file, self.sent_file = folder / "records.jsonl", folder / "records.sent"
         self.send, self.is_hopeless = send, is_hopeless
         self.error: Exception | None = None
         self._cut_torn_line()
-        self._sent = int(self.mark.read_text()) if self.mark.exists() else 0
+        self._sent = int(self.sent_file.read_text()) if self.sent_file.exists() else 0
         self._kept = self.file.stat().st_size if self.file.exists() else 0
         self._sink = self.file.open("ab", buffering=0)
         self._change = threading.Condition()
@@ -77,16 +113,16 @@ class Spool:
         Raises:
             Exception: the last error of sending, where that is hopeless or patience is at its end.
         """
-        start, told = time.monotonic(), False
+        start, has_called = time.monotonic(), False
         with self._change:
             while self._sent < self._kept:
                 if self.error is not None and self.is_hopeless(self.error):
                     raise self.error
-                passed = time.monotonic() - start
-                if passed > patience:
+                seconds = time.monotonic() - start
+                if seconds > patience:
                     raise self.error or TimeoutError(f"no answer within {patience:g} s")
-                if passed > 5 and not told:
-                    told = True
+                if seconds > 5 and not has_called:
+                    has_called = True
                     waiting()
                 self._change.notify_all()  # do not sleep a long wait between two tries to its end
                 self._change.wait(1)
@@ -127,7 +163,7 @@ class Spool:
             self._note(self._sent + sum(map(len, lines)))
 
     def _next(self) -> list[bytes]:
-        lines = []
+        lines: list[bytes] = []
         with self.file.open("rb") as file:
             file.seek(self._sent)
             for line in file:
@@ -137,7 +173,7 @@ class Spool:
         return lines
 
     def _note(self, sent: int) -> None:
-        with contextlib.suppress(OSError), replacing(self.mark) as part:
+        with contextlib.suppress(OSError), replacing(self.sent_file) as part:
             part.write_text(str(sent))  # not noted: sent again after a kill
         with self._change:
             self._sent = sent

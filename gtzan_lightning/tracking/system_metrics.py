@@ -1,4 +1,4 @@
-"""What runs beside a training: measures of the machine, and the dead man's switch."""
+"""Measures of the machine while a run is recorded."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ def system_metrics(keep: Callable[[dict[str, float], int], None], first: int) ->
     """MLflow's measures of the machine; its own thread ends when a server fails to answer once.
 
     Args:
-        keep: takes the measures and their step.
+        keep: called with the measures and their step.
         first: the first step.
     """
     monitor = SystemMetricsMonitor("")
@@ -24,11 +24,11 @@ def system_metrics(keep: Callable[[dict[str, float], int], None], first: int) ->
             if stop.wait(monitor.sampling_interval):
                 return
             monitor.collect_metrics()
-            found = monitor.aggregate_metrics()
-            with contextlib.suppress(OSError):  # of a full disk, the training will hear itself
-                keep({f"system/{name}": value for name, value in found.items()}, step)
-            for measure in monitor.monitors:
-                measure.clear_metrics()
+            values = monitor.aggregate_metrics()
+            with contextlib.suppress(OSError):  # a full disk is for the training to report
+                keep({f"system/{name}": value for name, value in values.items()}, step)
+            for part in monitor.monitors:
+                part.clear_metrics()
 
     thread = threading.Thread(target=watch, name="system metrics", daemon=True)
     thread.start()

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-SAFE = b"ended"
+ENDED = b"ended"
 TRIES = 60  # a minute apart, while the server does not answer
 
 
@@ -35,7 +35,7 @@ def start_watchdog(uri: str, run_id: str, lock: Path) -> subprocess.Popen[bytes]
 
 
 def main(run_id: str, lock: str) -> None:
-    if sys.stdin.buffer.read() == SAFE:
+    if sys.stdin.buffer.read() == ENDED:
         return
     import mlflow
     from filelock import FileLock, Timeout
@@ -44,7 +44,7 @@ def main(run_id: str, lock: str) -> None:
         if not Path(lock).parent.exists():  # the lock would make the folder of a run that is gone
             return
         try:
-            # held as briefly as can be: a resumed run waits for it, and then ends the run itself
+            # locked as briefly as can be: a resumed run waits for it, and then ends the run itself
             with FileLock(lock).acquire(timeout=0):
                 client = mlflow.MlflowClient()
                 if client.get_run(run_id).info.status == "RUNNING":

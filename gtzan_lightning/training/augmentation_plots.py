@@ -12,7 +12,8 @@ from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.identity import flat
-from gtzan_lightning.recipe.settings import AugmentSettings, Recipe
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import AugmentSettings
 from gtzan_lightning.results.plots import before_and_after
 from gtzan_lightning.tracking.reading import check_output
 from gtzan_lightning.tracking.tracker import Tracker

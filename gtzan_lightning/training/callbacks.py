@@ -1,4 +1,4 @@
-"""What Lightning's trainer calls back during a run, beyond its own callbacks."""
+"""What Lightning's trainer calls back during a run."""
 
 import math
 from pathlib import Path
@@ -6,15 +6,47 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.recipes import Recipe
 
 TAKEN = 25  # steps of an epoch whose weights are averaged
 say = rank_zero_only(print)
+
+
+def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
+    """What a recipe asks of any trainer: ``best.ckpt`` and ``last.ckpt``, averaging, stopping.
+
+    The best checkpoint is the one with the best ``fit.monitor`` on the validation part.
+
+    Args:
+        folder: where the checkpoints go.
+    """
+    fit = recipe.fit
+    mode = "max" if fit.monitor == "valid/song_accuracy" else "min"
+    best = Checkpoint(
+        dirpath=folder, filename="best", monitor=fit.monitor, mode=mode, save_weights_only=True,
+        enable_version_counter=False, save_on_train_epoch_end=False,
+    )  # fmt: skip
+    last = Checkpoint(
+        dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )  # fmt: skip
+    callbacks: list[Callback] = [best, last]
+    if fit.average_epochs:
+        callbacks.append(AveragedWeights(fit.average_epochs))
+    if fit.patience:
+        callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
+    return callbacks
 
 
 class EpochLines(Callback):

@@ -2,8 +2,6 @@
 
 import ctypes
 
-from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-
 
 def keep_freed_memory() -> None:
     """Have this process keep the memory that it frees, for its next use (glibc; else nothing).
@@ -20,14 +18,3 @@ def keep_freed_memory() -> None:
     trim_threshold, mmap_max = -1, -4  # malloc.h
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(mmap_max, 0)
-
-
-def launcher() -> list[SLURMEnvironment]:
-    """Lightning's plugin for SLURM, where srun started this process, without its own requeueing.
-
-    That saves the middle of an epoch into the current folder, and every later training that SLURM
-    starts there, of whatever recipe, would begin from the file.
-    """
-    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
-        return []
-    return [SLURMEnvironment(auto_requeue=False)]

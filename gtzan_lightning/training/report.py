@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
@@ -12,8 +11,7 @@ from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.identity import flat, recipe_key
-from gtzan_lightning.recipe.recipes import dump
-from gtzan_lightning.recipe.settings import Recipe
+from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.results import plots as pictures
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.tables import table_of
@@ -163,21 +161,16 @@ def file_name(name: str, data: GenreData) -> str:
     return f"LEAKY_{name}" if data.warning else name
 
 
-def write_predictions(
-    rows: dict[str, dict[str, Any]], data: GenreData, folder: Path
+def predictions_table(
+    of_parts: dict[str, metrics.ClipPredictions], data: GenreData
 ) -> pd.DataFrame:
-    """predictions.csv of all parts in the run's folder: song, start, genre, log-probabilities."""
-    tables = [_rows_table(of_part, data, part) for part, of_part in rows.items()]
-    predictions = pd.concat(tables, ignore_index=True)
+    """Predictions of several parts as one table, with the songs' ids and the genres' names."""
+    names = (data.corpus.ids, data.corpus.genres, data.seconds_per_step)
+    tables = [clips.table(part, *names) for part, clips in of_parts.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_predictions(predictions: pd.DataFrame, data: GenreData, folder: Path) -> None:
+    """predictions.csv in the run's folder: song, start, genre, log-probabilities."""
     with replacing(folder / file_name("predictions.csv", data)) as part:
         predictions.to_csv(part, index=False, float_format="%.7g")
-    return predictions
-
-
-def _rows_table(rows: dict[str, Any], data: GenreData, part: str) -> pd.DataFrame:
-    genres = data.corpus.genres
-    rows = {**rows, "part": part}
-    rows["genre"] = [genres[n] for n in rows["genre"]]
-    rows["song"] = [data.corpus.ids[n] for n in rows["song"]]
-    rows["start"] = (rows["start"] * data.seconds_per_step).round(3)
-    return metrics.predictions_table(rows, genres)

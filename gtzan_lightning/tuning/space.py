@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.recipes import build_recipe, near, read_recipe, section_of
-from gtzan_lightning.recipe.settings import Recipe, TrackSettings
+from gtzan_lightning.recipe.recipes import Recipe, build_recipe, near, read_recipe, section_of
+from gtzan_lightning.recipe.settings import TrackSettings
 
 KINDS = ("int", "float")
 KEYS = {*KINDS, "log", "step", "layers", "each"}
@@ -96,7 +96,8 @@ def _check(file: Path, model: str, name: object, dimension: object) -> None:
         known = [
             f"{part}.{field}"
             for part in ("model", "data", "augment", "fit")
-            for field in section_of(part, model).model_fields
+            if (settings := section_of(part, model))
+            for field in settings.model_fields
         ]
         raise UserError(f"space {file}: unknown parameter {name!r}{near(name, known)}")
     if isinstance(dimension, list) and dimension:

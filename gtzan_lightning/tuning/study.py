@@ -3,11 +3,14 @@
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import EXTRAS, UserError
@@ -17,6 +20,7 @@ from gtzan_lightning.tracking.reading import shown
 from gtzan_lightning.tuning.space import Space
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+PATIENCE = 120.0  # seconds for the process that creates a study to start its parent run
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     # constant_liar: a worker expects little of what another is trying just now
     "tpe": lambda seed: optuna.samplers.TPESampler(
@@ -27,7 +31,22 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
 }
 
 
-def storage(where: str | None, track: TrackSettings, name: str) -> BaseStorage:
+@dataclass(frozen=True)
+class Search:
+    """How recipes are proposed, and whether poor trials are stopped early."""
+
+    sampler: str  # one of SAMPLERS
+    seed: int
+    prune: bool
+
+    @property
+    def pruner(self) -> optuna.pruners.BasePruner:
+        if self.prune:
+            return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+        return optuna.pruners.NopPruner()
+
+
+def storage(url: str | None, track: TrackSettings, name: str) -> BaseStorage:
     """A journal file beside the runs, or the database of a URL (one of its own, not MLflow's).
 
     Raises:
@@ -36,55 +55,79 @@ def storage(where: str | None, track: TrackSettings, name: str) -> BaseStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial raises its own
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    if where:
-        return _database(where)
+    if url:
+        return _database(url)
     folder = Path(track.folder) / "sweeps"
     folder.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
 
 
-def _database(where: str, again: bool = True) -> BaseStorage:
+def _database(url: str, again: bool = True) -> BaseStorage:
     try:
-        return optuna.storages.RDBStorage(where, heartbeat_interval=60)
+        return optuna.storages.RDBStorage(url, heartbeat_interval=60)
     except Exception as error:  # the drivers of many databases, each with errors of its own
         missing = error.__cause__
         if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
             raise missing from None
         if again:  # of several that make the tables of a new database at once, one succeeds
             time.sleep(2)
-            return _database(where, again=False)
+            return _database(url, again=False)
         reason = " ".join(str(error).split())[:150]
-        raise UserError(f"--storage {shown(where)} can't be opened: {shown(reason)}") from None
+        raise UserError(f"--storage {shown(url)} can't be opened: {shown(reason)}") from None
 
 
 def open_study(
-    space: Space, name: str, kept: BaseStorage, sampler: str, seed: int, prune: bool
+    space: Space, name: str, kept: BaseStorage, search: Search, start_parent: Callable[[], str]
 ) -> optuna.Study:
     """A new study, or the one of that name, if it was made for the same space.
 
+    Args:
+        start_parent: starts the study's MLflow run and returns its id. Of several processes that
+            open a study at once only the one that creates it calls this; the others wait.
+
     Raises:
-        UserError: the study of that name was made for another space.
+        UserError: the study of that name was made for another space, or has no parent run.
     """
-    pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-        if prune
-        else optuna.pruners.NopPruner()
-    )
-    study = optuna.create_study(
-        study_name=name, storage=kept, direction="maximize", load_if_exists=True, pruner=pruner
-    )
+    end = time.monotonic() + PATIENCE
+    while not (_has_parent(name, kept) or _create(space, name, kept, start_parent)):
+        if time.monotonic() > end:
+            raise UserError(
+                f"study {name!r} has no parent run: the process that created it died, or was no "
+                "sweep. Give this one another --name"
+            )
+        time.sleep(0.5)
+    study = optuna.load_study(study_name=name, storage=kept, pruner=search.pruner)
     # qmc's points are one sequence; the others would draw their first ones again
-    drawn = 0 if sampler == "qmc" else len(study.get_trials(deepcopy=False))
-    study.sampler = SAMPLERS[sampler](seed + drawn)
-    known = study.user_attrs.get("space")
-    if known is None:
-        study.set_user_attr("space", space.text)
-    elif known != space.text:
+    drawn = 0 if search.sampler == "qmc" else len(study.get_trials(deepcopy=False))
+    study.sampler = SAMPLERS[search.sampler](search.seed + drawn)
+    if study.user_attrs.get("space") != space.text:
         raise UserError(
             f"study {name!r} was made for another space: give this one another --name, or the "
             "space and flags that it was made with"
         )
     return study
+
+
+def _has_parent(name: str, kept: BaseStorage) -> bool:
+    try:
+        return "parent" in kept.get_study_user_attrs(kept.get_study_id_from_name(name))
+    except KeyError:  # there is no such study
+        return False
+
+
+def _create(space: Space, name: str, kept: BaseStorage, start_parent: Callable[[], str]) -> bool:
+    """Create the study and start its parent run; false where the study exists."""
+    try:  # one of several processes succeeds, in a journal as in a database
+        study = kept.create_new_study([StudyDirection.MAXIMIZE], name)
+    except DuplicatedStudyError:
+        return False
+    try:
+        kept.set_study_user_attr(study, "space", space.text)
+        kept.set_study_user_attr(study, "parent", start_parent())
+    except BaseException:
+        kept.delete_study(study)  # else the next process would wait for its parent run
+        raise
+    return True
 
 
 def revive(study: optuna.Study) -> int:

@@ -1,30 +1,42 @@
 """Sweeps: Optuna proposes recipes of a space, every trial is a run under one parent run.
 
 The objective is the best epoch's song accuracy on the validation part; the test part stays closed.
-Only this file and studies.py import optuna.
+Only this file and study.py import optuna.
 """
 
 import os
 import subprocess
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import optuna
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-from matplotlib.figure import Figure
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.results.significance import ALPHA, System, mcnemar, system
-from gtzan_lightning.tracking.processes import mark
+from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.train import train
 from gtzan_lightning.tuning.space import Space
-from gtzan_lightning.tuning.study import ENDED, ended, open_study, places_before, revive, storage
+from gtzan_lightning.tuning.study import (
+    ENDED,
+    Search,
+    ended,
+    open_study,
+    places_before,
+    revive,
+    storage,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OBJECTIVE = "valid/song_accuracy"
 
@@ -33,73 +45,72 @@ def sweep(
     space: Space,
     name: str,
     trials: int,
-    where: str | None,
-    options: dict[str, Any],
+    url: str | None,
+    search: Search,
     workers: int,
-    others: list[str],
+    command: list[str],
 ) -> str:
     """Open or resume a study and try until it has so many ended trials; returns what to print.
 
     Args:
-        where: URL of the study's database, or None for a journal file.
-        options: sampler, seed and prune of ``open_study``.
-        others: the command that each of several workers is.
+        url: of the study's database, or None for a journal file.
+        command: starts a worker, where there are several.
 
     Raises:
         UserError: another space's study, a database that can't be opened, workers that failed.
     """
-    track = space.track
-    check_output(track)
-    study = open_study(space, name, storage(where, track, name), **options)
+    study, tracker = _open(space, name, url, search)
     revived = revive(study)
     before = ended(study)
     if before or revived:
         print(f"study {name}: {before} trials ended, {revived} interrupted ones are tried again")
-    tracker = Tracker(track)
-    parent = study.user_attrs.get("parent")
-    if parent:
-        tracker.reopen(parent)
-    else:
-        tracker.start(f"sweep-{name}", {"sweep": name})
-        study.set_user_attr("parent", tracker.run_id)
-    with tracker.recording(own_metrics=False):
+    if not tracker.run_id:
+        tracker.resume(study.user_attrs["parent"])
+    with tracker.recording(with_system_metrics=False):
         tracker.log_params({"space": space.text})
         if workers == 1:
-            work(study, space, trials, tracker.run_id, shared=bool(where))
+            work(study, space, trials, shared=bool(url))
         elif before < trials:
-            run_workers(workers, others)
+            run_workers(workers, command)
         return report(study, tracker, trials)
 
 
-def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bool) -> None:
+def join(space: Space, name: str, trials: int, url: str | None, search: Search) -> None:
+    """Be one of several workers of a study; the first one opens it."""
+    study, tracker = _open(space, name, url, search)
+    if tracker.run_id:
+        with tracker.recording(with_system_metrics=False):
+            tracker.log_params({"space": space.text})
+    study.sampler.reseed_rng()  # of one seed, all workers would begin with the same recipes
+    work(study, space, trials, shared=True)
+
+
+def _open(space: Space, name: str, url: str | None, search: Search) -> tuple[optuna.Study, Tracker]:
+    """The study, and a tracker that has started the parent run where the study is new."""
+    check_output(space.track)
+    tracker = Tracker(space.track)
+
+    def start_parent() -> str:
+        tracker.start(f"sweep-{name}", {"sweep": name})
+        return tracker.run_id
+
+    kept = storage(url, space.track, name)
+    return open_study(space, name, kept, search, start_parent), tracker
+
+
+def work(study: optuna.Study, space: Space, trials: int, shared: bool) -> None:
     """Try until the study has that many ended trials; several processes may do so at once.
 
     Args:
-        shared: other machines may be at trials too; the database gives up those that fall silent.
+        shared: other machines may run trials too; the database fails those that fall silent.
     """
 
     def objective(trial: optuna.Trial) -> float:
-        trial.set_user_attr("process", mark())
+        trial.set_user_attr("process", process_id())
         if places_before(study, trial.number, shared) >= trials:
-            study.stop()  # the trials that others are at are the last ones
+            study.stop()  # other processes run the last trials
             raise _Surplus
-        recipe = space.draw(trial)
-        watch = _Watch(trial)
-        described = {
-            "mlflow.parentRunId": parent,
-            "sweep": study.study_name,
-            "trial": str(trial.number),
-        }
-        try:
-            outcome = train(recipe, more_tags=described, more_callbacks=[watch])
-        except Untrainable as error:
-            # a corner of the space that no network can be made of has no accuracy to report
-            print(f"trial {trial.number} can't be trained: {error}")
-            raise optuna.TrialPruned from None
-        trial.set_user_attr("run", outcome.run_id)
-        if watch.pruned:
-            raise optuna.TrialPruned
-        return outcome.figures["final/valid/song_accuracy"]
+        return _accuracy(study, trial, space.draw(trial))
 
     # a worker that is started again after the others made the last trials has nothing to do
     if ended(study) >= trials:
@@ -108,15 +119,28 @@ def work(study: optuna.Study, space: Space, trials: int, parent: str, shared: bo
     study.optimize(objective, callbacks=[stops, _tell], catch=(_Surplus,))
 
 
-def join(space: Space, name: str, trials: int, where: str | None, options: dict[str, Any]) -> None:
-    """Be one of several workers of a study that is open already."""
-    study = open_study(space, name, storage(where, space.track, name), **options)
-    study.sampler.reseed_rng()  # of one seed, all workers would begin with the same recipes
-    work(study, space, trials, study.user_attrs["parent"], shared=True)
+def _accuracy(study: optuna.Study, trial: optuna.Trial, recipe: Recipe) -> float:
+    """Train a trial's recipe as a child of the study's run; returns its validation accuracy."""
+    tags = {
+        "mlflow.parentRunId": study.user_attrs["parent"],
+        "sweep": study.study_name,
+        "trial": str(trial.number),
+    }
+    pruning = _Pruning(trial)
+    try:
+        outcome = train(recipe, more_tags=tags, more_callbacks=[pruning])
+    except Untrainable as error:
+        # a corner of the space that no network can be made of has no accuracy to report
+        print(f"trial {trial.number} can't be trained: {error}")
+        raise optuna.TrialPruned from None
+    trial.set_user_attr("run", outcome.run_id)
+    if pruning.pruned:
+        raise optuna.TrialPruned
+    return outcome.scores["final/valid/song_accuracy"]
 
 
 def run_workers(count: int, command: list[str]) -> None:
-    """A command in so many processes, which share the study and the cores.
+    """Run a worker's command in so many processes, which share the study and the cores.
 
     Raises:
         UserError: a worker failed.
@@ -135,7 +159,7 @@ def run_workers(count: int, command: list[str]) -> None:
 
 
 def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
-    """Table and figures of a study into its parent run; returns what to print.
+    """Table and plots of a study into its parent run; returns what to print.
 
     Args:
         trials: how many ended ones were asked for.
@@ -145,54 +169,58 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
     if not complete:
         return "no trial was completed"
-    for name, drawn in _figures(study, len(complete)).items():
-        tracker.log(drawn, f"{name}.png")
-    best = study.best_trial
+    for name, plot in _plots(study, len(complete)).items():
+        tracker.log(plot, f"{name}.png")
     tracker.log_metrics({"best/song_accuracy": study.best_value, "trials": len(complete)})
-    songs = len(_heard(best).right)
-    lines = []
+    lines = [table.drop(columns="run").to_markdown(index=False, floatfmt=".4g"), ""]
     if len(table) < trials:
         lines = [
-            f"{len(table)} of {trials} trials have ended: others are at the rest, or it was lost, "
-            "and then the same command goes on\n"
+            f"{len(table)} of {trials} trials have ended. Others are running, or were lost: then "
+            "the same command resumes the study\n",
+            *lines,
         ]
-    lines += [table.drop(columns="run").to_markdown(index=False, floatfmt=".4g"), ""]
-    near = int(table["like the best"].eq("yes").sum()) - 1
-    lines.append(
+    return "\n".join([*lines, _best(study, table)])
+
+
+def _best(study: optuna.Study, table: pd.DataFrame) -> str:
+    """The best trial: its accuracy, how sure that is, its settings."""
+    best = study.best_trial
+    songs = len(_system(best).right)
+    ties = int(table["like the best"].eq("yes").sum()) - 1
+    sentence = (
         f"best: trial {best.number}, validation song accuracy {study.best_value:.3f} on {songs} "
-        f"songs, where one song is {1 / songs:.4f}; {near} other trials can't be told from it "
-        "(McNemar). It was chosen on those songs, so the figure is optimistic: train the recipe "
+        f"songs, where one song is {1 / songs:.4f}; {ties} other trials can't be told from it "
+        "(McNemar). It was chosen on those songs, so the accuracy is optimistic: train the recipe "
         "anew and test it."
     )
-    lines += [f"  {name}: {value}" for name, value in best.params.items()]
-    return "\n".join(lines)
+    return "\n".join([sentence, *(f"  {name}: {value}" for name, value in best.params.items())])
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
     """A row a trial, best first; ``like the best`` where McNemar's test can't tell them apart."""
     rows = []
-    done = [t for t in study.trials if t.state in ENDED]
+    trials = [t for t in study.trials if t.state in ENDED]
     best = None
-    if any(t.state == TrialState.COMPLETE for t in done):
-        best = _heard(study.best_trial)
-    for trial in sorted(done, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
+    if any(t.state == TrialState.COMPLETE for t in trials):
+        best = _system(study.best_trial)
+    for trial in sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
         row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
         row["song accuracy"] = trial.value
         row["like the best"] = ""
         if best is not None and trial.state == TrialState.COMPLETE:
-            row["like the best"] = "yes" if mcnemar(best, _heard(trial)) >= ALPHA else "no"
+            row["like the best"] = "yes" if mcnemar(best, _system(trial)) >= ALPHA else "no"
         row |= trial.params
         row["run"] = trial.user_attrs.get("run", "")
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _heard(trial: FrozenTrial) -> System:
+def _system(trial: FrozenTrial) -> System:
     """Which validation songs a trial got right."""
     return system(str(trial.number), [read_predictions(trial.user_attrs["run"])], "valid")
 
 
-class _Watch(Callback):
+class _Pruning(Callback):
     """Reports every validation to the trial and stops a run that the pruner gives up."""
 
     def __init__(self, trial: optuna.Trial) -> None:
@@ -210,7 +238,7 @@ class _Watch(Callback):
 
 
 class _Surplus(Exception):
-    """A trial that nobody asked for: others have begun the last ones."""
+    """A trial that nobody asked for: other processes run the last ones."""
 
 
 def _tell(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -221,16 +249,19 @@ def _tell(study: optuna.Study, trial: FrozenTrial) -> None:
     torch.cuda.empty_cache()
 
 
-def _figures(study: optuna.Study, complete: int) -> dict[str, Figure]:
+def _plots(study: optuna.Study, complete: int) -> dict[str, "Figure"]:
+    """Name -> Optuna's drawing of the study; importance needs four complete trials."""
     drawn = optuna.visualization.matplotlib
-    makers = {"history": drawn.plot_optimization_history, "slices": drawn.plot_slice}
+    makers: dict[str, Callable[..., Any]] = {
+        "history": drawn.plot_optimization_history,
+        "slices": drawn.plot_slice,
+    }
     if complete > 3 and len(study.best_params) > 1:
         makers["importance"] = drawn.plot_param_importances
-    found = {}
+    plots = {}
     for name, make in makers.items():
         axes = make(study)
         axes = axes if not hasattr(axes, "__len__") else axes[0]
-        figure = axes.get_figure()
-        figure.set_size_inches(12 if name == "slices" else 8, 5)
-        found[name] = figure
-    return found
+        plots[name] = axes.get_figure()
+        plots[name].set_size_inches(12 if name == "slices" else 8, 5)
+    return plots

@@ -1,14 +1,15 @@
 import math
+import time
 
+import psutil
 import pytest
 import torch
 
 from experiments.bench import main
-from gtzan_lightning.bench import libraries as bench_peers
+from gtzan_lightning.bench import libraries, training
 from gtzan_lightning.bench import run as bench
 from gtzan_lightning.bench.growth import growth_rows, handle, write_songs
 from gtzan_lightning.bench.rows import Target, compared, interleaved, measured, table, unmeasured
-from gtzan_lightning.bench.training import side_by_side
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
@@ -54,19 +55,35 @@ def test_sides_take_turns_after_a_turn_that_is_not_timed():
 def test_both_sides_of_feeding_give_the_same_samples(songs, tmp_path):
     corpus = prepare(songs)
     steps = round(songs.clip_seconds * RATE)
-    files = bench_peers.write_wavs(corpus, steps, tmp_path)
-    clips = bench_peers.draw(corpus, list(files), steps, 1)[0]
-    packed = bench_peers.Clips(corpus, steps, torch.zeros(99), None).__getitems__(clips)["clip"]
-    assert torch.equal(bench_peers.by_soundfile(files, clips, steps), packed)
+    files = libraries.write_wavs(corpus, steps, tmp_path)
+    clips = libraries.draw(corpus, list(files), steps, 1)[0]
+    packed = libraries.Clips(corpus, steps, torch.zeros(99), None).__getitems__(clips)["clip"]
+    assert torch.equal(libraries.by_soundfile(files, clips, steps), packed)
     for rate in (RATE, None):
-        heard = bench_peers.by_librosa(files, clips, steps, rate)
-        torch.testing.assert_close(heard, packed / 32767, rtol=0, atol=1 / 32767)
+        waves = libraries.by_librosa(files, clips, steps, rate)
+        torch.testing.assert_close(waves, packed / 32767, rtol=0, atol=1 / 32767)
 
 
-def test_a_training_step_is_timed_beside_the_bare_one(quick):
-    pairs = side_by_side(quick("--data.clips_per_song", "20"), steps=2, repeats=2)
+def test_a_training_step_is_timed_beside_the_bare_one(quick, monkeypatch):
+    bare_step, calls = training.bare_step, []
+
+    def slow(*given):
+        step = bare_step(*given)
+
+        def act():
+            step()
+            calls.append(time.sleep(0.1))
+
+        return act
+
+    monkeypatch.setattr(training, "bare_step", slow)
+    before = time.perf_counter()
+    pairs = training.side_by_side(quick("--data.clips_per_song", "20"), steps=2, repeats=2)
+    elapsed = time.perf_counter() - before
     assert len(pairs) == 2
-    assert all(ours > 0 and bare > 0 for ours, bare in pairs)
+    assert len(calls) == 2 * (1 + 2)  # one turn of two steps is not timed
+    assert all(ours > 0 and bare >= 2 * 0.1 for ours, bare in pairs)
+    assert sum(map(sum, pairs)) < elapsed - 2 * 0.1
 
 
 def test_growth_is_that_of_a_song_and_memory_the_worst(tmp_path):
@@ -82,9 +99,14 @@ def test_growth_is_that_of_a_song_and_memory_the_worst(tmp_path):
     write_songs(tmp_path / "songs", 100)
     sounds = {file.read_bytes() for file in (tmp_path / "songs").rglob("*.wav")}
     assert len(sounds) == 100
-    handled = handle(tmp_path / "songs", tmp_path / "packed", clips=100)
-    assert set(handled) == set(turn(1.0, 1.0))
-    assert all(value > 0 for value in handled.values())
+    before = time.perf_counter()
+    costs = handle(tmp_path / "songs", tmp_path / "packed", clips=100)
+    elapsed = time.perf_counter() - before
+    resident = psutil.Process().memory_info().rss / 1e9
+    assert set(costs) == set(turn(1.0, 1.0))
+    assert resident / 2 < costs.pop("memory") < psutil.virtual_memory().total / 1e9
+    assert min(costs.values()) > 0
+    assert 100 * sum(costs.values()) < elapsed  # 100 songs, and 100 clips twice
 
 
 def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, capsys):
@@ -93,20 +115,20 @@ def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, ca
     out = tmp_path / "docs" / "bench.md"
     text = bench.bench(["features"], "data/gtzan", 1, out, track)
     assert out.read_text() == text + "\n"
-    assert all(f"| {kind} of 64 clips | " in text for kind in bench_peers.KINDS)
+    assert all(f"| {kind} of 64 clips | " in text for kind in libraries.KINDS)
     assert "synthetic" in text
     run = runs_table(track).iloc[0]
     assert run["status"] == "FINISHED"
-    assert run["metrics.features/mel"] > 0
+    assert f"| {run['metrics.features/mel']:.3g} (" in text
 
 
 def test_the_run_is_recorded_where_it_was_asked_for(tmp_path, monkeypatch):
-    """Whatever store a part used for itself: MLflow keeps the last one in the environment."""
+    """Whatever store a part used for itself."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
-    def elsewhere(found, data, repeats, scratch):
+    def elsewhere(results, data, repeats, scratch):
         Tracker(TrackSettings(folder=str(scratch), uri="local"))
-        found.add(measured("k", "what", [1.0], Target(2, False, "s")))
+        results.add(measured("k", "what", [1.0], Target(2, False, "s")))
 
     monkeypatch.setattr(bench, "_measures", lambda only: [("start", elsewhere)])
     track = TrackSettings(folder=str(tmp_path / "mlruns"))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtzan_lightning.data.catalogue import GENRES, gtzan_ids
-from gtzan_lightning.data.clips import TrainBatches, grid_starts
+from gtzan_lightning.data.clips import TrainBatches, cut, grid_starts
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
@@ -30,6 +30,14 @@ def test_the_grid_covers_a_song_from_start_to_end(length, steps):
 def test_thirty_seconds_are_ten_clips_whatever_the_true_length():
     for seconds in (29.93, 30.0, 30.65):
         assert len(grid_starts(round(seconds * 22050), 3 * 22050)) == 10
+
+
+@pytest.mark.parametrize(("start", "clip"), [(0, [0, 1, 2, 0, 1]), (2, [2, 0, 1, 2, 0])])
+def test_one_rule_cuts_arrays_and_tensors(start, clip):
+    song = np.array([[0, 1, 2], [3, 4, 5]])
+    assert cut(song, start, 5).tolist() == [clip, [3 + step for step in clip]]
+    assert cut(torch.from_numpy(song), start, 5).tolist() == cut(song, start, 5).tolist()
+    assert np.shares_memory(cut(song, 1, 2), song)  # a song that is long enough is not copied
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,21 +1,30 @@
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
 
 from gtzan_lightning.bench.libraries import librosa_picture
-from gtzan_lightning.data.features import (
-    Features,
-    PictureSpec,
-    bytes_to_decibels,
-    decibels_to_bytes,
-)
+from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.data.pictures import Features, bytes_to_decibels, decibels_to_bytes
 from gtzan_lightning.recipe.settings import DataSettings
 
 MOTYKA = {"n_fft": 4096, "window": 1024, "hop_length": 512, "bins": 64, "f_max": 8000.0}
 RNG = np.random.default_rng(0)
 WAVE = (RNG.normal(0, 0.1, 66_150) + 0.3 * np.sin(np.arange(66_150) * 0.1)).astype(np.float32)
+
+
+def test_every_kind_that_can_be_asked_for_knows_its_rows():
+    assert tuple(FEATURES) == get_args(DataSettings.model_fields["features"].annotation)
+    for kind, feature in FEATURES.items():
+        spec = PictureSpec.of(DataSettings(features=kind))
+        assert len(Features(spec).plain(torch.from_numpy(WAVE)[None])[0]) == feature.rows(spec)
+        assert feature.hertz is None or len(feature.hertz(spec)) == feature.rows(spec)
+        if feature.packed:
+            assert replace(spec, scale="decibels").stored().picture == feature.packed
 
 
 @pytest.mark.parametrize("kind", ["mel", "mfcc", "spectrogram", "stft", "chroma"])
@@ -55,7 +64,7 @@ def test_colours_and_size_are_what_a_source_fed_its_network():
     assert distance[:, [0, 255]].amin(0).max() < 1e-6  # and its two ends are there
 
 
-def test_a_clip_does_not_hear_its_neighbours_in_the_batch():
+def test_a_clip_is_independent_of_its_neighbours_in_the_batch():
     torch.manual_seed(0)
     waves = torch.randn(3, 22050) * torch.tensor([[1.0], [1e-3], [0.1]])
     features = Features(PictureSpec.of(DataSettings()))

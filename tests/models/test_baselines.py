@@ -21,8 +21,8 @@ def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name)
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
     assert set(predictions["part"]) == {"valid", "test"}
     again = metrics.figures(predictions, "test")["song_accuracy"]
-    assert outcome.figures["final/test/song_accuracy"] == pytest.approx(again)
-    assert outcome.figures["final/valid/song_accuracy"] > 0.2  # ten genres: chance is 0.1
+    assert outcome.scores["final/test/song_accuracy"] == pytest.approx(again)
+    assert outcome.scores["final/valid/song_accuracy"] > 0.2  # ten genres: chance is 0.1
     run = runs_table(recipe.track).iloc[0]
     assert (run["tags.model"], run["status"]) == (name, "FINISHED")
     assert run["tags.features"] == "mfcc 20, 1 s"
@@ -90,7 +90,7 @@ def test_a_feature_table_is_honest_by_default_and_its_leak_is_marked(tmp_path, q
     leaky = quick(*flags, "--model.leaky_id", "true", model="random_forest")
     outcome = train(leaky)
     # numbers of noise can't tell a genre, not even the ordered length; the row number can
-    figures = [o.figures["final/valid/song_accuracy"] for o in (honest, outcome)]
+    figures = [o.scores["final/valid/song_accuracy"] for o in (honest, outcome)]
     assert figures[0] < 0.3
     assert figures[1] > figures[0] + 0.25
     assert "LEAKY FEATURE" in capsys.readouterr().out

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gtzan_lightning.errors import UserError, guarded
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import CLASSICAL, MODELS
-from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.command_line import guarded, parse_run
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
-from gtzan_lightning.recipe.recipes import MODEL_RECIPES, build_recipe, dump, read_recipe
+from gtzan_lightning.recipe.recipes import MODEL_RECIPES, as_flags, build_recipe, dump, read_recipe
 
 ROOT = Path(__file__).parents[2]
 RUN = str(ROOT / "experiments" / "run.py")
@@ -25,7 +25,7 @@ def complaint(*flags: str) -> str:
     with pytest.raises(UserError) as caught:
         parse_run(list(flags))
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return as_flags(str(caught.value))  # as the command prints it
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from gtzan_lightning.models.song_votes import SongVotes, clip_figures
 from gtzan_lightning.results import predictions as metrics
 
 GENRES = ["a", "b", "c"]
+SONGS = [f"s{n:03}" for n in range(40)]
 
 
 def some_clips(songs=40, clips=5, genres=3, seed=0):
@@ -20,14 +21,8 @@ def some_clips(songs=40, clips=5, genres=3, seed=0):
 
 
 def as_table(log_probs, song, genre):
-    rows = {
-        "part": "test",
-        "song": [f"s{n:03}" for n in song],
-        "start": np.arange(len(song)),
-        "genre": [GENRES[n] for n in genre],
-        "log_probs": log_probs.numpy(),
-    }
-    return metrics.predictions_table(rows, GENRES)
+    arrays = (np.asarray(log_probs), np.asarray(song), np.arange(len(song)), np.asarray(genre))
+    return metrics.ClipPredictions(*arrays).table("test", SONGS, GENRES)
 
 
 def test_votes_by_hand():
@@ -94,13 +89,12 @@ def test_genres_without_songs_do_not_lower_the_macro_figures():
 
 
 def test_rows_that_a_sampler_repeats_count_once():
-    log_probs, song, genre = some_clips(songs=2, clips=2)
-    twice = [torch.cat([x, x[:1]]) for x in (log_probs, song, genre)]
-    table = as_table(*twice)
-    table.loc[len(table)] = table.loc[0]
-    rows = {key: table[key] for key in metrics.KEYS}
-    rows["log_probs"] = table[GENRES]
-    assert len(metrics.predictions_table(rows, GENRES)) == 5
+    log_probs, song, genre = (values.numpy() for values in some_clips(songs=5, clips=1))
+    own = metrics.ClipPredictions(log_probs, song, np.arange(5), genre)
+    other = metrics.ClipPredictions(log_probs[:1], song[:1], np.arange(1), genre[:1])
+    table = metrics.ClipPredictions.joined([own, other]).table("test", SONGS, GENRES, 0.5)
+    assert len(table) == 5
+    assert list(table["start"]) == [0, 0.5, 1, 1.5, 2]
 
 
 def test_wilson_interval_by_its_formula():

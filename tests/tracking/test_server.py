@@ -27,7 +27,7 @@ from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import find_checkpoint, runs_table, shown
-from gtzan_lightning.tracking.tracker import Tracker
+from gtzan_lightning.tracking.store import connect, experiment_id
 
 pytestmark = pytest.mark.many
 
@@ -208,11 +208,11 @@ def test_two_workers_share_a_study_in_the_database(server, packed, tmp_path, cap
 
 def test_another_machine_makes_the_experiment_in_the_same_moment(tmp_path, monkeypatch):
     track = TrackSettings(uri="local", folder=str(tmp_path))
-    made = Tracker(track)._experiment()
-    late = Tracker(track)
-    answers = iter([None, late.client.get_experiment_by_name(track.experiment)])
-    monkeypatch.setattr(late.client, "get_experiment_by_name", lambda name: next(answers))
-    assert late._experiment() == made
+    made = experiment_id(connect(track), track)
+    late = connect(track)
+    answers = iter([None, late.get_experiment_by_name(track.experiment)])
+    monkeypatch.setattr(late, "get_experiment_by_name", lambda name: next(answers))
+    assert experiment_id(late, track) == made
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ JOB = {
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
-    """srun and scontrol that only say what they were asked for; a job's variables."""
+    """srun and scontrol that only print their words; a job's variables."""
     for name, after in (("srun", "${STUB_SECONDS:+sleep $STUB_SECONDS}"), ("scontrol", "")):
         file = tmp_path / "bin" / name
         file.parent.mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ def test_jobs_ask_for_a_signal_to_the_batch_shell_and_for_requeueing(script):
         assert f"#SBATCH {option}\n" in text
 
 
-def test_a_training_has_one_process_for_each_task_and_goes_on_when_requeued(stub):
+def test_a_training_has_one_process_for_each_task_and_resumes_when_requeued(stub):
     words = command("train.sh", "--model", "bigru", "--fit.max_epochs", "3")
     assert words[0] == "experiments/run.py"
     recipe, resume = parse_run(words[1:])
@@ -78,13 +78,13 @@ def test_a_training_has_one_process_for_each_task_and_goes_on_when_requeued(stub
 def test_an_array_covers_seeds_and_folds_once(stub, seeds, folds):
     grid = {"SEEDS": str(seeds), "FOLDS": str(folds), "SLURM_ARRAY_JOB_ID": "7"}
     flags = ("--model", "bigru", "--data.split", "kfold")
-    met = []
+    runs = []
     for task in range(seeds * folds):
         words = command("array.sh", *flags, **grid, SLURM_ARRAY_TASK_ID=str(task))
         recipe, _ = parse_run(words[1:])
         assert recipe.data.folds == (folds if folds > 1 else 5)
-        met.append((recipe.seed, recipe.data.fold))
-    assert sorted(met) == [(s, f) for s in range(seeds) for f in range(folds)]
+        runs.append((recipe.seed, recipe.data.fold))
+    assert sorted(runs) == [(s, f) for s in range(seeds) for f in range(folds)]
     with pytest.raises(subprocess.CalledProcessError) as ended:
         command("array.sh", *flags, **grid, SLURM_ARRAY_TASK_ID=str(seeds * folds))
     assert f"--array=0-{seeds * folds - 1}" in ended.value.stderr
@@ -157,7 +157,7 @@ def test_a_preempted_job_ends_in_the_same_mlflow_run(cluster, packed, tmp_path):
     finally:
         subprocess.run(["scancel", job], capture_output=True)
     assert "Restarts=1" in said_of(job)
-    assert "goes on" in log.read_text()
+    assert "resumes" in log.read_text()
     epochs = [line.split(":")[0] for line in log.read_text().splitlines() if line[:6] == "epoch "]
     assert epochs == [f"epoch {n}/30" for n in range(1, 31)]
     runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))

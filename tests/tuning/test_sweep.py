@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_layers
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import runs_table
-from gtzan_lightning.tuning.space import Corner, read_space
-from gtzan_lightning.tuning.study import open_study, revive, storage
+from gtzan_lightning.tuning import study as studies
+from gtzan_lightning.tuning.space import Corner, Space, read_space
+from gtzan_lightning.tuning.study import Search, ended, open_study, revive, storage
 
 ROOT = Path(__file__).parents[2]
 SPACES = ROOT / "experiments" / "recipes" / "spaces"
@@ -86,6 +88,58 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
 
 
 @pytest.mark.many
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_workers_that_start_together_open_one_study(flags, tmp_path, kind):
+    track = TrackSettings(folder=str(tmp_path / "mlruns"), uri="local")
+    url = f"sqlite:///{tmp_path}/sweeps.db" if kind == "database" else None
+    more = ["--trials", "4", "--no-prune", *(["--storage", url] if url else []), "--worker"]
+    script = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *flags, *more]
+    workers = [subprocess.Popen(script, cwd=ROOT) for _ in range(2)]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    name = "small_cnn-space"
+    study = optuna.load_study(study_name=name, storage=storage(url, track, name))
+    assert ended(study) == 4
+    runs = runs_table(track)
+    (parent,) = runs.loc[runs["tags.mlflow.runName"] == f"sweep-{name}", "run_id"]
+    assert study.user_attrs["parent"] == parent
+    assert (runs["tags.mlflow.parentRunId"] == parent).sum() == len(runs) - 1 == 4
+    assert (runs["status"] == "FINISHED").all()
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_a_study_that_several_open_at_once_has_one_parent(tmp_path, monkeypatch, kind):
+    track = TrackSettings(folder=str(tmp_path))
+    url = f"sqlite:///{tmp_path}/sweeps.db" if kind == "database" else None
+    started, parents = [], []
+
+    def start_parent() -> str:
+        started.append(f"run {len(started)}")
+        time.sleep(0.3)
+        return started[-1]
+
+    def opened(start_parent=start_parent, space="space", name="name"):
+        drawn = Space("small_cnn", [], {space: [0]})
+        kept = storage(url, track, name)
+        study = open_study(drawn, name, kept, Search("tpe", 0, prune=True), start_parent)
+        return study.user_attrs["parent"]
+
+    with pytest.raises(ZeroDivisionError):
+        opened(lambda: str(1 / 0))  # leaves no study that others would wait for
+    workers = [threading.Thread(target=lambda: parents.append(opened())) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (started, parents) == (["run 0"], ["run 0"] * 4)
+    with pytest.raises(UserError, match="was made for another space"):
+        opened(space="other")
+    monkeypatch.setattr(studies, "PATIENCE", 0.1)
+    optuna.create_study(study_name="killed", storage=storage(url, track, "killed"))
+    with pytest.raises(UserError, match="has no parent run"):
+        opened(name="killed")
+
+
+@pytest.mark.many
 def test_two_workers_share_one_study(flags, tmp_path, capfd):
     command.main([*flags, "--trials", "4", "--workers", "2", "--no-prune"])
     assert "best: trial" in capfd.readouterr().out
@@ -111,9 +165,9 @@ def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
         [*flags[: flags.index("--space")], "--fit.max_epochs", "200"], "s"
     )
     space = read_space(tmp_path / "space.yaml", model, layers, given)
-    study = open_study(
-        space, "small_cnn-space", storage(None, space.track, "small_cnn-space"), "tpe", 0, True
-    )
+    name = "small_cnn-space"
+    kept = storage(None, space.track, name)
+    study = open_study(space, name, kept, Search("tpe", 0, True), lambda: pytest.fail("is open"))
     (running,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     assert revive(study) == 1
     again = study.ask()
