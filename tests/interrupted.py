@@ -45,9 +45,9 @@ killed. If the whole machine went down, the next run does so.
 
 ## What was tried
 
-`make interrupted` writes this page. Each line is a run of six epochs on synthetic songs (steps of
-0.3 s while it is killed, of 0.1 s while its server misbehaves), compared with the undisturbed one:
-predictions, recorded epochs, artifacts, one FINISHED run, nothing half written."""
+`make interrupted` writes this page. Each line is a run of six epochs on synthetic songs. Steps take
+0.3 s while the run is killed, and 0.1 s while its server misbehaves. The run is compared with an
+undisturbed one: predictions, recorded epochs, artifacts, one FINISHED run, nothing half written."""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
