@@ -1,28 +1,7 @@
-"""Draw a clip before and after every augmentation, and log the figures as an MLflow run."""
+"""A clip before and after every augmentation: ``python experiments/augmentation.py``."""
 
-from pathlib import Path
-
-from gtzan_lightning.recipe.command_line import Parser, guarded, parse_run
-
-
-def main(argv: list[str]) -> None:
-    """Take ``run.py``'s flags for the recipe; ``--song`` and ``--out`` are this command's own."""
-    parser = Parser(
-        prog="experiments/augmentation.py",
-        allow_abbrev=False,
-        description="Draw one clip, as waveform and picture, before and after every augmentation "
-        "of a recipe (each at probability 1), into --out and into an MLflow run. Every other flag "
-        "is one of experiments/run.py, such as --model efficientnet --augment.mask_bins 0.1.",
-    )
-    parser.add_argument("--song", metavar="ID", help="song to draw (the first training song)")
-    parser.add_argument("--out", metavar="FOLDER", default="augmentation", help="folder of figures")
-    own, rest = parser.parse_known_args(argv)
-    recipe, _ = parse_run(rest, "experiments/augmentation.py")
-    from gtzan_lightning.training.augmentation_plots import demonstrate
-
-    for file in demonstrate(recipe, own.song, Path(own.out)):
-        print(file)
-
+from gtzan_lightning.commands.augmentation import main
+from gtzan_lightning.recipe.command_line import guarded
 
 if __name__ == "__main__":
     guarded(main)

@@ -1,55 +1,7 @@
-"""Show and hear why: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
+"""Show why, and let it be heard: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
 
-from pathlib import Path
-
-from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
-
-METHODS = ("grad_cam", "saliency", "integrated_gradients")
-
-
-def main(argv: list[str]) -> None:
-    """Explain files, songs of the run's corpus, or one song of each of some genres."""
-    parser = Parser(
-        prog="experiments/explain.py",
-        allow_abbrev=False,
-        description="Draw what a model saw in a song: a map over the picture of the clip that "
-        "speaks most for the genre, the genres over the song's seconds, and a sound file of what "
-        "the map marks. Deletion, insertion and the map of an untrained network say whether the "
-        "map means anything. Figures go into --out and into the MLflow run. motyka's examples: "
-        "--genres jazz classical pop metal.",
-    )
-    parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
-    parser.add_argument("--song", nargs="+", default=[], metavar="FILE_OR_ID",
-                        help="sound files, or ids of songs in the run's corpus")  # fmt: skip
-    parser.add_argument("--genres", nargs="+", default=[], metavar="GENRE",
-                        help="one song of each, of the run's test part (else valid)")  # fmt: skip
-    parser.add_argument("--genre", help="explain this genre instead of the one that is heard")
-    parser.add_argument(
-        "--method", choices=METHODS, help="(default: grad_cam where it is possible)"
-    )
-    parser.add_argument(
-        "--out", default="explained", metavar="FOLDER", help="folder of the figures"
-    )
-    parser.add_argument("--data.root", help="where the run's corpus is now, if elsewhere")
-    parser.add_track("uri", "folder")
-    args = vars(parser.parse_all(argv))
-    if not args["song"] and not args["genres"]:
-        raise UserError("name --song FILE_OR_ID, or --genres for one song of each")
-    track = track_of(args)
-    from gtzan_lightning.inference.explain import explain_song, songs_of
-    from gtzan_lightning.inference.tagger import Tagger
-    from gtzan_lightning.tracking.store import add_files
-
-    tagger = Tagger.load(args["run"], track)
-    method = args["method"] or ("grad_cam" if hasattr(tagger.network, "trunk") else "saliency")
-    songs = songs_of(tagger, args["song"], args["genres"], args["data.root"])
-    for name, sound in songs:
-        found = explain_song(tagger, name, sound, method, Path(args["out"]), args["genre"])
-        print(f"{name}: {found.genre} {found.probability:.2f}; {found.meaning.sentence()}")
-        print(*(f"  {file}" for file in found.files), sep="\n")
-        add_files(args["run"], track, found.files, "explained")
-
+from gtzan_lightning.commands.explain import main
+from gtzan_lightning.recipe.command_line import guarded
 
 if __name__ == "__main__":
     guarded(main)

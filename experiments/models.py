@@ -1,24 +1,7 @@
-"""Print the zoo: every ``--model``, where it comes from, what it is and how large."""
+"""The models and their sizes: ``python experiments/models.py``."""
 
-from gtzan_lightning.recipe.command_line import Parser, guarded
-
-
-def main(argv: list[str]) -> None:
-    """Print a Markdown table of the models."""
-    parser = Parser(
-        prog="experiments/models.py",
-        allow_abbrev=False,
-        description="Print every model: source, what it is, and its number of parameters on its "
-        "source's pictures (set up as published) and on the default ones. "
-        "experiments/run.py --model NAME --help explains a model's own settings.",
-    )
-    parser.parse_all(argv)
-    import pandas as pd
-
-    from gtzan_lightning.models.listing import rows
-
-    print(pd.DataFrame(rows()).fillna("").to_markdown(index=False))
-
+from gtzan_lightning.commands.models import main
+from gtzan_lightning.recipe.command_line import guarded
 
 if __name__ == "__main__":
     guarded(main)

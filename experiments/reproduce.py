@@ -1,46 +1,13 @@
-"""The systems of the source documents beside our own runs of them: one Markdown table."""
+"""The systems of the source documents beside our runs: ``python experiments/reproduce.py``."""
 
+from functools import partial
 from pathlib import Path
 
-from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, guarded, track_of
+from gtzan_lightning.commands import reproduce
+from gtzan_lightning.recipe.command_line import guarded
 
-
-def main(argv: list[str]) -> None:
-    """Print the table, with ``--out FILE`` also write it; or list the commands that fill it."""
-    parser = Parser(
-        prog="experiments/reproduce.py",
-        allow_abbrev=False,
-        description="Print a table of the source documents' systems: published figure, what was "
-        "wrong, and our runs as published, corrected, and on the artist-clean protocol. Cells that "
-        "were not run are empty; leaky runs are marked.",
-    )
-    parser.add_argument("--list", action="store_true", help="print the commands and stop")
-    parser.add_argument(
-        "--out", metavar="FILE", help="also write the table, as docs/reproductions.md"
-    )
-    parser.add_track("uri", "folder", "experiment")
-    args = vars(parser.parse_all(argv))
-    from gtzan_lightning.results.reproductions import commands, markdown
-
-    if args["list"]:
-        print("\n".join(commands()))
-        return
-    out = Path(args["out"]) if args["out"] else None
-    if out and out.is_dir():
-        raise UserError(f"--out {out} is a folder: name a file")
-    from gtzan_lightning.tracking.reading import runs_table
-
-    text = markdown(runs_table(track_of(args)))
-    print(text)
-    if out:
-        try:
-            with replacing(out) as part:
-                part.write_text(text + "\n")
-        except OSError as error:
-            raise UserError(f"the table can't be written to {out}: {error.strerror}") from None
-
+RECIPES = Path(__file__).parent / "recipes" / "reproductions"
+main = partial(reproduce.main, recipes=RECIPES)
 
 if __name__ == "__main__":
     guarded(main)

@@ -1,11 +1,49 @@
-"""``python -m gtzan_lightning run``: the command line of experiments/run.py."""
+"""The console command: ``gtzan run --model efficientnet``, or ``python -m gtzan_lightning run``."""
 
 import sys
+from importlib import import_module
+from typing import NoReturn
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import guarded
+from gtzan_lightning.recipe.recipes import near
+from gtzan_lightning.version import __version__
 
-if sys.argv[1:2] == ["run"]:
-    from experiments.run import main
+COMMANDS = {
+    "run": "train, test and record one model",
+    "compare": "tables of the recorded runs; whether systems can be told apart",
+    "sweep": "tune a model over a space of settings",
+    "tag": "genres of many sound files",
+    "explain": "what a model looked at in a song",
+    "app": "a web page that recognises genres",
+    "export": "a model as one ONNX file",
+    "models": "the models, their sources and their sizes",
+    "reproduce": "the systems of the source documents beside our runs of them",
+    "augmentation": "a clip before and after every augmentation",
+    "bench": "what the package costs, beside what it is compared with",
+}
 
-    del sys.argv[1]
+
+def main(argv: list[str]) -> int | None:
+    """Hand the flags to the command that is named."""
+    name, *flags = argv or ["--help"]
+    if name in ("-h", "--help"):
+        lines = [f"  {command:13} {what}" for command, what in COMMANDS.items()]
+        print("\n".join(["usage: gtzan COMMAND [flags]", "", *lines, "", "gtzan COMMAND --help"]))
+        return 0
+    if name == "--version":
+        print(__version__)
+        return 0
+    if name not in COMMANDS:
+        raise UserError(f"unknown command {name!r}{near(name, COMMANDS)} (see gtzan --help)")
+    return import_module(f"gtzan_lightning.commands.{name}").main(flags)
+
+
+def entry() -> NoReturn:
+    """The ``gtzan`` of the command line."""
     guarded(main)
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "gtzan"
+    entry()

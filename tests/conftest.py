@@ -97,24 +97,24 @@ def tone() -> np.ndarray:
 
 
 def run(run_id: str, **over: object) -> dict[str, object]:
-    """A row of MLflow's table of runs; ``over`` lies over its columns."""
+    """A run as ``runs_table`` lists it; ``over`` lies over its columns."""
     row = {
         "run_id": run_id,
         "status": "FINISHED",
-        "tags.corpus": "gtzan",
-        "tags.songs_fingerprint": "abc",
-        "tags.protocol": "filtered",
-        "tags.model": "small_cnn",
-        "tags.features": "mel 128, 3 s",
-        "tags.recipe": "r1",
-        "tags.seed": "0",
-        "tags.fold": "0",
-        "tags.warning": "",
-        "metrics.final/test/songs": 290,
-        "metrics.final/test/song_accuracy": 0.60,
-        "metrics.final/test/song_f1": 0.58,
-        "metrics.final/test/song_auroc": 0.9,
-        "metrics.parameters": 1000,
-        "metrics.minutes": 2.0,
+        "corpus": "gtzan",
+        "songs_fingerprint": "abc",
+        "protocol": "filtered",
+        "model": "small_cnn",
+        "features": "mel 128, 3 s",
+        "recipe": "r1",
+        "seed": "0",
+        "fold": "0",
+        "warning": "",
+        "final/test/songs": 290,
+        "final/test/song_accuracy": 0.60,
+        "final/test/song_f1": 0.58,
+        "final/test/song_auroc": 0.9,
+        "parameters": 1000,
+        "minutes": 2.0,
     }
     return {**row, **over}

@@ -28,7 +28,7 @@ import mlflow  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from gtzan_lightning.recipe.settings import TrackSettings  # noqa: E402
-from gtzan_lightning.tracking.reading import metric_history, runs_table  # noqa: E402
+from gtzan_lightning.tracking.reading import metric_history, runs_table, store_uri  # noqa: E402
 from tests.conftest import quick_flags  # noqa: E402
 
 EPOCHS = 6
@@ -130,30 +130,36 @@ def end_of(folder: Path, uri: str = "local") -> tuple[pd.DataFrame, pd.DataFrame
     """Runs of the store, and the predictions of the one that is done."""
     done = list(folder.glob("mlruns/runs/*/done"))
     predictions = pd.read_csv(done[0].parent / "predictions.csv") if done else None
-    return runs_table(TrackSettings(uri=uri, folder=str(folder / "mlruns"))), predictions
+    return runs_table(track_in(folder, uri)), predictions
+
+
+def track_in(folder: Path, uri: str = "local") -> TrackSettings:
+    return TrackSettings(uri=uri, folder=str(folder / "mlruns"))
 
 
 def what_is_lost(folder: Path, truth: Truth, uri: str = "local", runs: int = 1) -> str:
     table, predictions = end_of(folder, uri)
+    track = track_in(folder, uri)
     if list(table["status"]) != ["FINISHED"] * runs:
         return f"runs are {list(table['status'])}"
     if predictions is None or not predictions.equals(truth.predictions):
         return "other predictions than the undisturbed run's"
     for run in table["run_id"]:
-        if [step for step, _ in metric_history(run, "epoch")] == []:
+        if not metric_history(run, "epoch", track):
             return "no metrics"
-        if len(metric_history(run, "valid/loss")) != EPOCHS:
-            return f"{len(metric_history(run, 'valid/loss'))} of {EPOCHS} epochs recorded"
-        if left_in(run) != truth.left:
-            return f"artifacts are {left_in(run)}, not {truth.left}"
+        epochs = len(metric_history(run, "valid/loss", track))
+        if epochs != EPOCHS:
+            return f"{epochs} of {EPOCHS} epochs recorded"
+        if left_in(run, track) != truth.left:
+            return f"artifacts are {left_in(run, track)}, not {truth.left}"
     if list(folder.rglob("*.part")):
         return f"left half written: {list(folder.rglob('*.part'))}"
     return ""
 
 
-def left_in(run: str) -> list[str]:
-    """Artifacts of a run in the store that is in use, and how many models it logged."""
-    client = mlflow.MlflowClient()
+def left_in(run: str, track: TrackSettings) -> list[str]:
+    """Artifacts of a run, and how many models it logged."""
+    client = mlflow.MlflowClient(store_uri(track))
     logged = len(client.get_run(run).outputs.model_outputs)
     folders = ("", "checkpoints")
     found = [file.path for folder in folders for file in client.list_artifacts(run, folder)]
@@ -162,7 +168,9 @@ def left_in(run: str) -> list[str]:
 
 def undisturbed(folder: Path) -> Truth | None:
     table, predictions = end_of(folder)
-    return None if predictions is None else Truth(predictions, left_in(table["run_id"][0]))
+    if predictions is None:
+        return None
+    return Truth(predictions, left_in(table["run_id"][0], track_in(folder)))
 
 
 def kills(count: int, seed: int, where: Path) -> Iterator[Tried]:

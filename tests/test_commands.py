@@ -1,4 +1,4 @@
-"""Commands around the models: the printed zoo, augmentation figures, the nightly training."""
+"""Commands around the models: the printed models, augmentation figures, the nightly training."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,25 +7,17 @@ from conftest import quick_flags
 
 from experiments import augmentation, models
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL, MODELS
+from gtzan_lightning.models import BASELINES, MODELS
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.train import train
 
 
-def test_the_zoo_is_printed_with_the_published_counts(capsys):
+def test_the_printed_models_are_those_of_the_readme(capsys):
     models.main([])
     printed = capsys.readouterr().out.splitlines()
     lines = {line.split("|")[1].strip(): line for line in printed}
     assert set(MODEL_SETTINGS) <= set(lines)
-    for name, count in (
-        ("cnn", "15,762,770 (480x640x3)"),
-        ("cnn_lstm", "27,019,436"),
-        ("bbnn", "185,642 (128x647x1)"),
-        ("res_bigru", "12,874,314"),
-        ("bigru", "4,272,394"),
-    ):
-        assert count in lines[name]
 
 
 def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, capsys, quick):
@@ -39,13 +31,21 @@ def test_every_augmentation_is_drawn_into_a_folder_and_a_run(packed, tmp_path, c
         assert (red != blue).mean() > 0.3, file  # curves or pictures: axes and text are grey
     run = runs_table(quick().track).iloc[0]
     assert run["status"] == "FINISHED"
-    assert run["tags.mlflow.runName"].startswith("augmentation-")
+    assert run["name"].startswith("augmentation-")
+    nothing = {"cutout_side": "0", "mask_bins": "0", "mask_frames": "0", "warp_bins": "0"}
+    nothing |= {"warp_tempo": "0", "width_shift_frames": "0.001"}
+    less = [word for name, value in nothing.items() for word in (f"--augment.{name}", value)]
+    augmentation.main([*flags, *less, "--out", str(tmp_path / "less")])
+    printed = capsys.readouterr().out.splitlines()
+    assert len(list((tmp_path / "less").iterdir())) == 5
+    assert printed[-1] == "cutout changes nothing at augment.cutout_side 0: it is not drawn"
+    assert [line.split()[0] for line in printed[5:]] == ["warp", "width_shift", "mask", "cutout"]
     with pytest.raises(UserError, match="--song jazz: it is not in the corpus"):
         augmentation.main([*flags, "--song", "jazz"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*MODELS, *CLASSICAL])
+@pytest.mark.parametrize("name", [*MODELS, *BASELINES])
 def test_every_model_beats_chance_after_ten_epochs(name, quick):
     """On synthetic songs; pictures are enlarged so that every network can hold them."""
     # ten neighbours want more than five training songs of each genre

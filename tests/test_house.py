@@ -44,6 +44,7 @@ OWNERS = {
         "tuning/sweep.py",
         "bench/rows.py",
     },
+    "jinja2": {"results/html.py"},
     "argparse": {"recipe/command_line.py"},
     "mutagen": {"inference/file_tags.py"},
     "optuna": {"tuning/sweep.py", "tuning/study.py"},

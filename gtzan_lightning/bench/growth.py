@@ -27,7 +27,7 @@ from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
-from gtzan_lightning.results.plots import growth_figure
+from gtzan_lightning.results.plots import growth_plot
 from gtzan_lightning.tracking.reading import first_time
 
 RUN = (sys.executable, "-m", "gtzan_lightning", "run")
@@ -105,7 +105,7 @@ def growth(results: Results, data: DataSettings, repeats: int, scratch: Path) ->
         size: {name: statistics.median(one[name] for one in of_size) for name in of_size[0]}
         for size, of_size in turns.items()
     }
-    results.plots["growth.png"] = growth_figure(medians)
+    results.plots["growth.png"] = growth_plot(medians)
 
 
 def growth_rows(turns: dict[int, list[dict[str, float]]]) -> list[Row]:
@@ -172,9 +172,7 @@ def handle(songs: Path, packed: Path, clips: int = 10_000) -> dict[str, float]:
     return {**costs, "memory": peak_memory() / 1e9}
 
 
-def _each(
-    loader: Callable[[], DataLoader], use: Callable[[dict[str, Any]], object], clips: int
-) -> float:
+def _each(loader: Callable[[], DataLoader], use: Callable[[Any], object], clips: int) -> float:
     """Seconds a clip over whole epochs, their beginnings included, of at least so many clips."""
     for batch in itertools.islice(loader(), 2):
         use(batch)

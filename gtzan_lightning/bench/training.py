@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from gtzan_lightning.bench.rows import Pair, Results, Target, compared
 from gtzan_lightning.data.packing import prepare
+from gtzan_lightning.models import build_network
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.recipes import Recipe
@@ -89,7 +90,9 @@ def bare_step(
 
     Memory format, precision and optimiser are the trainer's; the pictures are ready on the device.
     """
-    bare = type(module)(module.recipe, module.about, songs=1).to(module.device)
+    contents = module.contents
+    network = build_network(module.recipe.model, len(contents.genres), contents.shape)
+    bare = GenreClassifier(contents, network, songs=1).to(module.device)
     bare.trainer = trainer
     configured = bare.configure_optimizers()
     optimizer = configured[0][0] if isinstance(configured, tuple) else configured

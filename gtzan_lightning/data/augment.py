@@ -5,7 +5,9 @@ for each clip, not for a batch, and a mask fills with the picture's mean (0 once
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +16,46 @@ from torch import Tensor, nn
 from gtzan_lightning.recipe.settings import AugmentSettings
 
 
+def _shift(probability: float) -> Any:
+    """Circular, by up to half the clip."""
+    from audiomentations import Shift
+
+    return Shift(min_shift=-0.5, max_shift=0.5, rollover=True, p=probability)
+
+
+def _noise(probability: float) -> Any:
+    from audiomentations import AddGaussianNoise
+
+    class Noise(AddGaussianNoise):
+        """With single precision's draws, in a fifth of the time of numpy's double."""
+
+        def apply(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+            draws = torch.Generator().manual_seed(random.getrandbits(63))
+            noise = torch.randn(samples.shape, generator=draws).numpy()
+            noise *= self.parameters["amplitude"]
+            return np.add(noise, samples, out=noise)
+
+    return Noise(min_amplitude=0.001, max_amplitude=0.015, p=probability)
+
+
+# setting of the probability -> its name and audiomentations' transform, as they follow one another
+WAVES = {"shift": ("time shift", _shift), "noise": ("Gaussian noise", _noise)}
+
+
 class WaveAugmentation:
-    """Time shift and Gaussian noise on the waveforms of a batch, seeded clip by clip."""
+    """What ``AugmentSettings`` says of waveforms, on those of a batch, seeded clip by clip."""
 
     def __init__(self, settings: AugmentSettings, sample_rate: int) -> None:
-        from audiomentations import AddGaussianNoise, Compose, Shift
-
-        class Noise(AddGaussianNoise):
-            """With single precision's draws, in a fifth of the time of numpy's double."""
-
-            def apply(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-                draws = torch.Generator().manual_seed(random.getrandbits(63))
-                noise = torch.randn(samples.shape, generator=draws).numpy()
-                noise *= self.parameters["amplitude"]
-                return np.add(noise, samples, out=noise)
+        from audiomentations import Compose
 
         self.sample_rate = sample_rate
-        shift = Shift(min_shift=-0.5, max_shift=0.5, rollover=True, p=settings.shift)
-        noise = Noise(min_amplitude=0.001, max_amplitude=0.015, p=settings.noise)
-        self.chain = Compose([shift, noise], p=settings.audio)
+        transforms = [make(getattr(settings, name)) for name, (_, make) in WAVES.items()]
+        self.chain = Compose(transforms, p=settings.audio)
+
+    @staticmethod
+    def changes(settings: AugmentSettings) -> bool:
+        """Whether any clip's waveform can be augmented."""
+        return bool(settings.audio) and any(getattr(settings, name) for name in WAVES)
 
     def __call__(self, clips: Sequence[np.ndarray], seeds: Sequence[int]) -> np.ndarray:
         """Clips of int16 (sample,) -> (clip, sample) float32 in [-1, 1]."""
@@ -64,28 +87,12 @@ class PictureAugmentation:
 
     def __call__(self, picture: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(clip, channel, bin, frame), (clip, genre) -> the same; mixing mixes the targets too."""
-        s = self.settings
-        chosen = _coin(s.spectrogram, picture)
-        if s.mixup:
-            picture, target = mixup(
-                picture, target, chosen & _coin(s.mixup, picture), s.mixup_alpha
-            )
-        if s.cutmix:
-            on = chosen & _coin(s.cutmix, picture)
-            picture, target = cutmix(picture, target, on, s.cutmix_alpha)
-        if s.warp:
-            on = chosen & _coin(s.warp, picture)
-            picture = warp(picture, on, s.warp_tempo, s.warp_bins)
-        if s.equaliser:
-            on = chosen & _coin(s.equaliser, picture)
-            picture = equaliser(picture, on, s.equaliser_gain)
-        if s.width_shift:
-            on = chosen & _coin(s.width_shift, picture)
-            picture = width_shift(picture, on, s.width_shift_frames)
-        if s.mask:
-            picture = mask(picture, chosen & _coin(s.mask, picture), s.mask_bins, s.mask_frames)
-        if s.cutout:
-            picture = cutout(picture, chosen & _coin(s.cutout, picture), s.cutout_side)
+        chosen = _coin(self.settings.spectrogram, picture)
+        for name, augmentation in PICTURES.items():
+            probability = getattr(self.settings, name)
+            if probability:
+                on = chosen & _coin(probability, picture)
+                picture, target = augmentation(picture, target, on, self.settings)
         return picture, target
 
 
@@ -154,6 +161,35 @@ def equaliser(picture: Tensor, on: Tensor, gain: float) -> Tensor:
         torch.where(on[:, None, None], knots, 0.0), picture.shape[2], mode="linear"
     )
     return picture + curve.unsqueeze(3)
+
+
+@dataclass(frozen=True)
+class PictureChange:
+    """A function above and the settings that it takes."""
+
+    change: Callable[..., Any]
+    numbers: tuple[str, ...]
+    mixes: bool = False  # clips with one another, and their targets alike
+
+    def __call__(
+        self, picture: Tensor, target: Tensor, on: Tensor, settings: AugmentSettings
+    ) -> tuple[Tensor, Tensor]:
+        numbers = [getattr(settings, name) for name in self.numbers]
+        if self.mixes:
+            return self.change(picture, target, on, *numbers)
+        return self.change(picture, on, *numbers), target
+
+
+# setting of the probability -> what is done, as they follow one another
+PICTURES = {
+    "mixup": PictureChange(mixup, ("mixup_alpha",), mixes=True),
+    "cutmix": PictureChange(cutmix, ("cutmix_alpha",), mixes=True),
+    "warp": PictureChange(warp, ("warp_tempo", "warp_bins")),
+    "equaliser": PictureChange(equaliser, ("equaliser_gain",)),
+    "width_shift": PictureChange(width_shift, ("width_shift_frames",)),
+    "mask": PictureChange(mask, ("mask_bins", "mask_frames")),
+    "cutout": PictureChange(cutout, ("cutout_side",)),
+}
 
 
 def _centres(size: int, picture: Tensor) -> Tensor:

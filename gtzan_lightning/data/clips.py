@@ -1,7 +1,7 @@
 """Clips of songs: random starts in training, a fixed grid elsewhere; one rule for short songs."""
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Required, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,17 @@ from gtzan_lightning.errors import UserError
 
 Clip = tuple[int, int, int]  # row of the song, start in steps (samples or frames), seed
 Song = TypeVar("Song", np.ndarray, torch.Tensor)
+
+
+class Batch(TypedDict, total=False):
+    """Clips; ``clip`` where the loader fetched them, ``picture`` and ``target`` on the device."""
+
+    clip: torch.Tensor  # (clip, sample) int16 or float32, or (clip, bin, frame) uint8
+    picture: torch.Tensor  # (clip, channel, bin, frame)
+    target: torch.Tensor  # (clip, genre), soft after mixup
+    genre: Required[torch.Tensor]  # (clip,)
+    song: Required[torch.Tensor]  # (clip,) row in the corpus
+    start: Required[torch.Tensor]  # (clip,) in steps
 
 
 def grid_starts(length: int, steps: int) -> list[int]:
@@ -49,10 +60,10 @@ class Clips(Dataset):
         self.corpus, self.fetched = corpus, fetched
         self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
 
-    def __getitems__(self, clips: list[Clip]) -> dict[str, torch.Tensor]:
+    def __getitems__(self, clips: list[Clip]) -> Batch:
         rows = torch.tensor([row for row, _, _ in clips])
         start = torch.tensor([start for _, start, _ in clips])
-        which = {"genre": self.genre_numbers[rows], "song": rows, "start": start}
+        which: Batch = {"genre": self.genre_numbers[rows], "song": rows, "start": start}
         if not self.fetched:
             return which
         cuts = [cut(self.corpus.recording(row), start, self.steps) for row, start, _ in clips]

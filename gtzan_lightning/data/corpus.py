@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, Required, TypedDict, cast
 
 import numpy as np
 
@@ -20,13 +20,40 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest
 
 
+class SongRow(TypedDict, total=False):
+    """A line of songs.csv; tables that others made may have no more than ids and genres."""
+
+    id: Required[str]
+    genre: Required[str]
+    artist: str
+    length: str  # samples or frames
+    path: str
+    digest: str  # of the sound
+    faults: str
+
+
+class CorpusInfo(TypedDict, total=False):
+    """corpus.json. A corpus of pictures has their ``PictureSpec``'s keys too."""
+
+    kind: Required[Literal["waveform", "picture"]]
+    name: Required[str]
+    genres: Required[list[str]]
+    sample_rate: int
+    universe: str  # all: no other song can exist
+    version: str  # of songs that have no files
+    sources: str  # fingerprint of the files
+    made: str
+    picture: str
+    seconds_per_frame: float
+
+
 @dataclass(frozen=True)
 class Corpus:
     """An opened packed corpus; ``array`` is memory-mapped."""
 
     folder: Path
-    info: dict[str, Any]
-    songs: list[dict[str, str]]
+    info: CorpusInfo
+    songs: list[SongRow]
     lengths: np.ndarray  # (song,) true lengths in samples or frames
     array: np.ndarray
     rows: np.ndarray  # (song,) row of ``array`` that holds each song
@@ -34,11 +61,11 @@ class Corpus:
 
     @property
     def name(self) -> str:
-        return str(self.info["name"])
+        return self.info["name"]
 
     @property
     def genres(self) -> list[str]:
-        return list(self.info["genres"])
+        return self.info["genres"]
 
     @property
     def is_pictures(self) -> bool:
@@ -124,9 +151,9 @@ def open_pictures(folder: Path) -> Corpus:
 
 
 def _open(folder: Path) -> Corpus:
-    info = json.loads((folder / "corpus.json").read_text())
+    info: CorpusInfo = json.loads((folder / "corpus.json").read_text())
     with (folder / "songs.csv").open(newline="") as file:
-        songs = list(csv.DictReader(file))
+        songs = cast(list[SongRow], list(csv.DictReader(file)))
     array = np.asarray(np.load(folder / "array.npy", mmap_mode="r"))  # a memmap is slow to cut
     wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}[info["kind"]]
     if wanted != (array.dtype, array.ndim):
@@ -134,9 +161,9 @@ def _open(folder: Path) -> Corpus:
     if len(songs) != len(array) or not songs:
         raise ValueError(f"songs.csv has {len(songs)} songs and array.npy {len(array)} rows")
     info.setdefault("name", folder.resolve().name)
-    found = {song["genre"] for song in songs}
-    info.setdefault("genres", list(GENRES) if found <= set(GENRES) else sorted(found))
-    if not found <= set(info["genres"]) or len({song["id"] for song in songs}) < len(songs):
+    genres = {song["genre"] for song in songs}
+    info.setdefault("genres", list(GENRES) if genres <= set(GENRES) else sorted(genres))
+    if not genres <= set(info["genres"]) or len({song["id"] for song in songs}) < len(songs):
         raise ValueError("songs.csv repeats a song or names a genre that corpus.json does not")
     lengths = np.array([int(song.get("length") or array.shape[-1]) for song in songs])
     if lengths.min() < 1 or lengths.max() > array.shape[-1]:

@@ -1,7 +1,7 @@
 """Songs -> packed corpus: decoded once, in parallel, under a temporary name, by one process.
 
-A corpus folder is named after the fingerprint of its sources (names, sizes, times), so a changed
-source is packed anew and an unchanged one costs a look at the file system.
+A corpus folder is named after the fingerprint of the songs' files (names, sizes, times): a changed
+file is packed anew, unchanged ones cost a look at the file system.
 """
 
 import csv
@@ -9,9 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,15 @@ import numpy as np
 from filelock import FileLock
 from rich.progress import Progress
 
-from gtzan_lightning.data.audio import (
-    BrokenSong,
-    check_song,
-    decode,
-    probe_seconds,
-    to_int16,
-    windowed,
-)
-from gtzan_lightning.data.catalogue import (
-    ADVICE,
-    GENRES,
-    Problem,
-    Song,
-    find_gtzan,
-    folder_songs,
-    gtzan_songs,
-    summary,
-    twins,
-)
-from gtzan_lightning.data.corpus import Corpus, open_corpus, open_pictures
+from gtzan_lightning.data.audio import BrokenSong, check_song, to_int16, windowed
+from gtzan_lightning.data.catalogue import Problem, Song, summary, twins
+from gtzan_lightning.data.corpora import CORPORA, Catalogue
+from gtzan_lightning.data.corpus import Corpus, CorpusInfo, SongRow, open_corpus
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest
 from gtzan_lightning.recipe.settings import DataSettings
 
 FORMAT = 1  # of the folder; another one is packed again
-COLUMNS = ("id", "genre", "artist", "length", "path", "digest", "faults")
 
 
 def resolve(data: DataSettings) -> tuple[str, str | None]:
@@ -55,24 +37,8 @@ def resolve(data: DataSettings) -> tuple[str, str | None]:
     Raises:
         UserError: there is no such corpus at ``data.root``.
     """
-    root = Path(data.root)
-    if data.corpus == "auto" and not find_gtzan(root):
-        if data.root != DataSettings().root:
-            raise UserError(
-                f"there is no GTZAN at {root}: {ADVICE}; your own genres need --data.corpus "
-                "folder, a packed corpus --data.corpus pictures"
-            )
-        return "synthetic", (
-            f"GTZAN WAS NOT FOUND at {root}: this run uses SYNTHETIC songs made by the package, "
-            f"whose figures say nothing about music. To use GTZAN, {ADVICE}."
-        )
-    if data.corpus == "folder":
-        folder_songs(root)
-    elif data.corpus == "pictures":
-        open_pictures(root)
-    elif data.corpus == "gtzan":
-        gtzan_songs(root)
-    return ("gtzan" if data.corpus == "auto" else data.corpus), None
+    songs = CORPORA[data.corpus](data)
+    return (data.corpus, None) if isinstance(songs, Corpus) else (songs.name, songs.remark)
 
 
 def prepare(data: DataSettings) -> Corpus:
@@ -81,70 +47,26 @@ def prepare(data: DataSettings) -> Corpus:
     Raises:
         UserError: no such folder, no usable song, no space, no permission.
     """
-    kind, _ = resolve(data)
-    if kind == "pictures":
-        return open_pictures(Path(data.root)).without(data.leave_out)
-    source = _synthetic(data) if kind == "synthetic" else _from_disk(kind, data)
-    return open_corpus(_packed(source, data)).without(data.leave_out)
+    songs = CORPORA[data.corpus](data)
+    corpus = songs if isinstance(songs, Corpus) else open_corpus(_packed(songs, data))
+    return corpus.without(data.leave_out)
 
 
-@dataclass(frozen=True)
-class _Source:
-    name: str
-    songs: list[Song]
-    problems: list[Problem]
-    sources: str  # changes whenever the packed corpus would
-    version: str  # of songs that have no files: changes when they sound different
-    seconds: Callable[[Song], float]
-    waveform: Callable[[Song], np.ndarray]
-
-
-def _synthetic(data: DataSettings) -> _Source:
-    from gtzan_lightning.data.synthetic import SOURCE_DIGEST, render
-
-    numbers = range(data.synthetic_songs)
-    ids = [(genre, number, f"{genre}.s{number:04}") for genre in GENRES for number in numbers]
-    numbered = {id_: number for _, number, id_ in ids}
-    seed, seconds, rate = data.synthetic_seed, data.synthetic_seconds, data.sample_rate
-    return _Source(
-        name="synthetic",
-        songs=[Song(id_, genre, Path(), id_) for genre, _, id_ in ids],
-        problems=[],
-        sources=f"{SOURCE_DIGEST} {data.synthetic_songs} {seconds} {seed} {rate}",
-        version=f"{SOURCE_DIGEST[:12]} seed {seed}",
-        seconds=lambda song: seconds,
-        waveform=lambda song: render(song.genre, numbered[song.id], seed, seconds, rate),
-    )
-
-
-def _from_disk(kind: str, data: DataSettings) -> _Source:
-    songs, problems = (gtzan_songs if kind == "gtzan" else folder_songs)(Path(data.root))
-    return _Source(
-        name=kind,
-        songs=songs,
-        problems=problems,
-        sources=f"{kind} {data.sample_rate} {data.min_seconds}\n{_source_list(songs)}",
-        version="",
-        seconds=lambda song: probe_seconds(song.path),
-        waveform=lambda song: decode(song.path, data.sample_rate),
-    )
-
-
-def _packed(source: _Source, data: DataSettings) -> Path:
+def _packed(catalogue: Catalogue, data: DataSettings) -> Path:
     """Folder of the packed corpus; made under a temporary name, by one process at a time."""
-    key = digest(f"{FORMAT} {source.sources}".encode())
-    waves = Path(data.packed) / f"{source.name}-{data.sample_rate}hz-{key}"
+    key = digest(f"{FORMAT} {catalogue.origin()}".encode())
+    waves = Path(data.packed) / f"{catalogue.name}-{data.sample_rate}hz-{key}"
     pictures = None
     if data.pack == "pictures":
         from gtzan_lightning.data.features import PictureSpec
 
         spec = PictureSpec.of(data).stored()
         key = digest(f"{key} {spec}".encode())
-        pictures = Path(data.packed) / f"{source.name}-pictures-{key}"
+        pictures = Path(data.packed) / f"{catalogue.name}-pictures-{key}"
         if (pictures / "corpus.json").exists():
             return pictures
     if not (waves / "corpus.json").exists():
-        _make_once(waves, lambda part: _pack_waveforms(part, source, data))
+        _make_once(waves, lambda part: _pack_waveforms(part, catalogue, data))
     if pictures is None:
         return waves
     _make_once(pictures, lambda part: _pack_pictures(part, open_corpus(waves), data))
@@ -172,65 +94,78 @@ def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
         ) from None
 
 
-def _pack_waveforms(part: Path, source: _Source, data: DataSettings) -> None:
-    problems = list(source.problems)
+def _pack_waveforms(part: Path, catalogue: Catalogue, data: DataSettings) -> None:
+    problems = list(catalogue.problems)
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
-        seconds = _probe(pool, source, problems)
-        songs = [song for song in source.songs if song.id in seconds]
+        seconds = _probe(pool, catalogue, problems)
+        songs = [song for song in catalogue.songs if song.id in seconds]
         if not songs:
-            raise UserError(f"no song of {source.name} can be used: {summary(problems)}")
+            raise UserError(f"no song of {catalogue.name} can be used: {summary(problems)}")
         width = int(max(seconds.values()) * data.sample_rate) + 1
         array = _reserve(part / "array.npy", (len(songs), width), np.int16)
-        rows: list[list[Any]] = []
-        seen: dict[str, str] = {}
-        decoded = windowed(pool, lambda song: _try(source.waveform, song), songs, 4 * workers)
+        rows: list[SongRow] = []
+        first: dict[str, str] = {}
+        decoded = windowed(pool, lambda song: _try(catalogue.waveform, song), songs, 4 * workers)
         for song, wave in _progress(zip(songs, decoded, strict=True), "decoding", len(songs)):
             try:
-                row = _row(wave, seconds[song.id], data)[:width]
-                mark = hashlib.sha256(row.tobytes()).hexdigest()
-                _refuse_twin(song, seen.setdefault(mark, song.id))
+                kept = _checked(wave, seconds[song.id], data)[:width]
+                sound = hashlib.sha256(kept.tobytes()).hexdigest()
+                _refuse_twin(song, first.setdefault(sound, song.id))
             except BrokenSong as broken:
                 problems.append(Problem(broken.what, song.id, broken.detail))
                 continue
-            array[len(rows), : len(row)] = row
-            rows.append([song.id, song.genre, song.artist, len(row), song.path, mark, song.faults])
+            array[len(rows), : len(kept)] = kept
+            rows.append(_song_row(song, len(kept), sound))
     array.flush()
-    _check_genres(source, rows, problems)
+    _check_genres(catalogue, rows, problems)
     _shorten(part / "array.npy", array, len(rows))
-    genres = list(GENRES) if source.name in ("gtzan", "synthetic") else None
-    info = {
+    info: CorpusInfo = {
         "kind": "waveform",
-        "name": source.name,
+        "name": catalogue.name,
         "sample_rate": data.sample_rate,
-        "genres": genres or sorted({song.genre for song in source.songs}),
-        "universe": "all" if source.name == "synthetic" else "any",
-        "version": source.version,
-        "sources": digest(source.sources.encode()),
+        "genres": catalogue.genres,
+        "universe": catalogue.universe,
+        "version": catalogue.version,
+        "sources": digest(catalogue.origin().encode()),
         "made": f"decoded to mono, soxr HQ, int16; format {FORMAT}",
     }
     _write_tables(part, info, rows, problems)
 
 
-def _probe(pool: ThreadPoolExecutor, source: _Source, problems: list[Problem]) -> dict[str, float]:
+def _song_row(song: Song, length: int, sound: str) -> SongRow:
+    return {
+        "id": song.id,
+        "genre": song.genre,
+        "artist": song.artist,
+        "length": str(length),
+        "path": str(song.path),
+        "digest": sound,
+        "faults": song.faults,
+    }
+
+
+def _probe(
+    pool: ThreadPoolExecutor, catalogue: Catalogue, problems: list[Problem]
+) -> dict[str, float]:
     """Seconds that each song promises; songs that promise nothing go to the problems."""
     seconds: dict[str, float] = {}
-    probes = pool.map(lambda song: _try(source.seconds, song), source.songs)
-    for song, found in zip(source.songs, probes, strict=True):
-        if isinstance(found, BrokenSong):
-            problems.append(Problem(found.what, song.id, found.detail))
+    probes = pool.map(lambda song: _try(catalogue.seconds, song), catalogue.songs)
+    for song, promised in zip(catalogue.songs, probes, strict=True):
+        if isinstance(promised, BrokenSong):
+            problems.append(Problem(promised.what, song.id, promised.detail))
         else:
-            seconds[song.id] = found
+            seconds[song.id] = promised
     return seconds
 
 
-def _row(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings) -> np.ndarray:
+def _checked(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings) -> np.ndarray:
     if isinstance(wave, BrokenSong):
         raise wave
     check_song(wave, data.sample_rate, data.min_seconds)
     if len(wave) < 0.98 * promised * data.sample_rate:
-        found = len(wave) / data.sample_rate
-        raise BrokenSong("truncated", f"{found:.2f} of {promised:.2f} s are there")
+        seconds = len(wave) / data.sample_rate
+        raise BrokenSong("truncated", f"{seconds:.2f} of {promised:.2f} s are there")
     return to_int16(wave)
 
 
@@ -240,12 +175,12 @@ def _refuse_twin(song: Song, first: str) -> None:
         raise BrokenSong("duplicate", f"same sound as {first}")
 
 
-def _check_genres(source: _Source, rows: list[list[Any]], problems: list[Problem]) -> None:
-    lost = {song.genre for song in source.songs} - {row[1] for row in rows}
+def _check_genres(catalogue: Catalogue, rows: list[SongRow], problems: list[Problem]) -> None:
+    lost = {song.genre for song in catalogue.songs} - {row["genre"] for row in rows}
     if lost:
         left_out = summary([problem for problem in problems if problem.left_out])
         raise UserError(
-            f"genre {', '.join(sorted(lost))} of {source.name} has no usable song ({left_out}): "
+            f"genre {', '.join(sorted(lost))} of {catalogue.name} has no usable song ({left_out}): "
             "mend its files or remove its folder"
         )
 
@@ -261,26 +196,26 @@ def _pack_pictures(part: Path, waves: Corpus, data: DataSettings) -> None:
     width = 1 + waves.array.shape[1] // spec.hop_length
     shape = (len(waves.songs), spec.rows, width)
     array = _reserve(part / "array.npy", shape, np.uint8)
-    rows = []
+    rows: list[SongRow] = []
     songs = zip(waves.songs, waves.array, waves.lengths, strict=True)
     for number, (song, wave, length) in enumerate(_progress(songs, "pictures", len(waves.songs))):
         with torch.inference_mode():
             picture = features.plain(torch.from_numpy(wave[:length].copy())[None])[0]
         array[number, :, : picture.shape[1]] = decibels_to_bytes(picture).numpy()
-        kept = {**song, "length": picture.shape[1]}
-        rows.append([kept[key] for key in COLUMNS])
+        rows.append(song | {"length": str(picture.shape[1])})
     array.flush()
     made = "decibels relative to the song's maximum; byte b means -80 + 80 b / 255"
-    info = {**waves.info, **spec.to_dict(), "kind": "picture", "made": made}
-    info["name"] = f"{waves.name}-pictures"
-    _write_tables(part, info, rows, waves.problems)
+    own = {"kind": "picture", "made": made, "name": f"{waves.name}-pictures"}
+    _write_tables(part, {**waves.info, **spec.to_dict(), **own}, rows, waves.problems)
 
 
 def _write_tables(
-    part: Path, info: dict[str, Any], rows: Iterable[list[Any]], problems: list[Problem]
+    part: Path, info: Mapping[str, object], rows: Iterable[SongRow], problems: list[Problem]
 ) -> None:
     with (part / "songs.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+        table = csv.DictWriter(file, list(SongRow.__annotations__))
+        table.writeheader()
+        table.writerows(rows)
     with (part / "left_out.csv").open("w", newline="") as file:
         lines = [[p.what, p.name, p.detail, int(p.left_out)] for p in problems]
         csv.writer(file).writerows([("what", "name", "detail", "left_out"), *lines])
@@ -303,14 +238,6 @@ def _shorten(path: Path, array: np.memmap, rows: int) -> None:
     small = path.with_name("small.npy")
     np.save(small, array[:rows])
     small.replace(path)
-
-
-def _source_list(songs: list[Song]) -> str:
-    lines = []
-    for song in songs:
-        stat = song.path.stat()
-        lines.append(f"{song.id} {song.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
-    return "\n".join(lines)
 
 
 def _try(call: Callable[[Song], Any], song: Song) -> Any:

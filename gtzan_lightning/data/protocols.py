@@ -17,7 +17,7 @@ from gtzan_lightning.recipe.settings import DataSettings
 
 PARTS = ("train", "valid", "test")
 LEAK_WARNING = (
-    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its figures measure the leak "
+    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its scores measure the leak "
     "and must not be compared with others"
 )
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.inference.tagger import Heard, Sound, Tagger
+from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
+from gtzan_lightning.inference.tagger import Prediction, Tagger
+from gtzan_lightning.models.layers import has_trunk
 from gtzan_lightning.results.plots import explanation
 
 STEPS = 32  # of the integrated gradients' path, and of deletion and insertion
@@ -35,7 +38,7 @@ Method = Callable[[nn.Module, Tensor, int], Tensor]
 
 def grad_cam(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
     """(1, channel, bin, frame) -> (bin, frame). Raises UserError for networks without a trunk."""
-    if not hasattr(network, "trunk"):
+    if not has_trunk(network):
         raise UserError(
             f"{type(network).__name__} has no convolutional trunk for Grad-CAM: take "
             "--method saliency or integrated_gradients"
@@ -43,9 +46,9 @@ def grad_cam(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
     maps = network.trunk(picture).detach().requires_grad_()
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN's RNNs refuse gradients in evaluation
         (slope,) = torch.autograd.grad(network.head(maps)[0, genre], maps)
-    found = (slope.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
+    heat = (slope.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
     size = picture.shape[2:]
-    return _scaled(nn.functional.interpolate(found, size, mode="bilinear")[0, 0].detach())
+    return _scaled(nn.functional.interpolate(heat, size, mode="bilinear")[0, 0].detach())
 
 
 def saliency(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
@@ -98,20 +101,20 @@ def examine(
     network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int
 ) -> tuple[Tensor, Meaning]:
     """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
-    found = method(network, picture, genre)
-    chance = torch.rand(found.shape, generator=torch.Generator().manual_seed(seed))
-    deletion, insertion = _curves(network, picture, genre, found)
-    random_deletion, random_insertion = _curves(network, picture, genre, chance.to(found.device))
+    heat = method(network, picture, genre)
+    chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(seed))
+    deletion, insertion = _curves(network, picture, genre, heat)
+    random_deletion, random_insertion = _curves(network, picture, genre, chance.to(heat.device))
     untrained = deepcopy(network)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for module in untrained.modules():
             if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+                cast(Any, module).reset_parameters()
     other = method(untrained.eval(), picture, genre)
-    alike = spearmanr(found.flatten().cpu(), other.flatten().cpu()).statistic
-    alike = float(np.nan_to_num(alike))
-    return found, Meaning(deletion, insertion, random_deletion, random_insertion, alike)
+    correlation = spearmanr(heat.flatten().cpu(), other.flatten().cpu()).statistic
+    alike = float(np.nan_to_num(correlation))
+    return heat, Meaning(deletion, insertion, random_deletion, random_insertion, alike)
 
 
 def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray:
@@ -154,59 +157,65 @@ def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
     return np.interp(np.linspace(0, 1, rows), np.linspace(0, 1, len(middles)), middles)
 
 
-def songs_of(
-    tagger: Tagger, words: Sequence[str], genres: Sequence[str], root: str | None
+def sounds_of(
+    tagger: Tagger, names: Sequence[str], genres: Sequence[str], root: str | None
 ) -> list[tuple[str, Sound]]:
     """Sounds of files, of songs of the run's corpus by id, and of one song of each genre.
 
     Args:
+        names: files and ids.
         genres: of each, the first song of the run's test part, else of its valid part.
-        root: where the corpus is now, if not where the run found it.
+        root: where the corpus is now, if not where the run had it.
 
     Raises:
         UserError: neither a file nor an id, a genre without songs, a broken file, or a corpus that
             keeps no waveforms.
     """
-    files = [(Path(word).stem, Path(word)) for word in words if Path(word).is_file()]
-    ids = [word for word in words if not Path(word).is_file()]
-    found = []
-    for name, path in files:
+    sounds = []
+    for path in (Path(name) for name in names if Path(name).is_file()):
         try:
-            found.append((name, tagger.read(path)))
+            sounds.append((path.stem, file_to_sound(path, tagger.spec.sample_rate)))
         except BrokenSong as broken:
             raise UserError(f"{path}: {broken}") from None
-    if not ids and not genres:
-        return found
+    ids = [name for name in names if not Path(name).is_file()]
+    return sounds + _corpus_sounds(tagger, ids, genres, root) if ids or genres else sounds
+
+
+def _corpus_sounds(
+    tagger: Tagger, ids: list[str], genres: Sequence[str], root: str | None
+) -> list[tuple[str, Sound]]:
     recipe = tagger.recipe
     if root is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": root})})
     data = GenreData(recipe)
     data.setup()
-    if data.corpus.is_pictures:
+    corpus = data.corpus
+    if corpus.is_pictures:
         raise UserError(
-            f"the run's corpus {data.corpus.name} holds pictures, no sound: give --song a file"
+            f"the run's corpus {corpus.name} holds pictures, no sound: give --song a file"
         )
+    evaluated = [*data.split.songs("test"), *data.split.songs("valid")]
+    genre_of = {song["id"]: song["genre"] for song in corpus.songs}
     for genre in genres:
-        songs = [*data.split.songs("test"), *data.split.songs("valid")]
-        of_genre = {s["id"] for s in data.corpus.songs if s["genre"] == genre}
-        song = next((song for song in songs if song in of_genre), None)
+        song = next((song for song in evaluated if genre_of.get(song) == genre), None)
         if song is None:
             raise UserError(f"--genres {genre}: no test or valid song of it is here")
         ids.append(song)
+    sounds = []
     for id_ in ids:
-        if id_ not in data.corpus.ids:
-            raise UserError(f"--song {id_}: neither a file nor a song of {data.corpus.name}")
-        wave = data.corpus.recording(data.corpus.ids.index(id_))
-        sound = tagger.prepare(wave.astype(np.float32) / 32767, recipe.data.sample_rate)
-        found.append((id_.replace("/", "_"), sound))
-    return found
+        if id_ not in corpus.ids:
+            raise UserError(f"--song {id_}: neither a file nor a song of {corpus.name}")
+        wave = corpus.recording(corpus.ids.index(id_)).astype(np.float32) / 32767
+        sound = wave_to_sound(wave, recipe.data.sample_rate, tagger.spec.sample_rate)
+        sounds.append((id_.replace("/", "_"), sound))
+    return sounds
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What was heard in a song, and why."""
+    """What is predicted for a song, and why."""
 
-    heard: Heard
+    prediction: Prediction
     genre: str  # the one that is explained
     probability: float
     meaning: Meaning
@@ -214,12 +223,18 @@ class Explained:
 
 
 def explain_song(
-    tagger: Tagger, name: str, sound: Sound, method: str, out: Path, genre: str | None = None
+    tagger: Tagger,
+    name: str,
+    sound: Sound,
+    out: Path,
+    method: str | None = None,
+    genre: str | None = None,
 ) -> Explained:
-    """Why a song is heard as a genre, drawn and rendered: ``NAME.png``, ``NAME.wav`` of a folder.
+    """Why a genre is predicted, drawn and rendered: ``NAME.png``, ``NAME.wav`` of a folder.
 
     Args:
-        genre: the genre to explain (none: the one that is heard).
+        method: of ``METHODS`` (none: Grad-CAM where the network has a trunk, else saliency).
+        genre: the genre to explain (none: the predicted one).
 
     Raises:
         UserError: a method that the network has not, a genre that it does not know, or a folder
@@ -227,35 +242,54 @@ def explain_song(
     """
     if genre is not None and genre not in tagger.genres:
         raise UserError(f"--genre {genre}: the model knows {', '.join(tagger.genres)}")
-    heard = tagger.listen(sound)
-    seconds, curve = tagger.moments(sound, every=max(0.25, sound.seconds / 60))
-    genre = genre or heard.genre
+    method = method or ("grad_cam" if has_trunk(tagger.network) else "saliency")
+    song = tagger.predict_sound(sound)
+    genre = genre or song.genre
     number = tagger.genres.index(genre)
-    pictures, starts = tagger.pictures(sound.wave)
-    strongest = int(heard.moments[:, number].argmax())
-    start, picture = starts[strongest], pictures[strongest : strongest + 1].clone()
-    shown, means = examine(tagger.network, picture, number, METHODS[method], seed=0)
-    rate, clip = tagger.spec.sample_rate, tagger.recipe.data.clip_seconds
-    span = (start / rate, min(start / rate + clip, max(sound.seconds, clip)))
-    probability = float(heard.probabilities[number])
+    pictures, starts = tagger.sound_to_pictures(sound)
+    strongest = int(song.clip_probabilities[:, number].argmax())
+    picture = pictures[strongest : strongest + 1].clone()
+    heat, meaning = examine(tagger.network, picture, number, METHODS[method], seed=0)
+    probability = float(song.probabilities[number])
     titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
-    drawn = explanation(
-        picture[0].mean(0).cpu().numpy(), shown.cpu().numpy(), span,
-        hertz_of_rows(tagger.spec, picture.shape[2]), (seconds, curve.exp().numpy()),
-        tagger.genres, titles,
+    files = _write(
+        tagger, sound, picture, heat.cpu().numpy(), starts[strongest], titles, out / name
+    )
+    return Explained(song, genre, probability, meaning, files)
+
+
+def _write(
+    tagger: Tagger,
+    sound: Sound,
+    picture: Tensor,
+    heat: np.ndarray,
+    start: int,
+    titles: tuple[str, str],
+    out: Path,
+) -> list[Path]:
+    """The plot of a clip that begins at a sample, and its sound where it has one."""
+    spec, clip = tagger.spec, tagger.recipe.data.clip_seconds
+    rate = spec.sample_rate
+    curve = tagger.predict_sound(sound, every=max(0.25, sound.seconds / 60))
+    span = (start / rate, min(start / rate + clip, max(sound.seconds, clip)))
+    plot = explanation(
+        picture[0].mean(0).cpu().numpy(), heat, span, hertz_of_rows(spec, picture.shape[2]),
+        (curve.starts, curve.clip_probabilities), tagger.genres, titles,
     )  # fmt: skip
-    files = [out / f"{name}.png"]
+    files = [out.with_name(f"{out.name}.png")]
     try:
         with replacing(files[0]) as part:
-            drawn.savefig(part, format="png", dpi=110)
-        if FEATURES[tagger.spec.picture].hertz:
+            plot.savefig(part, format="png", dpi=110)
+        if FEATURES[spec.picture].hertz:
+            files.append(out.with_name(f"{out.name}.wav"))
             piece = sound.wave[start : start + round(clip * rate)]
-            files.append(out / f"{name}.wav")
             with replacing(files[1]) as part:
-                write(part, render(piece, tagger.spec, shown.cpu().numpy()), rate)
+                write(part, render(piece, spec, heat), rate)
     except OSError as error:
-        raise UserError(f"explanations can't be written to {out}: {error.strerror}") from None
-    return Explained(heard, genre, probability, means, files)
+        raise UserError(
+            f"explanations can't be written to {out.parent}: {error.strerror}"
+        ) from None
+    return files
 
 
 def _slope(network: nn.Module, picture: Tensor, genre: int) -> Tensor:

@@ -1,6 +1,7 @@
 """The genre into the files' own tags. The only file that imports mutagen."""
 
 from pathlib import Path
+from typing import Any
 
 import mutagen
 from mutagen.aiff import AIFF
@@ -30,10 +31,11 @@ def write_genre(path: Path, genre: str) -> None:
     try:
         if file.tags is None:
             file.add_tags()
+        tags: Any = file.tags  # each format has its own class
         if _is_id3(file):
-            file.tags.setall("TCON", [TCON(encoding=3, text=[genre])])
+            tags.setall("TCON", [TCON(encoding=3, text=[genre])])
         else:
-            file.tags["genre"] = [genre]
+            tags["genre"] = [genre]
         file.save()
     except (mutagen.MutagenError, OSError) as error:
         raise BrokenSong("no tag", " ".join(str(error).split())) from None

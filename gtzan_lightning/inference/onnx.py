@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -25,18 +26,16 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     Waves are float32 in [-1, 1], mono, at the file's ``sample_rate``, of exactly ``seconds``; any
     number of songs. Its metadata names ``genres`` (comma-separated, in order), ``sample_rate``,
     ``seconds``, ``model`` and ``gtzan_lightning``. Before the file takes its name, ONNX Runtime
-    and the tagger hear the same three synthetic songs.
+    and the tagger predict the same three synthetic songs.
 
     Raises:
-        UserError: ``out`` can't be written, or the two heard different genres.
+        UserError: ``out`` can't be written, or the two predict different genres.
     """
     rate = tagger.spec.sample_rate
-    samples = round(seconds * rate)
-    songs = [render(genre, 0, 0, seconds, rate)[:samples] for genre in ("jazz", "metal", "pop")]
-    waves = np.stack(songs).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own libraries
-        program = torch.onnx.export(
+    songs = [render(genre, 0, 0, seconds, rate) for genre in ("jazz", "metal", "pop")]
+    waves = np.stack(songs)[:, : round(seconds * rate)].astype(np.float32)
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's own libraries
+        program: Any = torch.onnx.export(
             _Graph(tagger).eval(), (torch.from_numpy(waves[:2]),), dynamo=True, verbose=False,
             input_names=["waves"], output_names=["probabilities"],
             dynamic_shapes={"waves": {0: torch.export.Dim("song")}},
@@ -51,7 +50,7 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     try:
         with replacing(out) as part:
             program.save(part)
-            off = float(np.abs(hear(part, waves) - tagger.probabilities(waves)).max())
+            off = float(np.abs(run_onnx(part, waves) - tagger.probabilities(waves)).max())
             if off > SAME:
                 raise UserError(
                     f"the exported model's probabilities are off by {off:.2g}, more than {SAME:g}: "
@@ -62,21 +61,21 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     return off
 
 
-def hear(file: Path, waves: np.ndarray) -> np.ndarray:
+def run_onnx(file: Path, waves: np.ndarray) -> np.ndarray:
     """(song, sample) -> (song, genre) by ONNX Runtime on the processor."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     return session.run(None, {"waves": waves})[0]
 
 
 class _Graph(nn.Module):
-    """``Tagger.vote`` as a module that owns its parts."""
+    """``Tagger.waves_to_probabilities`` as a module that owns its parts."""
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
         self.parts = nn.ModuleList(
             m for m in (tagger.network, tagger.features, tagger.stored) if m is not None
         )
-        self.vote = tagger.vote
+        self.tagger = tagger
 
-    def forward(self, waves: Tensor) -> Tensor:
-        return self.vote(waves)
+    def forward(self, waves: Tensor) -> Tensor:  # (song, sample) -> (song, genre)
+        return self.tagger.waves_to_probabilities(waves)

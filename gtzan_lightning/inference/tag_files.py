@@ -1,7 +1,7 @@
 """Many files -> a table of genres: decoded in parallel, resumable, of constant memory.
 
-Rows go to a journal beside the output as they are made, a line each; a killed run goes on behind
-its last whole line. The journal becomes the output when every file has its row.
+Rows go to a journal beside the output as they are made, a line each; a killed run resumes
+behind its last whole line. The journal becomes the output when every file has its row.
 """
 
 import csv
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +19,8 @@ from gtzan_lightning.data.audio import BrokenSong, windowed
 from gtzan_lightning.data.catalogue import AUDIO
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.inference.tagger import Sound, Tagger
+from gtzan_lightning.inference.sound import Sound, file_to_sound
+from gtzan_lightning.inference.tagger import Tagger
 
 COLUMNS = ("path", "genre", "probability", "seconds", "remarks", "error")
 
@@ -39,22 +41,22 @@ def find_sounds(places: Sequence[Path]) -> list[Path]:
     Raises:
         UserError: a place does not exist, or there is no sound in any.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}  # a set that keeps the order
     for place in places:
         if place.is_dir():
             for folder, folders, names in os.walk(place):
                 folders.sort()
                 sounds = [n for n in sorted(names) if Path(n).suffix.lower() in AUDIO]
-                found |= dict.fromkeys(Path(folder) / n for n in sounds if not n.startswith("."))
+                files |= dict.fromkeys(Path(folder) / n for n in sounds if not n.startswith("."))
         elif place.exists():
-            found[place] = None
+            files[place] = None
         else:
             raise UserError(f"{place} does not exist")
-    if not found:
+    if not files:
         raise UserError(
             f"no sound in {', '.join(map(str, places))}: looked for *{{{','.join(AUDIO)}}}"
         )
-    return list(found)
+    return list(files)
 
 
 def tag_files(
@@ -74,7 +76,7 @@ def tag_files(
         UserError: ``out`` exists, has another suffix, or can't be written.
     """
     check_out(out)
-    journal = out.with_name(f".{out.name}.{tagger.mark}.part")
+    journal = out.with_name(f".{out.name}.{tagger.digest}.part")
     columns = [*COLUMNS, *tagger.genres]
     try:
         done = _rows_so_far(journal, columns)
@@ -83,16 +85,16 @@ def tag_files(
             writer = csv.writer(sink)
             if not sink.tell():
                 writer.writerow(columns)
-            make = rows or (lambda some: rows_of(tagger, some, os.cpu_count() or 1))
+            make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
             for row in _shown(make(todo), len(done), len(files)):
                 writer.writerow(row)
                 sink.flush()
         _finish(journal, out, files)
     except OSError as error:
         raise UserError(f"{out} can't be written: {error.strerror or error}") from None
-    rows_there = _table(out)
-    broken = [(row["path"], row["error"]) for row in rows_there if row["error"]]
-    return Tagged(out, len(rows_there), len(files) - len(todo), broken)
+    table = _table(out)
+    broken = [(row["path"], row["error"]) for row in table if row["error"]]
+    return Tagged(out, len(table), len(files) - len(todo), broken)
 
 
 def change_tags(table: Path, dry: bool) -> Iterator[str]:
@@ -118,10 +120,11 @@ def change_tags(table: Path, dry: bool) -> Iterator[str]:
             yield f"not written {path}: {broken}"
 
 
-def _table(file: Path) -> list[dict[str, str]]:
+def _table(file: Path) -> list[dict[str, Any]]:
     """Rows of a table or of a journal; not by pandas, which takes no name that is not UTF-8."""
     if file.suffix == ".parquet":
-        return pd.read_parquet(file).to_dict("records")
+        rows = pd.read_parquet(file).to_dict("records")
+        return [{str(column): cell for column, cell in row.items()} for row in rows]
     with file.open(newline="", encoding="utf-8", errors="surrogateescape") as source:
         return list(csv.DictReader(source))
 
@@ -137,11 +140,11 @@ def check_out(out: Path) -> None:
 
 
 def rows_of(tagger: Tagger, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
-    """Each file's row, in order: decoded by ``threads`` while the model listens."""
+    """Each file's row, in order: decoded by ``threads`` while the model predicts."""
 
     def decoded(path: Path) -> Sound | BrokenSong:
         try:
-            return tagger.read(path)
+            return file_to_sound(path, tagger.spec.sample_rate)
         except BrokenSong as broken:
             return broken
 
@@ -167,11 +170,10 @@ def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[
 def _row(tagger: Tagger, path: Path, sound: Sound | BrokenSong) -> list[str]:
     if isinstance(sound, BrokenSong):
         return [str(path), "", "", "", "", str(sound), *[""] * len(tagger.genres)]
-    heard = tagger.listen(sound)
-    scores = [f"{p:.5f}" for p in heard.probabilities]
-    sure = f"{heard.probabilities.max():.5f}"
-    remarks = "; ".join(heard.remarks)
-    return [str(path), heard.genre, sure, f"{heard.seconds:.2f}", remarks, "", *scores]
+    song = tagger.predict_sound(sound)
+    probabilities = [f"{p:.5f}" for p in song.probabilities]
+    highest, remarks = f"{song.probabilities.max():.5f}", "; ".join(song.remarks)
+    return [str(path), song.genre, highest, f"{song.seconds:.2f}", remarks, "", *probabilities]
 
 
 def _rows_so_far(journal: Path, columns: list[str]) -> set[str]:

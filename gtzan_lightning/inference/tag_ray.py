@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # both are read at the import: nothing is reported to Ray's makers, and what its own processes say
 # stays out of the terminal (failures come as exceptions)
@@ -28,6 +28,7 @@ from ray.exceptions import RayError
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.tag_files import rows_of
 from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.checkpoint import Checkpoint
 
 LOCAL = "local"
 # a block is what a dead worker repeats and what reaches the journal at once; each costs Ray about
@@ -38,7 +39,7 @@ STARTS = 3  # of a worker that dies while it starts, in a row
 TRIES = 5  # of a block whose workers die; Ray alone would never end at a file that crashes decoders
 
 
-class Listener:
+class TaggingWorker:
     """A worker of the pool: keeps one tagger while blocks of paths come and go."""
 
     def __init__(self, checkpoint: list[ray.ObjectRef], folder: str, threads: int) -> None:
@@ -60,9 +61,9 @@ class Listener:
 
 
 def rows_on_ray(
-    files: Sequence[Path], checkpoint: dict[str, Any], address: str, workers: int | None
+    files: Sequence[Path], checkpoint: Checkpoint, address: str, workers: int | None
 ) -> Iterator[list[str]]:
-    """Each file's row as ``tagging.rows_of`` makes it, in the order of their completion.
+    """Each file's row as ``tag_files.rows_of`` makes it, in the order of their completion.
 
     Args:
         checkpoint: of ``tagger.fetch_checkpoint``; it is sent to the workers.
@@ -71,19 +72,20 @@ def rows_on_ray(
         workers: taggers (none: one for every GPU of the cluster, without GPUs one for every core).
 
     Raises:
-        UserError: the cluster can't be reached, or the work can't go on there.
+        UserError: the cluster can't be reached, or the work can't continue there.
     """
     if not files:
         return
     _join(address, workers)
     try:
         listing = _listing(files, checkpoint, workers)
-        for block in listing.iter_batches(batch_size=None, batch_format="pyarrow"):
+        blocks = listing.iter_batches(batch_size=None, batch_format="pyarrow")
+        for block in cast(Iterator[pa.Table], blocks):
             for row in block["row"].to_pylist():
                 yield [os.fsdecode(cell) for cell in row]
     except (RayError, ExecutionTimeoutError, SystemException) as error:
         raise UserError(
-            f"Ray stopped: {_in_a_line(error)}; rows made so far are kept, the same command goes on"
+            f"Ray stopped: {_in_a_line(error)}; rows made so far are kept, the same command resumes"
         ) from None
     finally:
         ray.shutdown()
@@ -96,7 +98,7 @@ def _join(address: str, workers: int | None) -> None:
         cores = max(workers, os.cpu_count() or 1) if workers else None
         own = {"num_cpus": cores, "include_dashboard": False}
     try:
-        with _hushed():
+        with _without_stderr():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, RayError, RuntimeError, ValueError, SystemExit) as error:
         # the address of a cluster that ended without saying so makes Ray exit
@@ -112,31 +114,31 @@ def _join(address: str, workers: int | None) -> None:
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def _without_stderr() -> Iterator[None]:
     """Without what Ray's libraries print past Python's logging while they start."""
     sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
 
 
 def _listing(
-    files: Sequence[Path], checkpoint: dict[str, Any], workers: int | None
+    files: Sequence[Path], checkpoint: Checkpoint, workers: int | None
 ) -> ray.data.Dataset:
     """The files as a dataset of rows that are yet to be made."""
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
-    workers = workers or gpus or max(1, int(there.get("CPU", 1)))
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    workers = workers or gpus or max(1, int(resources.get("CPU", 1)))
     threads = _cores_of_a_gpu() if gpus else 1  # a GPU's songs are decoded on its machine's cores
     songs = min(SONGS_IN_A_BLOCK, max(1, len(files) // (workers * BLOCKS_A_WORKER)))
     names = [{"path": os.fsencode(file)} for file in files]
     return ray.data.from_items(names, override_num_blocks=-(-len(names) // songs)).map_batches(
-        Listener,
+        TaggingWorker,
         fn_constructor_args=([ray.put(checkpoint)], str(Path.cwd()), threads),
         batch_size=None,
         batch_format="pyarrow",

@@ -1,30 +1,33 @@
-"""Checkpoint in, genres out: the network and its features rebuilt from one file."""
+"""Waveform in, genres out: the network and its features rebuilt from one checkpoint."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from torch import Tensor, nn
 
-from gtzan_lightning.data.audio import check_song, read, resample, to_mono
 from gtzan_lightning.data.clips import cut, grid_starts
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.pictures import Features, decibels_to_bytes
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import model_class
-from gtzan_lightning.models.checkpoint import CHECKPOINT, read_checkpoint
-from gtzan_lightning.models.classifier import build_network
-from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
+from gtzan_lightning.models import MODELS, build_network
+from gtzan_lightning.models.checkpoint import (
+    Checkpoint,
+    Contents,
+    of_another_version,
+    read_checkpoint,
+)
+from gtzan_lightning.models.layers import has_trunk
+from gtzan_lightning.models.song_votes import headline
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.version import __version__
 
 CLIPS_AT_ONCE = 64
 
 
-def fetch_checkpoint(where: str | Path, track: TrackSettings | None = None) -> dict[str, Any]:
+def fetch_checkpoint(where: str | Path, track: TrackSettings | None = None) -> Checkpoint:
     """The checkpoint of whatever ``Tagger.load`` takes. Raises as that does."""
     path = Path(where)
     if not path.is_file() and path.suffix != ".ckpt":
@@ -34,40 +37,56 @@ def fetch_checkpoint(where: str | Path, track: TrackSettings | None = None) -> d
     return read_checkpoint(path)
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The genres of a song, as a whole and clip by clip."""
+
+    genres: list[str]
+    probabilities: np.ndarray  # (genre,) of the whole song
+    starts: np.ndarray  # (clip,) seconds
+    clip_probabilities: np.ndarray  # (clip, genre)
+    seconds: float
+    remarks: tuple[str, ...]  # what was done to the sound before
+
+    @property
+    def genre(self) -> str:
+        """The most probable one."""
+        return self.genres[int(self.probabilities.argmax())]
+
+
 class Tagger:
-    """Waveforms -> genre probabilities, with the clips, picture and network of a checkpoint."""
+    """Waveforms -> genre probabilities, with the clips, picture, network and vote of a checkpoint.
 
-    def __init__(self, checkpoint: dict[str, Any]) -> None:
-        about = checkpoint[CHECKPOINT]
+    A *recording* is a song as the run's corpus keeps it, time last: (song, sample), or bytes
+    (song, bin, frame) where the corpus keeps pictures.
+
+    Args:
+        network: picture -> logits, of a checkpoint whose network is none of this package's; it
+            gets the checkpoint's weights.
+
+    Raises:
+        UserError: settings or layers are not those of this version, or no network is given for a
+            checkpoint that needs one.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, network: nn.Module | None = None) -> None:
+        contents, state = checkpoint.contents, checkpoint.state_dict
+        self.recipe, self.genres = contents.recipe, contents.genres
+        self.digest = _digest(state)
         try:
-            self._rebuild(about, checkpoint["state_dict"])
-        except (ValidationError, KeyError, TypeError, RuntimeError) as error:
-            raise UserError(
-                f"this checkpoint was made by gtzan_lightning {about['version']}, whose settings "
-                f"or layers are not those of {__version__} ({' '.join(str(error).split())[:150]}): "
-                "install that version, or train again"
-            ) from None
-
-    def _rebuild(self, about: dict[str, Any], state: dict[str, torch.Tensor]) -> None:
-        self.recipe = Recipe.model_validate(about["recipe"])
-        self.of_pictures = about["corpus_kind"] == "picture"
-        self.genres: list[str] = about["genres"]
-        self.mark = _digest(state)
-        self.spec = PictureSpec.from_dict(about["picture"])
-        self.features = Features(self.spec)
-        self.stored = Features(self.spec.stored()) if self.of_pictures else None
-        # the weights are in the checkpoint: nothing is to be fetched
-        settings = self.recipe.model
-        if hasattr(settings, "pretrained"):
-            settings = settings.model_copy(update={"pretrained": False, "weights": None})
-        cls = model_class(self.recipe.model.name).network_class
-        self.network = build_network(cls, settings, len(self.genres), about["shape"]).eval()
-        weights = {
-            key.removeprefix("network."): value
-            for key, value in state.items()
-            if key.startswith("network.")
-        }
-        self.network.load_state_dict(weights)
+            self.spec = PictureSpec.from_dict(contents.picture)
+            self.features = Features(self.spec)
+            of_pictures = contents.corpus_kind == "picture"
+            self.stored = Features(self.spec.stored()) if of_pictures else None
+            self.network = (network or _untrained(contents)).eval()
+            own = {
+                key.removeprefix("network."): v
+                for key, v in state.items()
+                if key.startswith("network.")
+            }
+            self.network.load_state_dict(own)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise of_another_version(contents.version, error) from None
         self.to("cpu")
 
     @classmethod
@@ -94,165 +113,153 @@ class Tagger:
                 module.to(self.device)
         return self
 
-    def hear_file(self, path: Path, every: float | None = None) -> "Heard":
-        """Genres of a sound file of any rate, channel count and length; see ``hear``."""
-        return self.listen(self.read(path), every)
-
-    def hear(self, wave: np.ndarray, rate: int, every: float | None = None) -> "Heard":
-        """Genres of a song, as a whole and moment by moment.
+    def predict(self, wave: np.ndarray, rate: int, every: float | None = None) -> Prediction:
+        """The genres of a song, as a whole and clip by clip.
 
         Args:
             wave: (sample,) or (sample, channel) floats in [-1, 1].
             rate: its samples a second.
-            every: seconds from one moment to the next; none: the clips that vote for the song,
-                side by side.
+            every: seconds from the start of one clip to that of the next, in what is said of
+                clips; none: the clips that vote for the song, side by side.
 
         Raises:
             BrokenSong: without samples, silent, or with values that are no numbers.
         """
-        return self.listen(self.prepare(wave, rate), every)
+        return self.predict_sound(wave_to_sound(wave, rate, self.spec.sample_rate), every)
 
-    def read(self, path: Path) -> "Sound":
-        """A sound file, ready to be listened to. Raises as ``hear`` does, and if unreadable."""
-        return self.prepare(*read(path))
+    def predict_file(self, path: Path, every: float | None = None) -> Prediction:
+        """``predict`` of a sound file of any rate, channel count and length.
 
-    def prepare(self, wave: np.ndarray, rate: int) -> "Sound":
-        """``hear``'s first half, which needs no model: mono, at the model's rate, checked."""
-        remarks = []
-        mono = to_mono(wave[:, None] if wave.ndim == 1 else wave)
-        own = self.spec.sample_rate
-        if rate != own:
-            remarks.append(f"resampled from {rate} to {own} Hz")
-            mono = resample(mono, rate, own)
-        check_song(mono, own, min_seconds=0.0)
-        seconds, clip = len(mono) / own, self.recipe.data.clip_seconds
-        if seconds < clip:
-            remarks.append(f"{seconds:.2f} s, repeated to fill a clip of {clip:g} s")
-        return Sound(mono.astype(np.float32), seconds, tuple(remarks))
-
-    def listen(self, sound: "Sound", every: float | None = None) -> "Heard":
-        """``hear``'s second half: the model's."""
-        starts, votes = self.moments(sound)
-        whole = votes.mean(0).softmax(0).numpy()
-        if every is not None:
-            starts, votes = self.moments(sound, every)
-        return Heard(
-            genres=self.genres,
-            probabilities=whole,
-            starts=starts,
-            moments=votes.exp().numpy(),
-            seconds=sound.seconds,
-            remarks=sound.remarks,
-        )
+        Raises:
+            BrokenSong: as ``predict`` does, and if the file can't be read.
+        """
+        return self.predict_sound(file_to_sound(path, self.spec.sample_rate), every)
 
     @torch.inference_mode()
-    def moments(
-        self, sound: "Sound", every: float | None = None
-    ) -> tuple[np.ndarray, torch.Tensor]:
-        """Starts (clip,) in seconds, log-probabilities (clip, genre); ``every`` as in ``hear``."""
-        song, steps = self._song(torch.from_numpy(sound.wave)[None])
-        step_seconds = sound.seconds / song.shape[-1]
-        if not self.of_pictures:
-            step_seconds = 1 / self.spec.sample_rate
-        starts = grid_starts(song.shape[-1], steps)
+    def predict_sound(self, sound: Sound, every: float | None = None) -> Prediction:
+        """``predict`` of a sound at ``spec.sample_rate``."""
+        recording = self._recordings(torch.from_numpy(sound.wave)[None])
+        seconds_per_step = sound.seconds / recording.shape[-1]
+        recording, steps = self._clippable(recording)
+        starts = grid_starts(recording.shape[-1], steps)
+        clips = voting = self._log_probs(recording, starts, steps)
         if every is not None:
-            last = max(0, song.shape[-1] - steps)
-            starts = list(range(0, last + 1, max(1, round(every / step_seconds))))
-        return np.array(starts) * step_seconds, self._clips(song, starts, steps)
+            hop = max(1, round(every / seconds_per_step))
+            starts = list(range(0, recording.shape[-1] - steps + 1, hop))
+            clips = self._log_probs(recording, starts, steps)
+        remarks, clip_seconds = sound.remarks, self.recipe.data.clip_seconds
+        if sound.seconds < clip_seconds:
+            repeated = f"{sound.seconds:.2f} s, repeated to fill a clip of {clip_seconds:g} s"
+            remarks = (*remarks, repeated)
+        return Prediction(
+            genres=self.genres,
+            probabilities=headline(voting.sum(0), len(voting)).exp().numpy(),
+            starts=np.array(starts) * seconds_per_step,
+            clip_probabilities=clips.exp().numpy(),
+            seconds=sound.seconds,
+            remarks=remarks,
+        )
 
     @torch.inference_mode()
     def probabilities(self, waves: np.ndarray) -> np.ndarray:
         """(song, sample) floats in [-1, 1] at ``spec.sample_rate`` -> (song, genre).
 
-        Each song is cut into the evaluation grid of clips; a song's probabilities are the softmax
-        of its clips' mean log-probability, the headline vote.
+        Each song is cut into the evaluation grid of clips, which vote by the mean of their
+        log-probabilities, the headline vote.
         """
         songs = torch.from_numpy(np.atleast_2d(np.asarray(waves, dtype=np.float32)))
         # one by one: a batch of any length needs the memory of one song
-        return torch.cat([self.vote(song) for song in songs.split(1)]).cpu().numpy()
+        each = [self.waves_to_probabilities(song) for song in songs.split(1)]
+        return torch.cat(each).cpu().numpy()
 
-    def vote(self, waves: torch.Tensor) -> torch.Tensor:
+    def waves_to_probabilities(self, waves: Tensor) -> Tensor:
         """``probabilities`` of and to tensors, all songs at once; what an export traces."""
-        songs, steps = self._song(waves)
-        starts = grid_starts(songs.shape[-1], steps)
-        clips = torch.stack([songs[..., start : start + steps] for start in starts], 1)
-        votes = self.network(self.features(clips.flatten(0, 1))).log_softmax(1)
-        return votes.unflatten(0, (-1, len(starts))).mean(1).softmax(1)
+        recordings, steps = self._clippable(self._recordings(waves))
+        starts = grid_starts(recordings.shape[-1], steps)
+        clips = torch.stack([recordings[..., start : start + steps] for start in starts], 1)
+        log_probs = self.network(self.features(clips.flatten(0, 1))).log_softmax(1)
+        return headline(log_probs.unflatten(0, (-1, len(starts))).sum(1), len(starts)).exp()
+
+    def embed(self, wave: np.ndarray, rate: int) -> np.ndarray:
+        """A song as (number,) unit vector, the network's own view of it; see ``predict``."""
+        sound = wave_to_sound(wave, rate, self.spec.sample_rate)
+        return self.recording_to_vector(self._recordings(torch.from_numpy(sound.wave)[None]))
 
     @torch.inference_mode()
-    def pictures(self, wave: np.ndarray) -> tuple[torch.Tensor, list[int]]:
-        """(sample,) at ``spec.sample_rate`` -> pictures of the voting clips, and their starts."""
-        song, steps = self._song(torch.from_numpy(wave.astype(np.float32))[None])
-        samples = len(wave) / song.shape[-1] if self.of_pictures else 1
-        starts = grid_starts(song.shape[-1], steps)
-        return self._pictures(song, starts, steps), [round(start * samples) for start in starts]
+    def recording_to_vector(self, recording: Tensor) -> np.ndarray:
+        """A recording of one song -> (number,) unit vector.
+
+        The mean over clips and map of the network's trunk, or of its logits without a trunk.
+        """
+        pictures, _ = self._pictures(recording.to(self.device))
+        if has_trunk(self.network):
+            vector = self.network.trunk(pictures).mean((0, 2, 3))
+        else:
+            vector = self.network(pictures).mean(0)
+        return (vector / vector.norm().clamp_min(1e-9)).cpu().numpy()
 
     @torch.inference_mode()
-    def pictures_of(self, recording: np.ndarray) -> torch.Tensor:
-        """A song as the run's corpus keeps it -> pictures of its voting clips."""
-        song, steps = self._clippable(torch.from_numpy(np.array(recording))[None].to(self.device))
-        return self._pictures(song, grid_starts(song.shape[-1], steps), steps)
+    def sound_to_pictures(self, sound: Sound) -> tuple[Tensor, list[int]]:
+        """Pictures (clip, channel, bin, frame) of the voting clips, and their first samples."""
+        recording = self._recordings(torch.from_numpy(sound.wave)[None])
+        pictures, starts = self._pictures(recording)
+        samples = len(sound.wave) / recording.shape[-1]
+        return pictures, [round(start * samples) for start in starts]
 
-    def _song(self, waves: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """(song, sample) -> what clips are cut from, time last, and a clip's steps."""
-        songs = waves.to(self.device)
-        if self.stored is not None:
-            # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
-            songs = decibels_to_bytes(self.stored.plain(songs))
-        return self._clippable(songs)
+    def _recordings(self, waves: Tensor) -> Tensor:
+        """(song, sample) at ``spec.sample_rate`` -> recordings."""
+        waves = waves.to(self.device)
+        if self.stored is None:
+            return waves
+        # as the corpus was packed: a song's own loudest moment is 0 dB, a byte for each pixel
+        return decibels_to_bytes(self.stored.plain(waves))
 
-    def _clippable(self, songs: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """Songs as a corpus keeps them, repeated if shorter than a clip; and a clip's steps."""
+    def _clippable(self, recordings: Tensor) -> tuple[Tensor, int]:
+        """Recordings, repeated if shorter than a clip; and a clip's steps."""
         seconds = self.recipe.data.clip_seconds
         steps = max(1, round(seconds * self.spec.sample_rate))
-        if self.of_pictures:
+        if self.stored is not None:
             steps = self.spec.frames(seconds)
-        if songs.shape[-1] < steps:
-            songs = cut(songs, 0, steps)
-        return songs, steps
+        if recordings.shape[-1] < steps:
+            recordings = cut(recordings, 0, steps)
+        return recordings, steps
 
-    def _pictures(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:
-        """(1, ..., step) -> (clip, channel, bin, frame)"""
-        return self.features(torch.cat([song[..., start : start + steps] for start in starts]))
+    def _pictures(self, recording: Tensor) -> tuple[Tensor, list[int]]:
+        """A recording of one song -> pictures of its voting clips, and their first steps."""
+        recording, steps = self._clippable(recording)
+        starts = grid_starts(recording.shape[-1], steps)
+        return self.features(_cut(recording, starts, steps)), starts
 
-    def _clips(self, song: torch.Tensor, starts: list[int], steps: int) -> torch.Tensor:
-        """(1, ..., step) -> (clip, genre) log-probabilities."""
-        found = []
+    def _log_probs(self, recording: Tensor, starts: list[int], steps: int) -> Tensor:
+        """A recording of one song -> (clip, genre) log-probabilities of its clips."""
+        log_probs = []
         for n in range(0, len(starts), CLIPS_AT_ONCE):
-            some = starts[n : n + CLIPS_AT_ONCE]
-            found.append(self.network(self._pictures(song, some, steps)).log_softmax(1))
-        return torch.cat(found).cpu()
+            pictures = self.features(_cut(recording, starts[n : n + CLIPS_AT_ONCE], steps))
+            log_probs.append(self.network(pictures).log_softmax(1))
+        return torch.cat(log_probs).cpu()
 
 
-def _digest(state: dict[str, torch.Tensor]) -> str:
+def _untrained(contents: Contents) -> nn.Module:
+    settings = contents.recipe.model
+    if settings.name not in MODELS:
+        raise UserError(
+            f"the network of this checkpoint ({settings.name}) is none of this package's: give it "
+            "as Tagger(checkpoint, network)"
+        )
+    if hasattr(settings, "pretrained"):  # the weights are in the checkpoint, nothing to fetch
+        settings = settings.model_copy(update={"pretrained": False, "weights": None})
+    return build_network(settings, len(contents.genres), contents.shape)
+
+
+def _cut(recording: Tensor, starts: list[int], steps: int) -> Tensor:
+    """(1, ..., step) -> (clip, ..., step)"""
+    return torch.cat([recording[..., start : start + steps] for start in starts])
+
+
+def _digest(state: dict[str, Tensor]) -> str:
     """Equal for equal weights."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(state):
-        found.update(name.encode())
-        found.update(state[name].contiguous().numpy().tobytes())
-    return found.hexdigest()[:8]
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A song that a tagger can listen to: mono, at its rate."""
-
-    wave: np.ndarray  # (sample,) float32
-    seconds: float
-    remarks: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a tagger heard in a song."""
-
-    genres: list[str]
-    probabilities: np.ndarray  # (genre,) of the whole song
-    starts: np.ndarray  # (clip,) seconds
-    moments: np.ndarray  # (clip, genre) probabilities
-    seconds: float
-    remarks: tuple[str, ...]  # what was done to the sound before it was heard
-
-    @property
-    def genre(self) -> str:
-        return self.genres[int(self.probabilities.argmax())]
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]

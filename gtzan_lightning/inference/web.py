@@ -17,7 +17,8 @@ from PIL import Image
 
 from gtzan_lightning.data.audio import BrokenSong, probe_seconds
 from gtzan_lightning.inference.explain import explain_song
-from gtzan_lightning.inference.similar import Library, vector_of
+from gtzan_lightning.inference.similar import Library
+from gtzan_lightning.inference.sound import file_to_sound
 from gtzan_lightning.inference.tagger import Tagger
 
 LONGEST = 600  # seconds of a song
@@ -44,15 +45,15 @@ class Served:
 
 
 def page(models: list[Served]) -> gr.Blocks:
-    """The page for some models; the first is chosen at first."""
+    """The page for these models; the first is chosen at first."""
     by_name = {model.name: model for model in models}
 
-    def listen(file: str | None, name: str) -> tuple[Any, ...]:
+    def answer(file: str | None, name: str) -> tuple[Any, ...]:
         nothing = (None, None, None)
         if not file:
             return ("Record something or drop a file first.", *nothing)
         try:
-            return _heard(by_name[name], Path(file))
+            return _answer(by_name[name], Path(file))
         except BrokenSong as broken:
             return (f"This sound can't be used: {broken}.", *nothing)
 
@@ -72,35 +73,34 @@ def page(models: list[Served]) -> gr.Blocks:
                     interactive=False,
                 )  # fmt: skip
         button.click(
-            listen, [audio, chosen], [message, label, picture, alike], api_name="listen",
+            answer, [audio, chosen], [message, label, picture, alike], api_name="listen",
             concurrency_limit=1,
         )  # fmt: skip
     return blocks.queue(max_size=20)
 
 
-def _heard(model: Served, file: Path) -> tuple[Any, ...]:
+def _answer(model: Served, file: Path) -> tuple[Any, ...]:
     seconds = probe_seconds(file)
     if seconds > LONGEST:
         raise BrokenSong("too long", f"{seconds:.0f} s, more than {LONGEST} s")
     tagger = model.tagger
-    sound = tagger.read(file)
-    method = "grad_cam" if hasattr(tagger.network, "trunk") else "saliency"
+    sound = file_to_sound(file, tagger.spec.sample_rate)
     # gradio takes the picture into its own cache, which forgets it after an hour
     with tempfile.TemporaryDirectory(prefix="gtzan-") as folder:
-        explained = explain_song(tagger, "song", sound, method, Path(folder))
-        drawn = Image.open(explained.files[0])
-        drawn.load()
-    heard = explained.heard
+        explained = explain_song(tagger, "song", sound, Path(folder))
+        plot = Image.open(explained.files[0])
+        plot.load()
+    prediction = explained.prediction
     # a recording that is far below a song's level says more of the microphone than of the music
     level = 20 * np.log10(np.sqrt(np.mean(sound.wave**2)))
-    length = f"{heard.seconds:.1f} s at {level:.0f} dBFS"
-    remarks = [length, *heard.remarks, explained.meaning.sentence()]
+    length = f"{prediction.seconds:.1f} s at {level:.0f} dBFS"
+    remarks = [length, *prediction.remarks, explained.meaning.sentence()]
     alike = []
     if model.library is not None:
-        near = model.library.like(vector_of(tagger, sound))
+        near = model.library.nearest(tagger.embed(sound.wave, sound.rate))
         alike = [[song, genre, round(value, 3)] for song, genre, value in near]
-    scores = dict(zip(tagger.genres, map(float, heard.probabilities), strict=True))
-    return "; ".join(remarks), scores, drawn, alike
+    scores = dict(zip(tagger.genres, map(float, prediction.probabilities), strict=True))
+    return "; ".join(remarks), scores, plot, alike
 
 
 def serve(models: list[Served], host: str, port: int, password: str | None) -> None:

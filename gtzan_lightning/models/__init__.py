@@ -1,28 +1,54 @@
-"""The zoo: the name of a model (``--model NAME``) and where its LightningModule is."""
+"""The models: the name (``--model NAME``), where its network is, and the network itself."""
 
 from importlib import import_module
 
+import torch
+from torch import nn
+
+from gtzan_lightning.errors import Untrainable
+from gtzan_lightning.recipe.section import ModelSettings, Shape
+
 MODELS: dict[str, str] = {
-    "efficientnet": "efficientnet:EfficientNetClassifier",
-    "resnet": "resnet:ResNetClassifier",
-    "inception": "transfer:InceptionClassifier",
-    "vgg": "transfer:VggClassifier",
-    "small_cnn": "small_cnn:SmallCnnClassifier",
-    "cnn": "cnn:CnnClassifier",
-    "cnn_lstm": "cnn:CnnLstmClassifier",
-    "simple_rnn": "recurrent:SimpleRnnClassifier",
-    "bbnn": "bbnn:BbnnClassifier",
-    "slice_cnn": "slice_cnn:SliceCnnClassifier",
-    "baseline_cnn": "plain_cnns:BaselineCnnClassifier",
-    "fcn_cnn": "plain_cnns:FcnCnnClassifier",
-    "bigru": "recurrent:BiGruClassifier",
-    "res_bigru": "resnet:ResBiGruClassifier",
-    "crnn": "recurrent:CrnnClassifier",
+    "efficientnet": "efficientnet:EfficientNet",
+    "resnet": "resnet:ResNet",
+    "inception": "transfer:Transfer",
+    "vgg": "transfer:Transfer",
+    "small_cnn": "small_cnn:SmallCnn",
+    "cnn": "cnn:Cnn",
+    "cnn_lstm": "cnn:CnnLstm",
+    "simple_rnn": "recurrent:SimpleRnn",
+    "bbnn": "bbnn:Bbnn",
+    "slice_cnn": "slice_cnn:SliceCnn",
+    "baseline_cnn": "plain_cnns:BaselineCnn",
+    "fcn_cnn": "plain_cnns:FcnCnn",
+    "bigru": "recurrent:BiGru",
+    "res_bigru": "resnet:ResBiGru",
+    "crnn": "recurrent:Crnn",
 }
-CLASSICAL = ("knn", "svm", "logistic_regression", "random_forest")  # models/classical.py
+BASELINES = ("knn", "svm", "logistic_regression", "random_forest")  # models/baselines.py
 
 
-def model_class(name: str) -> type:
-    """The LightningModule of a model; only its own file is imported."""
+def network_class(name: str) -> type[nn.Module]:
+    """The network of a model, made of (settings, genres, shape); only its own file is imported."""
     file, _, cls = MODELS[name].partition(":")
     return getattr(import_module(f"gtzan_lightning.models.{file}"), cls)
+
+
+def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Module:
+    """A network that is known to hold pictures of that shape (channel, bin, frame).
+
+    Raises:
+        Untrainable: it cannot hold them.
+        UserError: its weights can't be had.
+    """
+    try:
+        network = network_class(settings.name)(settings, genres, shape).eval()
+        with torch.no_grad():
+            network(torch.zeros(2, *shape))
+    except RuntimeError as error:
+        raise Untrainable(
+            f"--model {settings.name} can't hold pictures of {shape[1]} bins x {shape[2]} frames "
+            f"({' '.join(str(error).split())[:100]}): take longer clips (--data.clip_seconds), "
+            "more --data.bins, or resize them with --data.picture_size"
+        ) from None
+    return network.train()

@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -27,6 +28,10 @@ class Backbone(nn.Module):
         UserError: the weights can't be downloaded or read.
     """
 
+    net: Any  # timm's networks have no class in common
+    mean: Tensor
+    spread: Tensor
+
     def __init__(
         self, timm_name: str, settings: Pretrained, genres: int, shape: Shape, **more: float
     ) -> None:
@@ -49,7 +54,7 @@ class Backbone(nn.Module):
         return self.head(self.trunk(picture))
 
 
-def _expected(net: nn.Module, preprocessing: str) -> tuple[Tensor, Tensor]:
+def _expected(net: Any, preprocessing: str) -> tuple[Tensor, Tensor]:
     """(1, channel, 1, 1) mean and spread that turn colours in [0, 1] into the network's input.
 
     navas divided by 255 and stopped there. Keras' EfficientNet divides by 255 again, ResNet and
@@ -69,7 +74,7 @@ def _expected(net: nn.Module, preprocessing: str) -> tuple[Tensor, Tensor]:
 
 
 def _create(
-    timm_name: str, settings: Pretrained, genres: int, channels: int, more: dict[str, float]
+    timm_name: str, settings: Pretrained, genres: int, channels: int, more: dict[str, Any]
 ) -> nn.Module:
     overlay = None
     if settings.weights:
@@ -87,7 +92,7 @@ def _create(
             num_classes=genres,
             **more,
         )
-        if overlay:
+        if settings.weights:
             _check_complete(net, timm.models.load_state_dict(settings.weights))
     except Exception as error:
         if not (overlay or settings.pretrained):
@@ -106,7 +111,7 @@ def _create(
     return net
 
 
-def _check_complete(net: nn.Module, weights: dict[str, Tensor]) -> None:
+def _check_complete(net: Any, weights: dict[str, Tensor]) -> None:
     """timm leaves what a file lacks at random values; only the last layer may be new."""
     classifier = net.default_cfg["classifier"]
     last = {f"{classifier}.{name}" for name in ("weight", "bias")}

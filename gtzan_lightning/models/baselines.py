@@ -27,7 +27,13 @@ from sklearn.svm import SVC
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
+from gtzan_lightning.recipe.baseline_settings import (
+    ClassicalSettings,
+    KnnSettings,
+    LogisticRegressionSettings,
+    RandomForestSettings,
+    SvmSettings,
+)
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.results.predictions import ClipPredictions
 
@@ -113,14 +119,15 @@ def pipeline(settings: ClassicalSettings, seed: int) -> Pipeline:
     steps: list[Any] = [StandardScaler()]
     if settings.components:
         steps.append(PCA(settings.components, random_state=seed))
-    if settings.name == "knn":
-        steps.append(KNeighborsClassifier(settings.neighbours))
-    elif settings.name == "svm":
-        steps.append(SVC(kernel=settings.kernel, C=settings.penalty))
-    elif settings.name == "logistic_regression":
-        steps.append(LogisticRegression(C=settings.penalty, max_iter=settings.iterations))
-    else:
-        steps.append(RandomForestClassifier(settings.trees, n_jobs=-1, random_state=seed))
+    match settings:
+        case KnnSettings():
+            steps.append(KNeighborsClassifier(settings.neighbours))
+        case SvmSettings():
+            steps.append(SVC(kernel=settings.kernel, C=settings.penalty))
+        case LogisticRegressionSettings():
+            steps.append(LogisticRegression(C=settings.penalty, max_iter=settings.iterations))
+        case RandomForestSettings():
+            steps.append(RandomForestClassifier(settings.trees, n_jobs=-1, random_state=seed))
     return make_pipeline(*steps)
 
 
@@ -129,14 +136,14 @@ def log_probabilities(fitted: Pipeline, vectors: np.ndarray, genres: int) -> np.
     scores = np.full((len(vectors), genres), -np.inf)
     classes = fitted.classes_
     if isinstance(fitted[-1], SVC):
-        found = np.asarray(fitted.decision_function(vectors), dtype=float)
-        if found.ndim == 1:  # two genres
-            found = np.stack([-found, found], axis=1)
-        found = np.exp(found - found.max(1, keepdims=True))
-        found /= found.sum(1, keepdims=True)
+        decision = np.asarray(fitted.decision_function(vectors), dtype=float)
+        if decision.ndim == 1:  # two genres
+            decision = np.stack([-decision, decision], axis=1)
+        probabilities = np.exp(decision - decision.max(1, keepdims=True))
+        probabilities /= probabilities.sum(1, keepdims=True)
     else:
-        found = fitted.predict_proba(vectors)
-    scores[:, classes] = np.log((1 - DOUBT) * found + DOUBT / genres)
+        probabilities = fitted.predict_proba(vectors)
+    scores[:, classes] = np.log((1 - DOUBT) * probabilities + DOUBT / genres)
     absent = np.isinf(scores)
     scores[absent] = np.log(DOUBT / genres)
     return scores - np.log(np.exp(scores).sum(1, keepdims=True))
@@ -146,13 +153,13 @@ def vectors_of(
     batches: Iterable[dict[str, torch.Tensor]], features: Features, settings: ClassicalSettings
 ) -> dict[str, np.ndarray]:
     """Clips of batches as ``vector``, with their ``song``, ``start`` and ``genre``."""
-    found: dict[str, list[np.ndarray]] = {"vector": [], "song": [], "start": [], "genre": []}
+    columns: dict[str, list[np.ndarray]] = {"vector": [], "song": [], "start": [], "genre": []}
     with torch.inference_mode():
         for batch in batches:
-            found["vector"].append(summarise(features.plain(batch["clip"]), settings.summary))
+            columns["vector"].append(summarise(features.plain(batch["clip"]), settings.summary))
             for name in ("song", "start", "genre"):
-                found[name].append(batch[name].numpy())
-    return {name: np.concatenate(values) for name, values in found.items()}
+                columns[name].append(batch[name].numpy())
+    return {name: np.concatenate(values) for name, values in columns.items()}
 
 
 def summarise(picture: torch.Tensor, how: str) -> np.ndarray:

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import initialise_as_keras
 from gtzan_lightning.recipe.model_settings import BbnnSettings
 from gtzan_lightning.recipe.section import Shape
@@ -81,9 +80,3 @@ def _unit(channels: int, width: int, kernel: int, published: bool) -> nn.Sequent
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3)  # Keras'
-
-
-class BbnnClassifier(GenreClassifier):
-    """``--model bbnn``."""
-
-    network_class = Bbnn

@@ -1,22 +1,57 @@
 """What a checkpoint holds; written and read here alone."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
+from torch import Tensor
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.version import __version__
 
-CHECKPOINT = "gtzan_lightning"  # key under which a checkpoint describes itself
-CHECKPOINT_FORMAT = 2
+KEY = "gtzan_lightning"  # under which a checkpoint describes itself
+FORMAT = 2
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of this package as plain values and tensors; code in it is never executed.
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint says of its weights: enough to use them without the run's corpus."""
+
+    recipe: Recipe
+    genres: list[str]  # in the order of the logits
+    corpus_kind: str  # waveform or picture: what the corpus keeps of a song
+    picture: dict[str, Any]  # of PictureSpec.to_dict
+    shape: Shape  # of one picture
+    corpus: str
+    songs_fingerprint: str
+    protocol: str
+    split_fingerprint: str
+    format: int = FORMAT
+    version: str = __version__
+
+    def write(self, checkpoint: dict[str, Any]) -> None:
+        """Into Lightning's checkpoint, as plain values."""
+        checkpoint[KEY] = {**vars(self), "recipe": self.recipe.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Contents, and weights by their names; those of the network begin with ``network.``."""
+
+    contents: Contents
+    state_dict: dict[str, Tensor]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint of this package; code in it is never executed.
 
     Raises:
-        UserError: missing, truncated, made by something else, or of another format.
+        UserError: missing, truncated, made by something else, of another format, or with settings
+            that this version does not have.
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}")
@@ -28,13 +63,33 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"checkpoint {path} can't be read, it is truncated or not one of ours ({reason}): "
             "train again, or take another checkpoint"
         ) from None
-    about = checkpoint.get(CHECKPOINT) if isinstance(checkpoint, dict) else None
-    if about is None:
+    plain = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if plain is None:
         raise UserError(f"checkpoint {path} was not made by gtzan_lightning")
-    if about["format"] != CHECKPOINT_FORMAT:
+    if plain["format"] != FORMAT:
         raise UserError(
-            f"checkpoint {path} was made by gtzan_lightning {about['version']} (format "
-            f"{about['format']}), this is {__version__} (format {CHECKPOINT_FORMAT}): install "
+            f"checkpoint {path} was made by gtzan_lightning {plain['version']} (format "
+            f"{plain['format']}), this is {__version__} (format {FORMAT}): install "
             "that version, or train again"
         )
-    return checkpoint
+    try:
+        recipe = Recipe.model_validate(_with_names_of_today(plain["recipe"]))
+        return Checkpoint(Contents(**{**plain, "recipe": recipe}), checkpoint["state_dict"])
+    except (ValidationError, KeyError, TypeError) as error:
+        raise of_another_version(plain["version"], error) from None
+
+
+def of_another_version(version: str, error: Exception) -> UserError:
+    """For settings or layers of a checkpoint that this version can't make anything of."""
+    return UserError(
+        f"this checkpoint was made by gtzan_lightning {version}, whose settings or layers are not "
+        f"those of {__version__} ({' '.join(str(error).split())[:150]}): install that version, or "
+        "train again"
+    )
+
+
+def _with_names_of_today(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The sources had numbers before they had names."""
+    if recipe["model"].get("variant") == "seed_001":
+        return {**recipe, "model": {**recipe["model"], "variant": "basak"}}
+    return recipe

@@ -6,7 +6,6 @@ pooling, 0.5 after dense layers). Kernels of 4 x 4 follow from the printed param
 
 from torch import Tensor, nn
 
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import (
     SameConv2d,
     dense_layers,
@@ -82,15 +81,3 @@ class CnnLstm(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
-
-
-class CnnClassifier(GenreClassifier):
-    """``--model cnn``."""
-
-    network_class = Cnn
-
-
-class CnnLstmClassifier(GenreClassifier):
-    """``--model cnn_lstm``."""
-
-    network_class = CnnLstm

@@ -7,7 +7,6 @@ three equal channels, here the picture is one channel.
 from torch import nn
 
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.model_settings import EfficientNetSettings
 from gtzan_lightning.recipe.section import Shape
 
@@ -20,25 +19,17 @@ class EfficientNet(Backbone):
             "efficientnet_b0", settings, genres, shape,
             drop_rate=settings.dropout, drop_path_rate=settings.drop_path,
         )  # fmt: skip
+        self.momentum = settings.batch_norm_momentum
 
-
-class EfficientNetClassifier(GenreClassifier):
-    """``--model efficientnet``."""
-
-    network_class = EfficientNet
-
-    def on_fit_start(self) -> None:
-        """Fit the batch norms' memory to the epoch.
+    def fit_to_epoch(self, batches: float) -> None:
+        """Fit the batch norms' memory to an epoch of so many batches.
 
         The authors' 0.01 is for thousands of steps an epoch; with the five of a handful of songs
         the statistics would describe weights of long ago, and evaluation would see one genre.
         """
-        fit = self.recipe.fit
-        steps = self.trainer.estimated_stepping_batches / fit.max_epochs
-        batches = steps * fit.accumulate_grad_batches
-        momentum = self.recipe.model.batch_norm_momentum
+        momentum = self.momentum
         if momentum is None:
             momentum = min(max(1 / (1.5 * batches), 0.01), 0.1)
-        for module in self.network.modules():
+        for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = momentum

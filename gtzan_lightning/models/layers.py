@@ -1,6 +1,7 @@
 """Pieces that several architectures share."""
 
 from collections.abc import Sequence
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,20 @@ from torch import Tensor, nn
 from gtzan_lightning.recipe.section import Shape
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU, "swish": nn.SiLU}
+
+
+class Trunked(Protocol):
+    """A network in two steps: convolutions that make a map, and what makes logits of the map."""
+
+    def trunk(self, picture: Tensor) -> Tensor:
+        """(clip, channel, bin, frame) -> (clip, map, y, x)"""
+
+    def head(self, maps: Tensor) -> Tensor:
+        """(clip, map, y, x) -> (clip, genre)"""
+
+
+def has_trunk(network: nn.Module) -> TypeGuard[Trunked]:
+    return hasattr(network, "trunk")
 
 
 class SameConv2d(nn.Conv2d):
@@ -39,9 +54,9 @@ def map_shape(trunk: nn.Module, shape: Shape) -> tuple[int, ...]:
     was_training = trunk.training
     trunk.eval()
     picture = torch.empty(1, *shape, device="meta")
-    found = torch.func.functional_call(trunk, tensors, (picture,)).shape[1:]
+    maps = torch.func.functional_call(trunk, tensors, (picture,))
     trunk.train(was_training)
-    return tuple(found)
+    return tuple(maps.shape[1:])
 
 
 def dense_layers(

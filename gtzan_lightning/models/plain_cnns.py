@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import (
     ACTIVATIONS,
     SameConv2d,
@@ -79,15 +78,3 @@ class FcnCnn(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
-
-
-class BaselineCnnClassifier(GenreClassifier):
-    """``--model baseline_cnn``."""
-
-    network_class = BaselineCnn
-
-
-class FcnCnnClassifier(GenreClassifier):
-    """``--model fcn_cnn``."""
-
-    network_class = FcnCnn

@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import (
     dense_layers,
     initialise_as_keras,
@@ -118,21 +117,3 @@ class Crnn(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
-
-
-class SimpleRnnClassifier(GenreClassifier):
-    """``--model simple_rnn``."""
-
-    network_class = SimpleRnn
-
-
-class BiGruClassifier(GenreClassifier):
-    """``--model bigru``."""
-
-    network_class = BiGru
-
-
-class CrnnClassifier(GenreClassifier):
-    """``--model crnn``."""
-
-    network_class = Crnn

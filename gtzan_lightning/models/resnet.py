@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import last_states, steps_of
 from gtzan_lightning.models.recurrent import scrambled
 from gtzan_lightning.recipe.model_settings import ResBiGruSettings, ResNetSettings
@@ -57,15 +56,3 @@ class ResBiGru(nn.Module):
         states, _ = self.gru(steps)
         states = self.states(last_states(states, self.units))
         return self.out(self.dropout(torch.cat([self.squeeze(maps), states], dim=1)))
-
-
-class ResNetClassifier(GenreClassifier):
-    """``--model resnet``."""
-
-    network_class = ResNet
-
-
-class ResBiGruClassifier(GenreClassifier):
-    """``--model res_bigru``."""
-
-    network_class = ResBiGru

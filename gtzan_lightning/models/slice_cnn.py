@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import dense_layers, map_shape
 from gtzan_lightning.recipe.model_settings import SliceCnnSettings
 from gtzan_lightning.recipe.section import Shape
@@ -22,7 +21,7 @@ class SliceCnn(nn.Module):
     def __init__(self, settings: SliceCnnSettings, genres: int, shape: Shape) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels, size = shape[0], shape[1:]
+        channels, size = shape[0], tuple(shape[1:])
         for out, pool in zip(CHANNELS[settings.layers], POOLS[settings.layers], strict=True):
             layers.append(nn.Conv2d(channels, out, 3, padding=1))
             if settings.batch_norm:
@@ -50,9 +49,3 @@ class SliceCnn(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
-
-
-class SliceCnnClassifier(GenreClassifier):
-    """``--model slice_cnn``."""
-
-    network_class = SliceCnn

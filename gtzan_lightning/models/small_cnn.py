@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.model_settings import SmallCnnSettings
 from gtzan_lightning.recipe.section import Shape
 
@@ -36,9 +35,3 @@ class SmallCnn(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
-
-
-class SmallCnnClassifier(GenreClassifier):
-    """``--model small_cnn``."""
-
-    network_class = SmallCnn

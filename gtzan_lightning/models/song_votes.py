@@ -1,4 +1,4 @@
-"""Votes of clips for songs while training, as a state that sums over batches and processes."""
+"""Votes of clips for songs in torch; ``results.predictions.vote`` is the same of a table."""
 
 import torch
 from torch import Tensor
@@ -6,6 +6,11 @@ from torchmetrics import Metric
 from torchmetrics.functional import classification as tm
 
 from gtzan_lightning.results.predictions import VOTES
+
+
+def headline(log_probs: Tensor, clips: Tensor | int) -> Tensor:
+    """The headline vote: sums over so many clips (..., genre) -> a song's log-probabilities."""
+    return (log_probs / clips).log_softmax(-1)
 
 
 class SongVotes(Metric):
@@ -16,6 +21,11 @@ class SongVotes(Metric):
     """
 
     full_state_update = False
+    log_mean: Tensor  # (song, genre) sums of the clips' log-probabilities,
+    mean: Tensor  # of their probabilities,
+    hard: Tensor  # and the number of clips that are of a genre
+    clips: Tensor  # (song,)
+    genre: Tensor  # (song,)
 
     def __init__(self, songs: int, genres: int) -> None:
         super().__init__()
@@ -35,19 +45,23 @@ class SongVotes(Metric):
         self.clips.index_add_(0, song, torch.ones_like(song, dtype=self.clips.dtype))
         self.genre[song] = genre
 
-    def compute(self) -> dict[str, Tensor]:
+    def votes(self) -> dict[str, Tensor]:
+        """What each vote gives the genres of the songs that were seen (song, genre)."""
         seen = self.clips > 0
-        genre = self.genre[seen]
-        log_mean = self.log_mean[seen] / self.clips[seen, None]
-        figures = clip_figures(log_mean, genre, self.genres)
-        figures["loss"] = torch.nn.functional.nll_loss(log_mean.log_softmax(1), genre)
-        tie = 0.5 * log_mean.exp()  # below one vote
-        for name, vote in (("mean", self.mean[seen]), ("hard", self.hard[seen] + tie)):
-            figures[f"accuracy_{name}"] = (vote.argmax(1) == genre).float().mean()
-        return figures
+        log_mean = headline(self.log_mean[seen], self.clips[seen, None])
+        tie = 0.5 * log_mean.exp()  # below one clip
+        return {"log_mean": log_mean, "mean": self.mean[seen], "hard": self.hard[seen] + tie}
+
+    def compute(self) -> dict[str, Tensor]:
+        votes, genre = self.votes(), self.genre[self.clips > 0]
+        scores = clip_scores(votes["log_mean"], genre, self.genres)
+        scores["loss"] = torch.nn.functional.nll_loss(votes["log_mean"], genre)
+        for name in ("mean", "hard"):
+            scores[f"accuracy_{name}"] = (votes[name].argmax(1) == genre).float().mean()
+        return scores
 
 
-def clip_figures(log_probs: Tensor, genre: Tensor, genres: int) -> dict[str, Tensor]:
+def clip_scores(log_probs: Tensor, genre: Tensor, genres: int) -> dict[str, Tensor]:
     """Accuracy, macro F1 and macro AUROC with torchmetrics; (row, genre), (row,)."""
     per_genre = {
         "accuracy": tm.multiclass_accuracy(log_probs, genre, genres, average="micro"),
@@ -57,8 +71,8 @@ def clip_figures(log_probs: Tensor, genre: Tensor, genres: int) -> dict[str, Ten
     return macro(per_genre, torch.bincount(genre, minlength=genres))
 
 
-def macro(figures: dict[str, Tensor], support: Tensor) -> dict[str, Tensor]:
+def macro(scores: dict[str, Tensor], support: Tensor) -> dict[str, Tensor]:
     """Average F1 and AUROC (genre,) over the genres that are there: support (genre,) above 0."""
     present = support > 0
-    averaged = {name: figures[name][present].mean() for name in ("f1", "auroc")}
-    return {"accuracy": figures["accuracy"], **averaged}
+    averaged = {name: scores[name][present].mean() for name in ("f1", "auroc")}
+    return {"accuracy": scores["accuracy"], **averaged}

@@ -4,28 +4,30 @@ References: Szegedy et al., CVPR 2016; Simonyan and Zisserman, ICLR 2015. The so
 trunk's map; the default here is its average, which a clip of any length has.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.layers import dense_layers, initialise_as_keras, map_shape
-from gtzan_lightning.recipe.model_settings import InceptionSettings, TransferSettings, VggSettings
+from gtzan_lightning.recipe.model_settings import TransferSettings
 from gtzan_lightning.recipe.section import Shape
 
+Counted = tuple[nn.Module, int]  # a part of the trunk, and how many layers of Keras' it is
 
-class _Transfer(Backbone):
-    """A trunk of which the last layers are trained, and navas's head on it."""
 
-    def __init__(
-        self, timm_name: str, settings: TransferSettings, genres: int, shape: Shape
-    ) -> None:
+class Transfer(Backbone):
+    """timm's ``inception_v3`` or ``vgg16``, its last layers trained, under navas's head."""
+
+    def __init__(self, settings: TransferSettings, genres: int, shape: Shape) -> None:
+        timm_name, layers = TRUNKS[settings.name]
         super().__init__(timm_name, settings, 0, shape)
         if hasattr(self.net, "pre_logits"):
             self.net.pre_logits = nn.Identity()  # VGG's own dense layers, which the source drops
         self.frozen: list[nn.Module] = []
         if settings.trainable_layers is not None:
-            self._freeze(settings.trainable_layers)
+            self._freeze(layers(self.net), settings.trainable_layers)
         if len(settings.dropout) not in (1, len(settings.dense)):
             raise UserError(
                 f"--model.dropout has {len(settings.dropout)} values for {len(settings.dense)} "
@@ -45,19 +47,14 @@ class _Transfer(Backbone):
         pooled = maps.flatten(1) if self.flatten else maps.mean((2, 3))
         return self.out(self.dense(pooled))
 
-    def layers(self) -> list[tuple[nn.Module, int]]:
-        """Modules of the trunk in order, and how many layers of Keras' network each is."""
-        raise NotImplementedError
-
-    def _freeze(self, trainable: int) -> None:
-        counted = self.layers()
+    def _freeze(self, counted: list[Counted], trainable: int) -> None:
         after = sum(count for _, count in counted)
         for module, count in counted:
             if after > trainable:
                 self.frozen.append(module.requires_grad_(False))
             after -= count
 
-    def train(self, mode: bool = True) -> "_Transfer":
+    def train(self, mode: bool = True) -> "Transfer":
         """As always, but frozen batch norms keep the statistics of their weights."""
         super().train(mode)
         for module in self.frozen:
@@ -66,7 +63,9 @@ class _Transfer(Backbone):
 
 
 class _Trunk(nn.Module):
-    def __init__(self, net: nn.Module) -> None:
+    net: Any  # timm's networks have no class in common
+
+    def __init__(self, net: Any) -> None:
         super().__init__()
         self.net = net
 
@@ -74,46 +73,25 @@ class _Trunk(nn.Module):
         return self.net.forward_features(picture)
 
 
-class Vgg(_Transfer):
-    """timm's ``vgg16``. (clip, channel, bin, frame) -> (clip, genre)
+def _vgg_layers(net: Any) -> list[Counted]:
+    """The last layer is a pooling without weights.
 
-    The last layer is a pooling without weights: navas's best, ``trainable_layers`` 1, trained
-    none of the trunk.
+    navas's best, ``trainable_layers`` 1, trained none of the trunk.
     """
-
-    def __init__(self, settings: VggSettings, genres: int, shape: Shape) -> None:
-        super().__init__("vgg16", settings, genres, shape)
-
-    def layers(self) -> list[tuple[nn.Module, int]]:
-        counted = (nn.Conv2d, nn.MaxPool2d)  # Keras counts no activations
-        return [(module, int(isinstance(module, counted))) for module in self.net.features]
+    counted = (nn.Conv2d, nn.MaxPool2d)  # Keras counts no activations
+    return [(module, int(isinstance(module, counted))) for module in net.features]
 
 
-class Inception(_Transfer):
-    """timm's ``inception_v3``. (clip, channel, bin, frame) -> (clip, genre)
+def _inception_layers(net: Any) -> list[Counted]:
+    """The last 31, 62 and 82 layers, as in navas, are the last one, two and three mixed blocks.
 
-    The last 31, 62 and 82 layers, as in navas, are the last one, two and three mixed blocks;
-    a block is trained whole or not at all.
+    A block is trained whole or not at all.
     """
-
-    def __init__(self, settings: InceptionSettings, genres: int, shape: Shape) -> None:
-        super().__init__("inception_v3", settings, genres, shape)
-
-    def layers(self) -> list[tuple[nn.Module, int]]:
-        counts = {"Mixed_7a": 20, "Mixed_7b": 31, "Mixed_7c": 31}
-        # blocks before the last three have at least 22 layers in Keras, never trained in part
-        parts = ("Conv2d_", "Pool", "Mixed_")  # what follows is this package's head
-        trunk = [(n, m) for n, m in self.net.named_children() if n.startswith(parts)]
-        return [(m, counts.get(n, 22)) for n, m in trunk]
+    counts = {"Mixed_7a": 20, "Mixed_7b": 31, "Mixed_7c": 31}
+    # blocks before the last three have at least 22 layers in Keras, never trained in part
+    parts = ("Conv2d_", "Pool", "Mixed_")  # what follows is this package's head
+    trunk = [(n, m) for n, m in net.named_children() if n.startswith(parts)]
+    return [(m, counts.get(n, 22)) for n, m in trunk]
 
 
-class InceptionClassifier(GenreClassifier):
-    """``--model inception``."""
-
-    network_class = Inception
-
-
-class VggClassifier(GenreClassifier):
-    """``--model vgg``."""
-
-    network_class = Vgg
+TRUNKS = {"inception": ("inception_v3", _inception_layers), "vgg": ("vgg16", _vgg_layers)}

@@ -33,6 +33,11 @@ LAST = "last"  # --resume last: whatever is left of this recipe
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
 
 
+def program(command: str) -> str:
+    """How a command was called: ``gtzan run`` or ``experiments/run.py``."""
+    return f"gtzan {command}" if Path(sys.argv[0]).stem == "gtzan" else f"experiments/{command}.py"
+
+
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints are one line and name the nearest flag."""
 
@@ -89,13 +94,14 @@ def track_of(args: dict[str, Any]) -> TrackSettings:
         raise UserError(complaint(error)) from None
 
 
-def parse_run(argv: list[str], prog: str = "experiments/run.py") -> tuple[Recipe, str | None]:
+def parse_run(argv: list[str], prog: str = "") -> tuple[Recipe, str | None]:
     """Recipe of a run, and the id of the run to resume (then the recipe is that run's own) or LAST.
 
     Raises:
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
         SystemExit: after ``--help``, ``--list`` and ``--print_config``.
     """
+    prog = prog or program("run")
     name, layers = _named(argv, prog)
     before = build_recipe(name, layers, {}) if name is not None else None
     parser = _full_parser(prog, before)

@@ -4,7 +4,7 @@ A field's default says whether the field is part of what makes two runs the same
 ``place``, ``draw`` or ``file`` (see ``identity``).
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,3 +58,5 @@ class ModelSettings(Section):
     """where it comes from"""
     input: ClassVar[Shape] = (1, 128, 130)
     """the picture that the source fed it"""
+    if TYPE_CHECKING:
+        name: str = ""  # each model has it as a field, a Literal

@@ -1,4 +1,4 @@
-"""Pictures of a run's results (matplotlib, without a display)."""
+"""Plots of a run's results (matplotlib, without a display)."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 
-def confusion_figure(counts: np.ndarray, genres: list[str], title: str) -> Figure:
-    """Songs of a genre (rows) heard as another (columns); colour is the share of the row."""
+def confusion_plot(counts: np.ndarray, genres: list[str], title: str) -> Figure:
+    """Songs of a genre (rows) predicted as another (columns); colour is the share of the row."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -19,11 +19,11 @@ def confusion_figure(counts: np.ndarray, genres: list[str], title: str) -> Figur
             axes.text(x, y, str(counts[y, x]), ha="center", va="center", color=colour)
     axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right")
     axes.set_yticks(range(len(genres)), genres)
-    axes.set(xlabel="heard as", ylabel="genre", title=title)
+    axes.set(xlabel="predicted as", ylabel="genre", title=title)
     return figure
 
 
-def per_genre_figure(table: pd.DataFrame, title: str) -> Figure:
+def per_genre_plot(table: pd.DataFrame, title: str) -> Figure:
     """Precision, recall and F1 of each genre as bars."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
@@ -71,8 +71,8 @@ def before_and_after(
         waves: two of (sample,), or None.
     """
     rows = 2 if waves else 1
-    drawn = Figure(figsize=(10, 2.6 * rows), layout="constrained")
-    axes = drawn.subplots(rows, 2, squeeze=False)
+    figure = Figure(figsize=(10, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False)
     low, high = pictures[0].min(), pictures[0].max()
     for column, when in enumerate(("before", "after")):
         if waves:
@@ -86,7 +86,7 @@ def before_and_after(
         )  # fmt: skip
         axes[-1, column].set(xlabel="seconds", ylabel="bin")
         axes[0, column].set_title(f"{when} {name}")
-    return drawn
+    return figure
 
 
 def explanation(
@@ -108,10 +108,10 @@ def explanation(
         curve: (moment,) seconds, (moment, genre) probabilities.
         titles: of the map and of the curve.
     """
-    drawn = Figure(figsize=(11, 6.4), layout="constrained")
-    grid = drawn.add_gridspec(2, 2)
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    grid = figure.add_gridspec(2, 2)
     for column in (0, 1):
-        axes = drawn.add_subplot(grid[0, column])
+        axes = figure.add_subplot(grid[0, column])
         extent = (*span, -0.5, len(picture) - 0.5)
         axes.imshow(picture, origin="lower", aspect="auto", cmap="gray", extent=extent)
         if column:
@@ -126,7 +126,7 @@ def explanation(
             rows = np.linspace(0, len(picture) - 1, 6).round().astype(int)
             axes.set_yticks(rows, [f"{hertz[row]:.0f}" for row in rows])
             axes.set_ylabel("hertz")
-    axes = drawn.add_subplot(grid[1, :])
+    axes = figure.add_subplot(grid[1, :])
     seconds, moments = curve
     for column in np.argsort(-moments.mean(0))[:5]:
         axes.plot(seconds, moments[:, column], label=genres[column], marker=".")
@@ -134,21 +134,21 @@ def explanation(
     axes.set(ylim=(0, 1), xlabel="start of the clip, seconds", ylabel="probability")
     axes.set_title(titles[1])
     axes.legend(ncols=5, loc="upper right")
-    return drawn
+    return figure
 
 
-def growth_figure(found: dict[int, dict[str, float]]) -> Figure:
+def growth_plot(measured: dict[int, dict[str, float]]) -> Figure:
     """Time a song or clip, and peak memory, over the number of songs.
 
     Args:
-        found: songs -> seconds of ``packing``, ``feeding`` and ``evaluation``; GB of ``memory``.
+        measured: songs -> seconds of ``packing``, ``feeding`` and ``evaluation``; GB of ``memory``.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     times, memory = figure.subplots(1, 2)
     for name, of in (("packing", "song"), ("feeding", "clip"), ("evaluation", "clip")):
-        values = [1e3 * of_size[name] for of_size in found.values()]
-        times.plot(list(found), values, marker="o", label=f"{name}, a {of}")
-    memory.plot(list(found), [of_size["memory"] for of_size in found.values()], marker="o")
+        values = [1e3 * of_size[name] for of_size in measured.values()]
+        times.plot(list(measured), values, marker="o", label=f"{name}, a {of}")
+    memory.plot(list(measured), [of_size["memory"] for of_size in measured.values()], marker="o")
     times.set(ylabel="milliseconds", title="time a song or clip")
     times.legend()
     memory.set(ylabel="GB", title="peak memory, without a model")

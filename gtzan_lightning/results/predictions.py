@@ -1,6 +1,6 @@
-"""Song votes while training, and every figure recomputed from ``predictions.csv``.
+"""Every score, recomputed from ``predictions.csv``.
 
-Macro figures are averages over the genres that a part has songs of.
+Macro scores are averages over the genres that a part has songs of.
 A clip's prediction is its ten log-probabilities. A song is voted by its clips in three ways: the
 mean log-probability (the headline; a product of experts), the mean probability, and the hard
 majority (ties go to the clips' mean log-probability).
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 from sklearn import metrics as sk
+
+from gtzan_lightning.results.intervals import wilson
 
 VOTES = ("log_mean", "mean", "hard")
 KEYS = ("part", "song", "start", "genre")
@@ -66,33 +67,42 @@ def genre_columns(predictions: pd.DataFrame) -> list[str]:
 
 
 def vote(predictions: pd.DataFrame, how: str = "log_mean") -> pd.DataFrame:
-    """Predictions of one part -> a row for each song: its genre and a score for each genre."""
-    genres = genre_columns(predictions)
-    scores = predictions[genres].astype(float)
-    clips = predictions[["song", "genre"]]
-    log_mean = pd.concat([clips, scores], axis=1).groupby(["song", "genre"]).mean()
+    """Predictions of one part -> a row for each song: song, genre and a score for each genre.
+
+    Args:
+        how: one of ``VOTES``.
+    """
+    log_probs = predictions[genre_columns(predictions)].astype(float)
+    songs = [predictions["song"], predictions["genre"]]
+    log_mean = log_probs.groupby(songs).mean()
     if how == "log_mean":
-        return log_mean.reset_index()
-    values = np.exp(scores) if how == "mean" else _one_hot(scores)
-    songs = pd.concat([clips, values], axis=1).groupby(["song", "genre"]).mean()
-    return (songs + (0 if how == "mean" else np.exp(log_mean) * 1e-6)).reset_index()
+        voted = log_mean
+    elif how == "mean":
+        voted = log_probs.transform(np.exp).groupby(songs).mean()
+    else:  # of a tie, the genre that the headline vote prefers: its share is below one clip's
+        voted = _one_hot(log_probs).groupby(songs).mean() + log_mean.transform(np.exp) * 1e-6
+    return voted.reset_index()
 
 
-def figures(predictions: pd.DataFrame, part: str) -> dict[str, float]:
-    """Every figure of a part: per clip and per song, with n and the headline's interval."""
-    rows = predictions[predictions["part"] == part]
-    if rows.empty:
+def predicted(table: pd.DataFrame) -> np.ndarray:
+    """(row,) the genre of the highest score, of clips or of voted songs."""
+    genres = genre_columns(table)
+    return np.array(genres)[table[genres].to_numpy().argmax(1)]
+
+
+def scores(predictions: pd.DataFrame, part: str) -> dict[str, float]:
+    """Every score of a part: per clip and per song, with n and the headline's interval."""
+    clips = predictions[predictions["part"] == part]
+    if clips.empty:
         return {}
-    songs = vote(rows)
-    found: dict[str, float] = {"songs": len(songs), "clips": len(rows)}
-    for level, table in (("clip", rows), ("song", songs)):
-        found |= {f"{level}_{name}": value for name, value in _scores(table).items()}
+    songs = vote(clips)
+    values: dict[str, float] = {"songs": len(songs), "clips": len(clips)}
+    for level, table in (("clip", clips), ("song", songs)):
+        values |= {f"{level}_{name}": value for name, value in _scores(table).items()}
     for how in ("mean", "hard"):
-        found[f"song_accuracy_{how}"] = _scores(vote(rows, how))["accuracy"]
-    found["song_accuracy_low"], found["song_accuracy_high"] = wilson(
-        found["song_accuracy"], len(songs)
-    )
-    return found
+        values[f"song_accuracy_{how}"] = _scores(vote(clips, how))["accuracy"]
+    low, high = wilson(values["song_accuracy"], len(songs))
+    return values | {"song_accuracy_low": low, "song_accuracy_high": high}
 
 
 def per_genre(predictions: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -100,27 +110,21 @@ def per_genre(predictions: pd.DataFrame, part: str) -> pd.DataFrame:
     songs = vote(predictions[predictions["part"] == part])
     genres = genre_columns(songs)
     columns = sk.precision_recall_fscore_support(
-        songs["genre"], _decided(songs), labels=genres, zero_division=0
+        songs["genre"], predicted(songs), labels=genres, zero_division=0
     )
     table = dict(zip(("precision", "recall", "f1", "support"), columns, strict=True))
     return pd.DataFrame({"genre": genres, **table})
 
 
 def confusion(predictions: pd.DataFrame, part: str) -> np.ndarray:
-    """(genre, genre) songs of a genre (row) that were heard as another (column)."""
+    """(genre, genre) songs of a genre (row) that were predicted as another (column)."""
     songs = vote(predictions[predictions["part"] == part])
-    return sk.confusion_matrix(songs["genre"], _decided(songs), labels=genre_columns(songs))
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of n songs."""
-    interval = binomtest(round(share * n), n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    return sk.confusion_matrix(songs["genre"], predicted(songs), labels=genre_columns(songs))
 
 
 def _scores(table: pd.DataFrame) -> dict[str, float]:
     genres = genre_columns(table)
-    truth, decided = table["genre"], _decided(table)
+    truth, answers = table["genre"], predicted(table)
     present = [g for g in genres if (truth == g).any()]
     areas = [
         sk.roc_auc_score(truth == g, _softmax(table[genres])[g])
@@ -128,22 +132,17 @@ def _scores(table: pd.DataFrame) -> dict[str, float]:
         if len(present) > 1
     ]
     return {
-        "accuracy": float(sk.accuracy_score(truth, decided)),
-        "f1": float(sk.f1_score(truth, decided, labels=present, average="macro", zero_division=0)),
+        "accuracy": float(sk.accuracy_score(truth, answers)),
+        "f1": float(sk.f1_score(truth, answers, labels=present, average="macro", zero_division=0)),
         "auroc": float(np.mean(areas)) if areas else float("nan"),
     }
 
 
-def _decided(table: pd.DataFrame) -> np.ndarray:
-    genres = genre_columns(table)
-    return np.array(genres)[table[genres].to_numpy().argmax(1)]
-
-
-def _softmax(scores: pd.DataFrame) -> pd.DataFrame:
-    e = np.exp(scores.sub(scores.max(axis=1), axis=0))
+def _softmax(table: pd.DataFrame) -> pd.DataFrame:
+    e = table.sub(table.max(axis=1), axis=0).transform(np.exp)
     return e.div(e.sum(axis=1), axis=0)
 
 
-def _one_hot(scores: pd.DataFrame) -> pd.DataFrame:
-    hot = np.eye(scores.shape[1])[scores.to_numpy().argmax(1)]
-    return pd.DataFrame(hot, columns=scores.columns, index=scores.index)
+def _one_hot(table: pd.DataFrame) -> pd.DataFrame:
+    hot = np.eye(table.shape[1])[table.to_numpy().argmax(1)]
+    return pd.DataFrame(hot, columns=table.columns, index=table.index)

@@ -1,4 +1,4 @@
-"""The systems of the five source documents: what they published, and what our runs found.
+"""The systems of the five source documents: what they published, and what our runs measured.
 
 A system has two recipes, NAME-as_published and NAME-corrected, and an entry in ``systems.yaml``.
 Runs are found by their recipe, which knows nothing of corpus and seed. Importing this file is
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.identity import recipe_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gtzan_lightning.results.tables import Table
 
-RECIPES = Path(__file__).parents[2] / "experiments" / "recipes" / "reproductions"
 OURS = {  # column -> recipe of the pair, and flags that lie over it
     "ours as published": ("as_published", ()),
     "ours corrected": ("corrected", ()),
@@ -50,67 +50,62 @@ class System:
     wrong: str
 
 
-def systems() -> list[System]:
-    """Every system, in the order of the documents."""
-    return [System(**entry) for entry in yaml.safe_load((RECIPES / "systems.yaml").read_text())]
+def systems(folder: Path) -> list[System]:
+    """Every system of a folder of recipes, in the order of the documents."""
+    return [System(**entry) for entry in yaml.safe_load((folder / "systems.yaml").read_text())]
 
 
-def commands() -> list[str]:
+def commands(folder: Path) -> list[str]:
     """The command of every cell, system by system."""
-    start = "python experiments/run.py --config experiments/recipes/reproductions"
     return [
-        " ".join((f"{start}/{system.name}-{kind}.yaml", *flags))
-        for system in systems()
+        " ".join(("python experiments/run.py --config", _recipe(folder, one.name, kind), *flags))
+        for one in systems(folder)
         for kind, flags in OURS.values()
     ]
 
 
-def markdown(runs: "pd.DataFrame") -> str:
+def markdown(runs: "pd.DataFrame", folder: Path) -> str:
     """The table, with what it is.
 
     Args:
-        runs: a row for each run, as ``store.runs_table`` gives them.
+        runs: a row for each run, as ``tracking.reading.runs_table`` gives them.
+        folder: of the recipes and ``systems.yaml``.
     """
     titles = ("system", "published figure; protocol", "what was wrong", *OURS)
     rows = [titles, ("---",) * len(titles)]
-    for one in systems():
+    for one in systems(folder):
         facts = (f"{one.system} (`{one.name}`)", f"{one.published}; {one.protocol}", one.wrong)
-        cells = [cell(runs, key(one.name, kind, flags)) for kind, flags in OURS.values()]
+        cells = [cell(runs, key(folder, one.name, kind, flags)) for kind, flags in OURS.values()]
         rows.append((*facts, *cells))
     return ABOUT + "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def key(name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
-    """``tags.recipe`` of the runs that the command of a cell makes."""
-    from gtzan_lightning.recipe.identity import recipe_key
-
-    file = str(RECIPES / f"{name}-{kind}.yaml")
-    return recipe_key(parse_run(["--config", file, *flags])[0])
+def key(folder: Path, name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
+    """``recipe`` of the runs that the command of a cell makes."""
+    return recipe_key(parse_run(["--config", _recipe(folder, name, kind), *flags])[0])
 
 
 def cell(runs: "pd.DataFrame", recipe: str) -> str:
     """A line for each corpus on which a recipe was run to its end; empty without such runs."""
     from gtzan_lightning.results.tables import tables
 
-    if "tags.recipe" not in runs:  # an experiment without runs has no columns
+    if "recipe" not in runs:  # an experiment without runs has no columns
         return ""
-    ours = runs[runs["tags.recipe"] == recipe]
-    lines = []
-    for corpus, group in ours.groupby(["tags.corpus", "tags.songs_fingerprint"]):
-        lines += [_line(table, " ".join(corpus)) for table in tables(group)]
+    lines = [_line(table) for table in tables(runs[runs["recipe"] == recipe])]
     return "<br>".join(line for line in lines if line)
 
 
-def _line(table: "Table", corpus: str) -> str:
-    """Such as ``0.600 ± 0.010 [0.543, 0.655], n = 290, 3 seeds, gtzan 0123456789ab``."""
-    from gtzan_lightning.results.tables import MARK_LEAKY
+def _recipe(folder: Path, name: str, kind: str) -> str:
+    return str(folder / f"{name}-{kind}.yaml")
 
-    row = table.rows.iloc[0]
-    if not row["song accuracy"]:  # no run has ended
+
+def _line(table: "Table") -> str:
+    """Such as ``0.600 ± 0.010 [0.543, 0.655], n = 290, 3 seeds, gtzan 0123456789ab``."""
+    (row,) = table.rows
+    if row.accuracy is None:  # no run has ended
         return ""
-    interval = row["95 % interval"].replace("-", ", ")
-    seeds = f"{row['seeds']} seed{'s' if row['seeds'] > 1 else ''}"
-    words = [f"{row['song accuracy']} [{interval}]", f"n = {row['n']}", seeds, corpus]
-    words += ["*valid*"] * table.title.endswith("valid part")
-    words += ["**LEAKY**"] * (MARK_LEAKY in row["model"])
+    words = [f"{row.accuracy_text()} [{row.interval_text(', ')}]", f"n = {row.n}"]
+    words += [f"{row.seeds} seed{'s' if row.seeds > 1 else ''}", f"{table.corpus} {table.songs}"]
+    words += ["*valid*"] * (table.part == "valid")
+    words += ["**LEAKY**"] * bool(row.warning)
     return ", ".join(words)

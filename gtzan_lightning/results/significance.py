@@ -12,7 +12,7 @@ are paired by song:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +20,7 @@ import pandas as pd
 from scipy import stats
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results.predictions import genre_columns, vote
+from gtzan_lightning.results.predictions import predicted, vote
 
 DRAWS = 10_000
 ALPHA = 0.05
@@ -76,16 +76,23 @@ def system(name: str, predictions: Sequence[pd.DataFrame], part: str) -> System:
         rows = table[table["part"] == part]
         if rows.empty:
             raise UserError(f"a run of {name} has no predictions of the {part} part")
-        songs = vote(rows)
-        genres = genre_columns(songs)
-        decided = np.array(genres)[songs[genres].to_numpy().argmax(1)]
-        columns.append(pd.Series(decided == songs["genre"].to_numpy(), index=songs["song"]))
+        songs = vote(rows).set_index("song")
+        columns.append(songs["genre"] == predicted(songs))
     # folds test different songs: a song counts the runs that tested it
     right = pd.concat(columns, axis=1).mean(axis=1).astype(float)
     return System(name, len(predictions), right)
 
 
-def compare(systems: Sequence[System], seed: int = 0) -> list[Pair]:
+def compare(a: pd.DataFrame, b: pd.DataFrame, part: str = "test") -> Pair:
+    """Two runs, each as the table of its predictions.csv, on the songs of a part.
+
+    Raises:
+        UserError: they were not measured on the same songs, or on none of that part.
+    """
+    return pairs([system("a", [a], part), system("b", [b], part)])[0]
+
+
+def pairs(systems: Sequence[System], seed: int = 0) -> list[Pair]:
     """Every pair of systems, in their order.
 
     Raises:
@@ -98,11 +105,10 @@ def compare(systems: Sequence[System], seed: int = 0) -> list[Pair]:
                 f"{systems[0].name} and {other.name} were not measured on the same songs: only "
                 "runs of one corpus and protocol can be paired"
             )
-    pairs = [
+    return _holm([
         _pair(a, b, (a.right[songs] - b.right[songs]).to_numpy(), seed)
         for a, b in combinations(systems, 2)
-    ]
-    return _holm(pairs)
+    ])  # fmt: skip
 
 
 def mcnemar(a: System, b: System) -> float:
@@ -133,8 +139,8 @@ def _pair(a: System, b: System, difference: np.ndarray, seed: int) -> Pair:
 def _holm(pairs: list[Pair]) -> list[Pair]:
     """Holm's step-down correction: the k-th smallest of m is multiplied by m - k, in order."""
     order = np.argsort([pair.p for pair in pairs], kind="stable")
-    found, least = list(pairs), 0.0
+    corrected, least = list(pairs), 0.0
     for rank, index in enumerate(order):
         least = max(least, min(1.0, pairs[index].p * (len(pairs) - rank)))
-        found[index] = Pair(**{**vars(pairs[index]), "p": least})
-    return found
+        corrected[index] = replace(pairs[index], p=least)
+    return corrected

@@ -1,4 +1,8 @@
-"""MLflow, reading: where runs are kept, and what they left there."""
+"""MLflow, reading: where runs are kept, and what they left there.
+
+Only this file knows what MLflow calls things. It names the store to every client: reading changes
+neither the store nor the environment of the process.
+"""
 
 import errno
 import os
@@ -11,18 +15,22 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
+from mlflow.entities import Run
+from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read when mlflow acts
 ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
+MOST_RUNS, PAGE = 10_000, 1000
+SQLITE = "sqlite:///"
 
 
 def store_uri(track: TrackSettings) -> str:
     """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
     uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
-    return f"sqlite:///{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
+    return f"{SQLITE}{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
 
 
 def shown(text: str) -> str:
@@ -36,7 +44,7 @@ def check_output(track: TrackSettings) -> None:
     """Fail early if the run could not be written: no permission, no space, no server.
 
     Raises:
-        UserError: says which, and how to go on.
+        UserError: says which, and what to do.
     """
     folder = Path(track.folder)
     try:
@@ -55,44 +63,70 @@ def check_output(track: TrackSettings) -> None:
 
 
 def runs_table(track: TrackSettings) -> pd.DataFrame:
-    """All runs of the experiment: a row each, with MLflow's ``tags.*`` and ``metrics.*`` columns.
+    """All runs of the experiment, the newest first: a row each, NaN where a run has no such value.
+
+    Columns: ``run_id``; ``status``, such as FINISHED; ``name``; ``parent``, the id of the sweep's
+    run that a trial belongs to; every tag by its own name, as text (``model``, ``corpus``,
+    ``recipe``, ``seed``, ... as ``training.report.tags`` gives them); every metric's last value
+    by its own name (``final/test/song_accuracy``, ``minutes``, ...).
 
     Raises:
-        UserError: there is no store yet.
+        UserError: there is no store yet, or its server does not answer.
     """
-    uri = store_uri(track)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
-    _check_server(uri)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.search_runs(experiment_names=[track.experiment], max_results=10_000)
+    client = _client(track)
+    experiment = client.get_experiment_by_name(track.experiment)
+    rows: list[dict[str, object]] = []
+    token = None
+    while experiment and len(rows) < MOST_RUNS:
+        page = client.search_runs([experiment.experiment_id], max_results=PAGE, page_token=token)
+        rows += map(_row, page)
+        token = page.token
+        if not token:
+            break
+    return pd.DataFrame(rows)
 
 
-def read_predictions(run_id: str) -> pd.DataFrame:
-    """predictions.csv of a run that ``runs_table`` listed.
+def _row(run: Run) -> dict[str, object]:
+    tags = run.data.tags
+    return {
+        **{name: value for name, value in tags.items() if not name.startswith("mlflow.")},
+        **run.data.metrics,
+        "run_id": run.info.run_id,  # whatever tags somebody gave it
+        "status": run.info.status,
+        "name": run.info.run_name,
+        "parent": tags.get("mlflow.parentRunId"),
+    }
+
+
+def read_predictions(run_id: str, track: TrackSettings) -> pd.DataFrame:
+    """predictions.csv of a run: part, song, start, genre and a log-probability for each genre.
 
     Raises:
-        UserError: the run has none.
+        UserError: the run has none, there is no store, or its server does not answer.
     """
-    client = mlflow.MlflowClient()
+    predictions = predictions_if_any(run_id, track)
+    if predictions is None:
+        raise UserError(f"run {run_id} has no predictions.csv: it did not end")
+    return predictions
+
+
+def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None:
+    """As ``read_predictions``; None where a run has none."""
+    client = _client(track)
     names = {artifact.path for artifact in client.list_artifacts(run_id)}
     for name in ("predictions.csv", "LEAKY_predictions.csv"):
         if name in names:
             return pd.read_csv(client.download_artifacts(run_id, name))
-    raise UserError(f"run {run_id} has no predictions.csv: it did not end")
+    return None
 
 
-def predictions_if_any(run_id: str) -> pd.DataFrame | None:
-    """As ``read_predictions``; None where a run has none."""
-    try:
-        return read_predictions(run_id)
-    except UserError:
-        return None
+def metric_history(run_id: str, metric: str, track: TrackSettings) -> list[tuple[int, float]]:
+    """(step, value) points of a metric of a run, in order; of a step its last value.
 
-
-def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
-    """(step, value) points of a metric of a run in the store in use, in order."""
-    points = mlflow.MlflowClient().get_metric_history(run_id, metric)
+    Raises:
+        UserError: there is no store, or its server does not answer.
+    """
+    points = _client(track).get_metric_history(run_id, metric)
     return sorted({p.step: p.value for p in points}.items())
 
 
@@ -102,7 +136,7 @@ def first_time(track: TrackSettings, metric: str) -> float:
     Raises:
         UserError: it has none.
     """
-    client = mlflow.MlflowClient(store_uri(track))
+    client = _client(track)
     known = client.get_experiment_by_name(track.experiment)
     runs = client.search_runs([known.experiment_id], max_results=1) if known else []
     points = client.get_metric_history(runs[0].info.run_id, metric) if runs else []
@@ -117,31 +151,57 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     Raises:
         UserError: no such run or model, or it has no checkpoint.
     """
-    uri = store_uri(track or TrackSettings())
-    local = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-    if local is not None and not local.exists():
-        raise UserError(f"{where}: no such checkpoint, and there are no runs in {local.parent}")
-    _check_server(uri)
-    mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient(uri)
+    track = track or TrackSettings()
+    uri = store_uri(track)
+    if _is_missing(uri):
+        folder = Path(uri.removeprefix(SQLITE)).parent
+        raise UserError(f"{where}: no such checkpoint, and there are no runs in {folder}")
+    client = _client(track)
     try:
         if where.startswith("models:/"):
-            folder = Path(mlflow.artifacts.download_artifacts(where))
-            found = next(folder.rglob("*.ckpt"), None)
+            checkpoint = next(_model_folder(where, client, uri).rglob("*.ckpt"), None)
         else:
             client.get_run(where)
             names = [artifact.path for artifact in client.list_artifacts(where, "checkpoints")]
-            wanted = "checkpoints/best.ckpt"
-            found = Path(client.download_artifacts(where, wanted)) if wanted in names else None
+            best = "checkpoints/best.ckpt"
+            checkpoint = Path(client.download_artifacts(where, best)) if best in names else None
     except mlflow.MlflowException as error:
         reason = " ".join(str(error).split())[:120]
         raise UserError(
             f"{where}: no such checkpoint, run or model in {shown(uri)} ({shown(reason)}): "
             "experiments/compare.py lists the runs"
         ) from None
-    if found is None:
+    if checkpoint is None:
         raise UserError(f"{where} has no checkpoint: it did not end, or is no network")
-    return found
+    return checkpoint
+
+
+def _model_folder(where: str, client: mlflow.MlflowClient, uri: str) -> Path:
+    """MLflow's own way from a model's name asks the store of the whole process."""
+    named = get_model_name_and_version(client, where)
+    if len(named) == 1:  # a logged model's id
+        place = client.get_logged_model(*named).artifact_location
+    else:
+        place = client.get_model_version_download_uri(*named)
+    return Path(mlflow.artifacts.download_artifacts(place, tracking_uri=uri))
+
+
+def _client(track: TrackSettings) -> mlflow.MlflowClient:
+    """Of the runs' own store: MLflow's store of the whole process stays what it is.
+
+    Raises:
+        UserError: there is no store yet, or its server does not answer.
+    """
+    uri = store_uri(track)
+    if _is_missing(uri):
+        raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
+    _check_server(uri)
+    return mlflow.MlflowClient(uri)
+
+
+def _is_missing(uri: str) -> bool:
+    """Whether it is an SQLite file that is not there: MLflow would make it."""
+    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
 
 
 def _check_server(uri: str) -> None:

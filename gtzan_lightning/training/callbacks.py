@@ -74,11 +74,11 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Checkpoint(ModelCheckpoint):
-    """Goes on in a folder that was moved since: Lightning's would forget the best score."""
+    """Resumes in a folder that was moved since: Lightning's would forget the best score."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         def here(path: str) -> str:
-            return str(Path(self.dirpath) / Path(path).name) if path else path
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
 
         paths = ("best_model_path", "kth_best_model_path", "last_model_path")
         moved = {name: here(state_dict[name]) for name in paths if name in state_dict}
@@ -108,7 +108,7 @@ class AveragedWeights(WeightAveraging):
         self.swapped = False
 
     def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        steps = trainer.estimated_stepping_batches / trainer.max_epochs
+        steps = trainer.estimated_stepping_batches / (trainer.max_epochs or 1)
         self.every = math.ceil(steps / TAKEN)
         self.least = 1 / max(1.0, self.epochs * steps / self.every)
 
@@ -118,6 +118,8 @@ class AveragedWeights(WeightAveraging):
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return  # no training epoch follows that would swap back
         super().on_validation_epoch_start(trainer, module)
         self.swapped = True
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
 
+from gtzan_lightning.data.augment import WaveAugmentation
 from gtzan_lightning.data.catalogue import summary
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.identity import flat, recipe_key
 from gtzan_lightning.recipe.recipes import Recipe, dump
-from gtzan_lightning.results import plots as pictures
+from gtzan_lightning.results import plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
@@ -74,8 +75,7 @@ def remarks(recipe: Recipe, data: GenreData) -> list[str]:
         lines.append(
             "no song of the test part is here: the model is measured on the validation part only"
         )
-    a = recipe.augment
-    if corpus.is_pictures and a.audio and (a.shift or a.noise):
+    if corpus.is_pictures and WaveAugmentation.changes(recipe.augment):
         lines.append("the corpus holds pictures: time shift and noise of waveforms are left out")
     return lines
 
@@ -120,7 +120,7 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
     """Figures of every part, recomputed from the predictions, into the run."""
     found: dict[str, float] = {}
     for part in ("valid", "test"):
-        figures = metrics.figures(predictions, part)
+        figures = metrics.scores(predictions, part)
         if not figures:
             continue
         found |= {f"final/{part}/{name}": value for name, value in figures.items()}
@@ -128,14 +128,12 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         title = f"{data.corpus.name}, {data.split.label}, {part}: {figures['songs']} songs"
         counts = metrics.confusion(predictions, part)
         tracker.log(table, file_name(f"{part}_per_genre.csv", data))
-        tracker.log(
-            pictures.per_genre_figure(table, title), file_name(f"{part}_per_genre.png", data)
-        )
-        confusion = pictures.confusion_figure(counts, data.corpus.genres, title)
+        tracker.log(plots.per_genre_plot(table, title), file_name(f"{part}_per_genre.png", data))
+        confusion = plots.confusion_plot(counts, data.corpus.genres, title)
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
     history = {name: tracker.history(name) for name in CURVES}
     if any(history.values()):  # a baseline without epochs has none
-        tracker.log(pictures.learning_curves(history), file_name("learning_curves.png", data))
+        tracker.log(plots.learning_curves(history), file_name("learning_curves.png", data))
     return found
 
 
@@ -150,11 +148,18 @@ def result_lines(recipe: Recipe, run_id: str, found: dict[str, float]) -> str:
         f"{get['song_accuracy_hard']:.3f}, single clips {get['clip_accuracy']:.3f})"
     )
     table = table_of(runs_table(recipe.track), run_id)
-    return f"{table.markdown()}\n\n{headline}"
+    return f"{table.markdown(run_id)}\n\n{headline}"
 
 
-_HEADLINE = ("song_accuracy", "song_accuracy_low", "song_accuracy_high", "songs")
-_HEADLINE += ("song_accuracy_mean", "song_accuracy_hard", "clip_accuracy")
+_HEADLINE = (
+    "song_accuracy",
+    "song_accuracy_low",
+    "song_accuracy_high",
+    "songs",
+    "song_accuracy_mean",
+    "song_accuracy_hard",
+    "clip_accuracy",
+)
 
 
 def file_name(name: str, data: GenreData) -> str:

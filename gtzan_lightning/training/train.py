@@ -15,8 +15,8 @@ from torch import nn
 
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL, model_class
-from gtzan_lightning.models.checkpoint import read_checkpoint
+from gtzan_lightning.models import BASELINES, build_network
+from gtzan_lightning.models.checkpoint import Contents, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
@@ -86,7 +86,7 @@ def train(
         data.setup()
         for line in remarks(recipe, data):
             say(line)
-        model = None if recipe.model.name in CLASSICAL else make_model(recipe, data, network)
+        model = None if recipe.model.name in BASELINES else make_model(recipe, data, network)
         tracker = Tracker(recipe.track)
         run_id = _open_run(tracker, recipe, data, resume, more_tags or {})
         folder = folder_of(recipe.track, shared_run_id(trainer, run_id))
@@ -96,7 +96,7 @@ def train(
                 scores = _measure_baseline(recipe, data, tracker, folder)
             else:
                 scores = _train_network(recipe, data, model, tracker, folder, more_callbacks)
-    if rank_zero_only.rank == 0:
+    if trainer.is_global_zero:
         (folder / "done").touch()
         (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(folder.name, folder, scores)
@@ -118,18 +118,23 @@ def make_model(
             "a network of your own goes with the model custom, and the other way round: "
             'train(Recipe.load("custom", {"model.title": NAME}), network=...)'
         )
-    about = {
-        "genres": data.corpus.genres,
-        "corpus_kind": data.corpus.info["kind"],
-        "picture": data.spec.to_dict(),
-        "shape": data.shape,
-        "corpus": data.corpus.name,
-        "songs_fingerprint": data.corpus.fingerprint,
-        "protocol": data.split.label,
-        "split_fingerprint": data.split.fingerprint,
-    }
+    contents = Contents(
+        recipe=recipe,
+        genres=data.corpus.genres,
+        corpus_kind=data.corpus.info["kind"],
+        picture=data.spec.to_dict(),
+        shape=data.shape,
+        corpus=data.corpus.name,
+        songs_fingerprint=data.corpus.fingerprint,
+        protocol=data.split.label,
+        split_fingerprint=data.split.fingerprint,
+    )
     weights = data.class_weights() if recipe.fit.class_weights else None
-    return model_class(recipe.model.name)(recipe, about, len(data.corpus.songs), weights)
+    if network is None:
+        net = build_network(recipe.model, data.genres, data.shape)
+    else:
+        net = network(data.genres, data.shape)
+    return GenreClassifier(contents, net, len(data.corpus.songs), weights)
 
 
 def predict(
@@ -143,7 +148,7 @@ def predict(
     Returns:
         A row for each clip: part, song, start (seconds), genre, a log-probability for each genre.
     """
-    model.load_state_dict(read_checkpoint(Path(checkpoint))["state_dict"])
+    model.load_state_dict(read_checkpoint(Path(checkpoint)).state_dict)
     trainer.validate(model, datamodule=data, verbose=False)
     predictions = {"valid": model.gathered_predictions("valid")}
     if data.recipe.fit.test and data.grid("test"):
@@ -171,8 +176,9 @@ def _train_network(
     more_callbacks: Sequence[Callback],
 ) -> dict[str, float]:
     minutes = _fit(recipe, data, model, tracker, folder, more_callbacks)
-    predictions = predict(make_trainer(recipe, False, []), model, data, folder / "best.ckpt")
-    if rank_zero_only.rank != 0:
+    trainer = make_trainer(recipe, False, [])
+    predictions = predict(trainer, model, data, folder / "best.ckpt")
+    if not trainer.is_global_zero:
         return {}
     parameters = sum(p.numel() for p in model.network.parameters())
     numbers = {"minutes": minutes, "parameters": parameters}
@@ -265,7 +271,7 @@ def _fit(
         read_checkpoint(last)
     if recipe.fit.compile:
         model.network.compile()
-    with stopwatch(folder) as minutes, _compiler_named(recipe.fit.compile):
+    with stopwatch(folder, trainer.is_global_zero) as minutes, _compiler_named(recipe.fit.compile):
         if not trained.exists():
             trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
             trained.touch()

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, mcnemar, system
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
@@ -164,7 +165,7 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
     Args:
         trials: how many ended ones were asked for.
     """
-    table = trials_table(study)
+    table = trials_table(study, tracker.track)
     tracker.log(table, "trials.csv")
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
     if not complete:
@@ -179,13 +180,13 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
             "the same command resumes the study\n",
             *lines,
         ]
-    return "\n".join([*lines, _best(study, table)])
+    return "\n".join([*lines, _best(study, table, tracker.track)])
 
 
-def _best(study: optuna.Study, table: pd.DataFrame) -> str:
+def _best(study: optuna.Study, table: pd.DataFrame, track: TrackSettings) -> str:
     """The best trial: its accuracy, how sure that is, its settings."""
     best = study.best_trial
-    songs = len(_system(best).right)
+    songs = len(_system(best, track).right)
     ties = int(table["like the best"].eq("yes").sum()) - 1
     sentence = (
         f"best: trial {best.number}, validation song accuracy {study.best_value:.3f} on {songs} "
@@ -196,28 +197,28 @@ def _best(study: optuna.Study, table: pd.DataFrame) -> str:
     return "\n".join([sentence, *(f"  {name}: {value}" for name, value in best.params.items())])
 
 
-def trials_table(study: optuna.Study) -> pd.DataFrame:
+def trials_table(study: optuna.Study, track: TrackSettings) -> pd.DataFrame:
     """A row a trial, best first; ``like the best`` where McNemar's test can't tell them apart."""
     rows = []
     trials = [t for t in study.trials if t.state in ENDED]
     best = None
     if any(t.state == TrialState.COMPLETE for t in trials):
-        best = _system(study.best_trial)
+        best = _system(study.best_trial, track)
     for trial in sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
         row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
         row["song accuracy"] = trial.value
         row["like the best"] = ""
         if best is not None and trial.state == TrialState.COMPLETE:
-            row["like the best"] = "yes" if mcnemar(best, _system(trial)) >= ALPHA else "no"
+            row["like the best"] = "yes" if mcnemar(best, _system(trial, track)) >= ALPHA else "no"
         row |= trial.params
         row["run"] = trial.user_attrs.get("run", "")
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _system(trial: FrozenTrial) -> System:
+def _system(trial: FrozenTrial, track: TrackSettings) -> System:
     """Which validation songs a trial got right."""
-    return system(str(trial.number), [read_predictions(trial.user_attrs["run"])], "valid")
+    return system(str(trial.number), [read_predictions(trial.user_attrs["run"], track)], "valid")
 
 
 class _Pruning(Callback):

@@ -119,7 +119,7 @@ def test_the_command_writes_its_table_and_a_run(songs, tmp_path, monkeypatch, ca
     assert "synthetic" in text
     run = runs_table(track).iloc[0]
     assert run["status"] == "FINISHED"
-    assert f"| {run['metrics.features/mel']:.3g} (" in text
+    assert f"| {run['features/mel']:.3g} (" in text
 
 
 def test_the_run_is_recorded_where_it_was_asked_for(tmp_path, monkeypatch):
@@ -134,7 +134,7 @@ def test_the_run_is_recorded_where_it_was_asked_for(tmp_path, monkeypatch):
     track = TrackSettings(folder=str(tmp_path / "mlruns"))
     bench.bench(["start"], "data/gtzan", 1, None, track)
     own = track.model_copy(update={"uri": "local"})
-    assert list(runs_table(own)["metrics.k"]) == [1]
+    assert list(runs_table(own)["k"]) == [1]
 
 
 def test_help_teaches_and_wrong_values_are_one_line(capsys, tmp_path):

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from gtzan_lightning.data.augment import (
+    PICTURES,
+    WAVES,
     PictureAugmentation,
     WaveAugmentation,
     cutmix,
@@ -112,14 +114,20 @@ def test_waves_get_the_noise_and_the_shift_of_motyka(tone):
     assert 0.013 < spread.max() < 0.0155
     clip = np.random.default_rng(0).integers(-9000, 9000, 8000).astype(np.int16)
     shifts = AugmentSettings(audio=1, shift=1, noise=0)
-    found = []
+    shifted_by = []
     for shifted in WaveAugmentation(shifts, 8000)(np.stack([clip] * 40), range(40)):
         alike = np.fft.irfft(np.fft.rfft(shifted) * np.fft.rfft(clip).conj())
-        found.append((alike.argmax() + 4000) % 8000 - 4000)
-        same = np.isclose(shifted * 32767, np.roll(clip, found[-1]), atol=1)
+        shifted_by.append((alike.argmax() + 4000) % 8000 - 4000)
+        same = np.isclose(shifted * 32767, np.roll(clip, shifted_by[-1]), atol=1)
         assert same.mean() > 0.98  # all but the fade where the ends meet
-    assert -4000 <= min(found) < -3000
-    assert 3000 < max(found) <= 4000
+    assert -4000 <= min(shifted_by) < -3000
+    assert 3000 < max(shifted_by) <= 4000
+
+
+def test_every_setting_is_of_an_augmentation_that_is_applied_and_plotted():
+    numbers = {name for augmentation in PICTURES.values() for name in augmentation.numbers}
+    switches = {"audio", "spectrogram", *WAVES, *PICTURES}
+    assert set(AugmentSettings.model_fields) == switches | numbers
 
 
 def test_default_probabilities_are_those_of_motyka():

@@ -4,14 +4,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import RATE
 
-from gtzan_lightning.data import packing
+from gtzan_lightning.data import corpora, packing
 from gtzan_lightning.data.catalogue import find_gtzan, folder_songs, gtzan_songs
+from gtzan_lightning.data.corpora import CORPORA
 from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.packing import prepare, resolve
 from gtzan_lightning.errors import UserError
@@ -38,6 +40,10 @@ def test_gtzan_is_found_in_the_layouts_people_have(tmp_path, layout, tone):
     assert [s.id for s in songs] == ["blues.00000", "hiphop.00007"]
     assert songs[0].artist != songs[1].artist
     assert sum(p.what == "missing" for p in problems) == 998
+
+
+def test_every_corpus_that_can_be_asked_for_is_listed():
+    assert tuple(CORPORA) == get_args(DataSettings.model_fields["corpus"].annotation)
 
 
 def test_extra_files_are_named(tmp_path, tone):
@@ -120,8 +126,8 @@ def test_a_warm_start_decodes_nothing_and_a_changed_source_is_noticed(
     settings = ask(root, tmp_path / "packed")
     first = prepare(settings)
     with monkeypatch.context() as patch:
-        patch.setattr(packing, "decode", None)
-        patch.setattr(packing, "probe_seconds", None)
+        patch.setattr(corpora, "decode", None)
+        patch.setattr(corpora, "probe_seconds", None)
         assert prepare(settings).folder == first.folder
     changed = next(root.rglob("pop.00002.wav"))
     wave, rate = soundfile.read(changed)

@@ -79,6 +79,12 @@ def test_a_batch_becomes_pictures_and_targets(quick):
     assert torch.equal(batch["target"].argmax(1), batch["genre"])
 
 
+@pytest.mark.parametrize("name", ["corpus", "split", "spec", "shape", "clip_steps"])
+def test_before_setup_there_is_one_clear_error(quick, name):
+    with pytest.raises(RuntimeError, match=r"call .*setup\(\) first"):
+        getattr(GenreData(quick()), name)
+
+
 def test_validation_clips_are_the_parts_own_and_never_change(quick):
     data = ready(quick())
     first, again = (

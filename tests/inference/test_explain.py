@@ -17,7 +17,7 @@ from gtzan_lightning.inference.explain import (
     integrated_gradients,
     render,
 )
-from gtzan_lightning.models import MODELS, model_class
+from gtzan_lightning.models import MODELS, network_class
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.settings import DataSettings
@@ -68,7 +68,7 @@ def test_integrated_gradients_sum_to_the_change_of_the_logit():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_can_be_explained(name):
-    net = model_class(name).network_class(MODEL_SETTINGS[name](), 10, (1, 96, 96)).eval()
+    net = network_class(name)(MODEL_SETTINGS[name](), 10, (1, 96, 96)).eval()
     picture = torch.randn(1, 1, 96, 96)
     for method in ("grad_cam", "saliency"):
         if method == "grad_cam" and not hasattr(net, "trunk"):

@@ -56,10 +56,10 @@ def test_every_file_gets_one_row_and_broken_ones_a_reason(
     assert len(good) == 6
     assert table["path"].tolist() == sorted(table["path"], key=lambda p: (str(Path(p).parent), p))
     np.testing.assert_allclose(good[list(GENRES)].sum(axis=1), 1, atol=1e-3)
-    heard = Tagger.load(checkpoint).hear_file(music / "deep" / "c.mp3")
+    prediction = Tagger.load(checkpoint).predict_file(music / "deep" / "c.mp3")
     row = good.set_index("path").loc[str(music / "deep" / "c.mp3")]
-    assert row["genre"] == heard.genre
-    np.testing.assert_allclose(row[list(GENRES)].astype(float), heard.probabilities, atol=1e-4)
+    assert row["genre"] == prediction.genre
+    np.testing.assert_allclose(row[list(GENRES)].astype(float), prediction.probabilities, atol=1e-4)
     assert list(out.parent.glob(".genres*")) == []  # nothing half-made is left
     with pytest.raises(UserError, match="exists: remove it"):
         tag.main([str(music), "--run", checkpoint, "--out", str(out)])
@@ -90,13 +90,13 @@ def test_names_that_are_not_utf_8(checkpoint, music, tmp_path, suffix):
 
 def test_a_killed_run_goes_on_without_losing_or_repeating_a_row(checkpoint, music, tmp_path):
     out = tmp_path / "genres.csv"
-    mark = Tagger.load(checkpoint).mark
+    digest = Tagger.load(checkpoint).digest
     whole = tmp_path / "whole.csv"
     command = ["--run", checkpoint, "--out"]
     tag.main([str(music), *command, str(whole)])
     lines = whole.read_text().splitlines(keepends=True)
     # killed in the middle of the fifth row
-    journal = tmp_path / f".genres.csv.{mark}.part"
+    journal = tmp_path / f".genres.csv.{digest}.part"
     journal.write_text("".join(lines[:5]) + lines[5][:20])
     tag.main([str(music), *command, str(out)])
     assert pd.read_csv(out).equals(pd.read_csv(whole))

@@ -68,7 +68,7 @@ def test_killed_workers_lose_nothing(checkpoint, music, stalled, tmp_path, capfd
     def kill_all_workers():
         wait_for(lambda: rows_so_far(out) >= 6)
         for process in psutil.Process().children(recursive=True):
-            if "Listener" in " ".join(process.cmdline()):
+            if "TaggingWorker" in " ".join(process.cmdline()):
                 process.kill()
                 killed.append(process.pid)
         stalled()

@@ -17,6 +17,7 @@ from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.onnx import to_onnx
 from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.checkpoint import Checkpoint
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.tracking.reading import find_checkpoint, store_uri
@@ -36,7 +37,7 @@ def tagger(trained):
     return Tagger.load(trained[1].folder / "best.ckpt")
 
 
-def test_a_tagger_hears_what_the_test_loop_heard(trained, tagger, tmp_path):
+def test_a_tagger_predicts_what_the_test_loop_did(trained, tagger, tmp_path):
     recipe, outcome = trained
     data = GenreData(recipe)
     data.setup()
@@ -45,14 +46,18 @@ def test_a_tagger_hears_what_the_test_loop_heard(trained, tagger, tmp_path):
     for song in votes.index[:5]:
         row = data.corpus.ids.index(song)
         wave = data.corpus.array[row, : data.corpus.lengths[row]].astype(np.float32) / 32767
-        heard = tagger.hear(wave, RATE)
-        truth = torch.tensor(votes.loc[song, heard.genres].to_numpy(float)).softmax(0)
-        np.testing.assert_allclose(heard.probabilities, truth, atol=1e-4)
-        np.testing.assert_allclose(heard.probabilities, tagger.probabilities(wave)[0], atol=1e-5)
+        prediction = tagger.predict(wave, RATE)
+        truth = torch.tensor(votes.loc[song, prediction.genres].to_numpy(float)).softmax(0)
+        np.testing.assert_allclose(prediction.probabilities, truth, atol=1e-4)
+        np.testing.assert_allclose(
+            prediction.probabilities, tagger.probabilities(wave)[0], atol=1e-5
+        )
         clips = predictions[predictions["song"] == song]
-        np.testing.assert_allclose(heard.starts, clips["start"], atol=1e-3)
-        np.testing.assert_allclose(heard.moments, np.exp(clips[heard.genres]), atol=1e-4)
-        assert heard.remarks == ()
+        np.testing.assert_allclose(prediction.starts, clips["start"], atol=1e-3)
+        np.testing.assert_allclose(
+            prediction.clip_probabilities, np.exp(clips[prediction.genres]), atol=1e-4
+        )
+        assert prediction.remarks == ()
 
 
 def test_an_export_says_what_it_takes_and_replaces_nothing(trained, tagger, tmp_path, capsys):
@@ -76,15 +81,13 @@ def test_every_picture_goes_through_onnx(flags, packed, tmp_path):
     data = GenreData(recipe)
     data.setup()
     model = make_model(recipe, data)
-    checkpoint = {"state_dict": model.state_dict()}
-    model.on_save_checkpoint(checkpoint)
-    tagger = Tagger(checkpoint)
+    tagger = Tagger(Checkpoint(model.contents, model.state_dict()))
     assert to_onnx(tagger, tmp_path / "genres.onnx", 4.0) < 1e-4
 
 
-def test_an_export_that_hears_otherwise_is_not_kept(tagger, tmp_path, monkeypatch):
+def test_an_export_that_predicts_otherwise_is_not_kept(tagger, tmp_path, monkeypatch):
     off = tagger.probabilities(np.stack([render("pop", 1, 5, 4.0, RATE)] * 3)) + 0.01
-    monkeypatch.setattr("gtzan_lightning.inference.onnx.hear", lambda file, waves: off)
+    monkeypatch.setattr("gtzan_lightning.inference.onnx.run_onnx", lambda file, waves: off)
     with pytest.raises(UserError, match="off by"):
         to_onnx(tagger, tmp_path / "genres.onnx", 4.0)
     assert not list(tmp_path.iterdir())
@@ -94,18 +97,18 @@ def test_any_rate_channel_count_and_length(tagger, tmp_path):
     wave = render("metal", 1, 5, 4.0, 44_100)
     stereo = np.stack([wave, 0.5 * wave], axis=1)
     soundfile.write(tmp_path / "song.flac", stereo, 44_100)
-    heard = tagger.hear_file(tmp_path / "song.flac")
-    assert heard.remarks == ("resampled from 44100 to 8000 Hz",)
-    own = tagger.hear(soxr.resample(stereo.mean(1), 44_100, RATE), RATE)
-    np.testing.assert_allclose(heard.probabilities, own.probabilities, atol=0.02)
-    assert heard.seconds == pytest.approx(4.0, abs=0.01)
-    short = tagger.hear(wave[: 44_100 // 2], 44_100)
-    assert short.moments.shape == (1, 10)
+    prediction = tagger.predict_file(tmp_path / "song.flac")
+    assert prediction.remarks == ("resampled from 44100 to 8000 Hz",)
+    own = tagger.predict(soxr.resample(stereo.mean(1), 44_100, RATE), RATE)
+    np.testing.assert_allclose(prediction.probabilities, own.probabilities, atol=0.02)
+    assert prediction.seconds == pytest.approx(4.0, abs=0.01)
+    short = tagger.predict(wave[: 44_100 // 2], 44_100)
+    assert short.clip_probabilities.shape == (1, 10)
     assert "0.50 s, repeated to fill a clip of 1 s" in short.remarks
-    curve = tagger.hear(wave, 44_100, every=0.25)
+    curve = tagger.predict(wave, 44_100, every=0.25)
     assert len(curve.starts) == 13  # 0, 0.25 … 3
     np.testing.assert_allclose(np.diff(curve.starts), 0.25, atol=1e-3)
-    np.testing.assert_allclose(curve.probabilities, heard.probabilities, atol=0.05)
+    np.testing.assert_allclose(curve.probabilities, prediction.probabilities, atol=0.05)
     assert curve.genre == curve.genres[int(curve.probabilities.argmax())]
 
 
@@ -116,7 +119,7 @@ def test_silence_and_broken_sound_are_not_guessed(tagger):
         (np.full(RATE, np.nan, np.float32), "not numbers"),
     ):
         with pytest.raises(BrokenSong, match=what):
-            tagger.hear(wave, RATE)
+            tagger.predict(wave, RATE)
 
 
 def test_a_tagger_opens_runs_and_says_what_it_can_not_open(trained, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ from conftest import quick_flags
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.data.synthetic import render
-from gtzan_lightning.inference.similar import library, vector_of
+from gtzan_lightning.inference.similar import library
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.training.train import train
@@ -39,10 +39,12 @@ def test_a_song_is_most_like_itself(trained, tmp_path):
     corpus = prepare(recipe.data)
     songs = library(tagger, corpus, tmp_path)
     wave = corpus.array[7, : corpus.lengths[7]].astype(np.float32) / 32767
-    found = songs.like(vector_of(tagger, tagger.prepare(wave, 8000)))
-    assert len(found) == 5
-    assert found[0][0] == corpus.ids[7]
-    assert found[0][2] == pytest.approx(1, abs=1e-3)
+    vector = tagger.embed(wave, 8000)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+    nearest = songs.nearest(vector)
+    assert len(nearest) == 5
+    assert nearest[0][0] == corpus.ids[7]
+    assert nearest[0][2] == pytest.approx(1, abs=1e-3)
     again = library(tagger, corpus, tmp_path)  # from the file
     assert np.array_equal(again.vectors, songs.vectors)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL
+from gtzan_lightning.models import BASELINES
 from gtzan_lightning.models.baselines import log_probabilities, pipeline, summarise
 from gtzan_lightning.recipe.baseline_settings import KnnSettings, SvmSettings
 from gtzan_lightning.results import predictions as metrics
@@ -12,7 +12,7 @@ from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.train import train
 
 
-@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name):
     flags = ["--data.features", "mfcc", "--data.synthetic_songs", "12"]
     flags += ["--model.summary", "mean"]
@@ -20,12 +20,12 @@ def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name)
     outcome = train(recipe)
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
     assert set(predictions["part"]) == {"valid", "test"}
-    again = metrics.figures(predictions, "test")["song_accuracy"]
+    again = metrics.scores(predictions, "test")["song_accuracy"]
     assert outcome.scores["final/test/song_accuracy"] == pytest.approx(again)
     assert outcome.scores["final/valid/song_accuracy"] > 0.2  # ten genres: chance is 0.1
     run = runs_table(recipe.track).iloc[0]
-    assert (run["tags.model"], run["status"]) == (name, "FINISHED")
-    assert run["tags.features"] == "mfcc 20, 1 s"
+    assert (run["model"], run["status"]) == (name, "FINISHED")
+    assert run["features"] == "mfcc 20, 1 s"
 
 
 def test_summaries_are_means_and_covariances():
@@ -95,7 +95,7 @@ def test_a_feature_table_is_honest_by_default_and_its_leak_is_marked(tmp_path, q
     assert figures[1] > figures[0] + 0.25
     assert "LEAKY FEATURE" in capsys.readouterr().out
     assert (outcome.folder / "LEAKY_predictions.csv").exists()
-    assert "LEAKY FEATURE" in runs_table(leaky.track)["tags.warning"].iloc[0]
+    assert "LEAKY FEATURE" in runs_table(leaky.track)["warning"].iloc[0]
 
 
 def test_bad_tables_and_too_few_clips_are_one_line(tmp_path, quick):

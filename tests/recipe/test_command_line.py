@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import CLASSICAL, MODELS
+from gtzan_lightning.models import BASELINES, MODELS
 from gtzan_lightning.recipe.command_line import guarded, parse_run
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import MODEL_RECIPES, as_flags, build_recipe, dump, read_recipe
@@ -137,7 +137,7 @@ def test_printed_recipe_rebuilds_itself(tmp_path, capsys):
 
 def test_one_name_in_four_places():
     recipes = {file.stem for file in MODEL_RECIPES.glob("*.yaml")}
-    assert {*MODELS, *CLASSICAL} == set(MODEL_SETTINGS) == recipes
+    assert {*MODELS, *BASELINES} == set(MODEL_SETTINGS) == recipes
 
 
 @pytest.mark.parametrize("file", sorted(MODEL_RECIPES.glob("*.yaml")), ids=lambda f: f.stem)

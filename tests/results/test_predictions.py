@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
-from gtzan_lightning.models.song_votes import SongVotes, clip_figures
+from gtzan_lightning.models.song_votes import SongVotes, clip_scores
 from gtzan_lightning.results import predictions as metrics
+from gtzan_lightning.results.intervals import wilson
 
 GENRES = ["a", "b", "c"]
 SONGS = [f"s{n:03}" for n in range(40)]
@@ -46,7 +47,7 @@ def test_the_state_sums_over_batches_and_processes_and_equals_the_predictions():
         setattr(merged, name, reduce(torch.stack([getattr(rank, name) for rank in ranks])))
     merged._update_count = 1
     from_state = merged.compute()
-    recomputed = metrics.figures(as_table(log_probs, song, genre), "test")
+    recomputed = metrics.scores(as_table(log_probs, song, genre), "test")
     for name, key in [
         ("accuracy", "song_accuracy"),
         ("accuracy_mean", "song_accuracy_mean"),
@@ -75,14 +76,14 @@ def test_songs_that_were_not_seen_do_not_count():
     assert votes.compute()["accuracy"] == 1
 
 
-def test_genres_without_songs_do_not_lower_the_macro_figures():
+def test_genres_without_songs_do_not_lower_the_macro_scores():
     """Perfect predictions of two genres out of three are perfect everywhere."""
     genre = torch.tensor([0, 1, 0, 1])
     log_probs = (torch.nn.functional.one_hot(genre, 3) * 9.0).log_softmax(1)
     votes = SongVotes(4, 3)
     votes.update(log_probs, torch.arange(4), genre)
-    clips = clip_figures(log_probs, genre, 3)
-    final = metrics.figures(as_table(log_probs, torch.arange(4), genre), "test")
+    clips = clip_scores(log_probs, genre, 3)
+    final = metrics.scores(as_table(log_probs, torch.arange(4), genre), "test")
     for name in ("accuracy", "f1", "auroc"):
         assert votes.compute()[name] == clips[name] == 1
         assert final[f"song_{name}"] == final[f"clip_{name}"] == 1
@@ -102,22 +103,25 @@ def test_wilson_interval_by_its_formula():
     k = round(p * n) / n
     centre = (k + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(k * (1 - k) / n + z**2 / (4 * n**2))
-    assert metrics.wilson(p, n) == pytest.approx((centre - half, centre + half))
+    assert wilson(p, n) == pytest.approx((centre - half, centre + half))
+    for hits in (0, 1, n):
+        scipys = binomtest(hits, n).proportion_ci(method="wilson")
+        assert wilson(hits / n, n) == pytest.approx((scipys.low, scipys.high), abs=1e-12)
 
 
 def test_confusion_and_per_genre_agree_with_the_accuracy():
     table = as_table(*some_clips())
     counts = metrics.confusion(table, "test")
-    found = metrics.figures(table, "test")
+    found = metrics.scores(table, "test")
     assert counts.trace() / counts.sum() == pytest.approx(found["song_accuracy"])
     per_genre = metrics.per_genre(table, "test")
     assert per_genre["support"].sum() == 40
     assert per_genre["f1"].mean() == pytest.approx(found["song_f1"])
 
 
-def test_figures_survive_a_round_trip_through_csv(tmp_path):
+def test_scores_survive_a_round_trip_through_csv(tmp_path):
     table = as_table(*some_clips())
     table.to_csv(tmp_path / "p.csv", index=False, float_format="%.7g")
-    again = metrics.figures(pd.read_csv(tmp_path / "p.csv"), "test")
-    assert again == pytest.approx(metrics.figures(table, "test"), abs=1e-6)
-    assert metrics.figures(table, "valid") == {}
+    again = metrics.scores(pd.read_csv(tmp_path / "p.csv"), "test")
+    assert again == pytest.approx(metrics.scores(table, "test"), abs=1e-6)
+    assert metrics.scores(table, "valid") == {}

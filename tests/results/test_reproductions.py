@@ -12,23 +12,24 @@ import yaml
 from conftest import run
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import model_class
+from gtzan_lightning.models import network_class
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.identity import recipe_key
 from gtzan_lightning.recipe.recipes import build_recipe, dump
 from gtzan_lightning.results import reproductions
-from gtzan_lightning.results.predictions import wilson
+from gtzan_lightning.results.intervals import wilson
 from gtzan_lightning.tracking import reading as store
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = str(ROOT / "experiments" / "reproduce.py")
-FILES = sorted(reproductions.RECIPES.glob("*-*.yaml"))
-NAMES = [system.name for system in reproductions.systems()]
-_ACCURACY, _SONGS = "metrics.final/test/song_accuracy", "metrics.final/test/songs"
+RECIPES = ROOT / "experiments" / "recipes" / "reproductions"
+FILES = sorted(RECIPES.glob("*-*.yaml"))
+NAMES = [system.name for system in reproductions.systems(RECIPES)]
+_ACCURACY, _SONGS = "final/test/song_accuracy", "final/test/songs"
 
 
 def recipe(name, *flags):
-    return parse_run(["--config", str(reproductions.RECIPES / f"{name}.yaml"), *flags])[0]
+    return parse_run(["--config", str(RECIPES / f"{name}.yaml"), *flags])[0]
 
 
 def cell(*runs):
@@ -57,7 +58,7 @@ def test_every_system_has_its_two_recipes_and_every_recipe_its_system():
 
 def test_published_intervals_are_wilson_of_a_share_of_n():
     pattern = r"(\d\.\d+) \[(\d\.\d+), (\d\.\d+)\], n = (\d+)"
-    text = "; ".join(system.published for system in reproductions.systems())
+    text = "; ".join(system.published for system in reproductions.systems(RECIPES))
     found = re.findall(pattern, text)
     assert len(found) == text.count(", n = ") > 15
     for share, low, high, n in found:
@@ -85,7 +86,7 @@ def test_recipes_as_published_build_the_published_networks(name, count):
     off = {"pretrained": False} if "pretrained" in fields else {}
     assert built.data.colour
     with torch.device("meta"):
-        network = model_class(built.model.name).network_class(
+        network = network_class(built.model.name)(
             built.model.model_copy(update=off), 10, (3, *built.data.picture_size)
         )
     assert sum(p.numel() for p in network.parameters()) == count
@@ -117,42 +118,43 @@ def test_whole_songs_fit_gtzans_shortest():
 
 def test_a_recipe_is_found_on_any_corpus_and_seed():
     flags = ("--data.corpus", "pictures", "--data.root", "elsewhere", "--seed", "3")
-    here = reproductions.key("basak-cnn", "corrected")
+    here = reproductions.key(RECIPES, "basak-cnn", "corrected")
     assert recipe_key(recipe("basak-cnn-corrected", *flags)) == here
-    assert reproductions.key("basak-cnn", "as_published") != here
-    assert reproductions.key("basak-cnn", "corrected", ("--data.split", "filtered")) != here
+    assert reproductions.key(RECIPES, "basak-cnn", "as_published") != here
+    assert (
+        reproductions.key(RECIPES, "basak-cnn", "corrected", ("--data.split", "filtered")) != here
+    )
 
 
 def test_seeds_are_averaged_and_counted():
     runs = [
-        run(f"a{s}", **{"tags.seed": s, _ACCURACY: a})
-        for s, a in {"0": 0.5, "1": 0.6, "2": 0.7}.items()
+        run(f"a{s}", **{"seed": s, _ACCURACY: a}) for s, a in {"0": 0.5, "1": 0.6, "2": 0.7}.items()
     ]
-    found = cell(*runs, run("b", **{"tags.recipe": "r2", _ACCURACY: 0.9}))
+    found = cell(*runs, run("b", **{"recipe": "r2", _ACCURACY: 0.9}))
     assert found == "0.600 ± 0.100 [0.543, 0.655], n = 290, 3 seeds, gtzan abc"
 
 
 def test_every_corpus_has_its_line():
     own = {_SONGS: float("nan"), _ACCURACY: float("nan")}
-    own |= {"metrics.final/valid/songs": 197, "metrics.final/valid/song_accuracy": 0.6}
-    pictures = run("b", **{"tags.corpus": "gtzan-pictures", "tags.songs_fingerprint": "d"}, **own)
+    own |= {"final/valid/songs": 197, "final/valid/song_accuracy": 0.6}
+    pictures = run("b", **{"corpus": "gtzan-pictures", "songs_fingerprint": "d"}, **own)
     first, second = cell(run("a"), pictures).split("<br>")
     assert first == "0.600 [0.543, 0.655], n = 290, 1 seed, gtzan abc"
     assert second.endswith("n = 197, 1 seed, gtzan-pictures d, *valid*")
 
 
 def test_leaky_runs_are_marked_and_only_ended_ones_count():
-    assert cell(run("a", **{"tags.warning": "LEAKY FEATURE"})).endswith("gtzan abc, **LEAKY**")
-    stopped = run("b", status="KILLED", **{"tags.seed": "1", _ACCURACY: 0.9})
+    assert cell(run("a", **{"warning": "LEAKY FEATURE"})).endswith("gtzan abc, **LEAKY**")
+    stopped = run("b", status="KILLED", **{"seed": "1", _ACCURACY: 0.9})
     assert cell(run("a"), stopped) == cell(run("a"))
     assert cell(stopped) == ""
-    assert cell(run("a", **{"tags.recipe": "r2"})) == ""
+    assert cell(run("a", **{"recipe": "r2"})) == ""
     assert reproductions.cell(pd.DataFrame(), "r1") == ""
 
 
-def test_table_has_a_row_for_each_system_and_figures_in_their_column_only():
-    key = reproductions.key("basak-cnn", "corrected", ("--data.split", "filtered"))
-    text = reproductions.markdown(pd.DataFrame([run("a", **{"tags.recipe": key})]))
+def test_table_has_a_row_for_each_system_and_scores_in_their_column_only():
+    key = reproductions.key(RECIPES, "basak-cnn", "corrected", ("--data.split", "filtered"))
+    text = reproductions.markdown(pd.DataFrame([run("a", **{"recipe": key})]), RECIPES)
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     assert {len(row) for row in rows} == {3 + len(reproductions.OURS)}
     assert len(rows) == len(NAMES) + 2
@@ -162,13 +164,25 @@ def test_table_has_a_row_for_each_system_and_figures_in_their_column_only():
     assert [bool(c.strip()) for c in filled[0][3:]] == [False, False, True]
 
 
+def test_the_page_in_docs_says_what_the_command_says():
+    page = (ROOT / "docs" / "reproductions.md").read_text().splitlines()
+    printed = reproductions.markdown(pd.DataFrame(), RECIPES).splitlines()
+    facts = [line.split(" | ")[:3] for line in printed]  # the other columns are our runs
+    assert [line.split(" | ")[:3] for line in page] == facts
+
+
 def test_script_lists_commands_at_once():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, SCRIPT, "--list"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--list"], capture_output=True, text=True, cwd=ROOT
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
-    assert done.stdout.splitlines() == reproductions.commands()
-    assert len(reproductions.commands()) == 3 * len(NAMES)
+    place = RECIPES.relative_to(ROOT)
+    assert place == Path("experiments/recipes/reproductions")
+    commands = [line.replace(str(RECIPES), str(place)) for line in reproductions.commands(RECIPES)]
+    assert done.stdout.splitlines() == commands
+    assert len(commands) == 3 * len(NAMES)
 
 
 def test_script_writes_the_table_and_complains_in_one_line(tmp_path, monkeypatch, capsys):

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results.significance import System, compare, system
+from gtzan_lightning.results.significance import System, compare, pairs, system
 
 
 def made(name, right, runs=1):
@@ -16,7 +16,7 @@ def made(name, right, runs=1):
 def test_mcnemar_is_the_exact_binomial_of_the_disagreements():
     a = np.array([1] * 60 + [1] * 12 + [0] * 3 + [0] * 25)
     b = np.array([1] * 60 + [0] * 12 + [1] * 3 + [0] * 25)
-    (pair,) = compare([made("a", a), made("b", b)])
+    (pair,) = pairs([made("a", a), made("b", b)])
     assert pair.mcnemar == pytest.approx(stats.binomtest(3, 15).pvalue)
     assert pair.difference == pytest.approx(0.09)
     # the permutation test of 0/1 answers is the same binomial
@@ -24,7 +24,7 @@ def test_mcnemar_is_the_exact_binomial_of_the_disagreements():
     assert pair.low < 0.09 < pair.high
     assert pair.low == pytest.approx(0.09 - 1.96 * np.std(a - b) / 10, abs=0.01)
     assert "a is better than b on these 100 songs" in pair.sentence()
-    (back,) = compare([made("b", b), made("a", a)])
+    (back,) = pairs([made("b", b), made("a", a)])
     assert "a is better than b" in back.sentence()
 
 
@@ -32,30 +32,30 @@ def test_a_song_that_half_of_the_runs_get_right_speaks_for_neither():
     """Two seeds that disagree on 30 songs must not look worse than one seed."""
     a = np.array([1.0] * 60 + [0.5] * 30 + [0.0] * 10)
     b = np.array([1.0] * 75 + [0.0] * 25)
-    (pair,) = compare([made("a", a, runs=2), made("b", b)])
+    (pair,) = pairs([made("a", a, runs=2), made("b", b)])
     assert pair.difference == pytest.approx(0)
     assert pair.mcnemar == 1
-    (other,) = compare([made("b", b), made("a", a, runs=2)])
+    (other,) = pairs([made("b", b), made("a", a, runs=2)])
     assert other.mcnemar == 1
 
 
 def test_equal_and_indistinct_systems_are_said_to_be_so():
     a = np.random.default_rng(0).random(197) < 0.6
-    (same,) = compare([made("a", a), made("b", a)])
+    (same,) = pairs([made("a", a), made("b", a)])
     assert (same.difference, same.p, same.mcnemar) == (0, 1, 1)
     b = a.copy()
     b[:4] = ~b[:4]
-    (near,) = compare([made("a", a), made("b", b)])
+    (near,) = pairs([made("a", a), made("b", b)])
     assert "cannot be told apart on these 197 songs" in near.sentence()
 
 
 def test_false_alarms_are_as_rare_as_promised():
-    """200 pairs of equally good systems: about 5 % may be told apart by chance."""
+    """60 pairs of equally good systems: about 5 % may be told apart by chance."""
     random = np.random.default_rng(1)
     alarms = 0
     for _ in range(60):
         a, b = random.random((2, 150)) < 0.6
-        alarms += compare([made("a", a), made("b", b)])[0].p < 0.05
+        alarms += pairs([made("a", a), made("b", b)])[0].p < 0.05
     assert alarms <= 9  # binomial(60, 0.05) exceeds it once in 10,000
 
 
@@ -64,11 +64,11 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
     better, little = base.copy(), base.copy()
     better[:30] = 1
     little[:5] = 1
-    alone = compare([made("b", better), made("a", base)])[0].p
-    three = compare([made("b", better), made("l", little), made("a", base)])
+    alone = pairs([made("b", better), made("a", base)])[0].p
+    three = pairs([made("b", better), made("l", little), made("a", base)])
     assert three[1].p == pytest.approx(3 * alone, rel=0.3)
     assert all(pair.p <= 1 for pair in three)
-    two = compare([made("l", little), made("a", base)])[0].p
+    two = pairs([made("l", little), made("a", base)])[0].p
     assert three[2].p == pytest.approx(two, abs=0.02)  # the largest is multiplied by one
 
 
@@ -88,8 +88,18 @@ def test_seeds_are_averaged_by_song_and_folds_are_joined():
     assert system("m", folds, "valid").right.to_dict() == {"a": 1.0, "b": 0.0}
 
 
+def test_two_tables_of_predictions_are_compared_at_once():
+    a = predictions({song: 0.9 for song in "abcdefgh"}, "test")
+    b = predictions({song: 0.2 for song in "abcdefgh"}, "test")
+    pair = compare(a, b)
+    assert (pair.first, pair.second, pair.songs, pair.difference) == ("a", "b", 8, 1)
+    assert pair == pairs([system("a", [a], "test"), system("b", [b], "test")])[0]
+    with pytest.raises(UserError, match="a has no predictions of the valid part"):
+        compare(a, b, "valid")
+
+
 def test_what_can_not_be_paired_is_one_line():
     with pytest.raises(UserError, match="not measured on the same songs"):
-        compare([made("a", [1, 0]), made("b", [1, 0, 1])])
+        pairs([made("a", [1, 0]), made("b", [1, 0, 1])])
     with pytest.raises(UserError, match="no predictions of the test part"):
         system("m", [predictions({"a": 0.9})], "test")

@@ -6,52 +6,52 @@ import pytest
 from conftest import run
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results import html as page
-from gtzan_lightning.results.tables import choose, table_of, tables
+from gtzan_lightning.results.html import html
+from gtzan_lightning.results.tables import choose, read_csv, table_of, tables
 
-_ACCURACY = "metrics.final/test/song_accuracy"
+_ACCURACY = "final/test/song_accuracy"
 
 
-def column(table, name):
-    return table.rows[name].tolist()
+def column(table, name, own=""):
+    return [row.cells(own)[name] for row in table.rows]
 
 
 def test_seeds_are_averaged_with_sd_and_interval_of_the_songs():
     accuracies = {"0": 0.5, "1": 0.6, "2": 0.7}
     runs = [
-        run(f"a{s}", **{"tags.seed": s, "metrics.final/test/song_accuracy": a})
-        for s, a in accuracies.items()
+        run(f"a{s}", **{"seed": s, "final/test/song_accuracy": a}) for s, a in accuracies.items()
     ]
     (table,) = tables(pd.DataFrame(runs))
     assert column(table, "song accuracy") == ["0.600 ± 0.100"]
-    assert column(table, "n") == [290]  # the same songs three times are not 870 songs
     assert column(table, "95 % interval") == ["0.543-0.655"]
-    assert column(table, "seeds") == [3]
+    (row,) = table.rows
+    assert row.n == 290  # the same songs three times are not 870 songs
+    assert row.seeds == 3
+    assert row.accuracy == pytest.approx(0.6)
+    assert row.spread == pytest.approx(0.1)
 
 
 def test_folds_test_different_songs():
-    kfold = {"tags.protocol": "kfold 5 seed 0", "metrics.final/test/songs": 200}
-    runs = [run(f"f{f}", **kfold, **{"tags.fold": f}) for f in "0123"]
+    kfold = {"protocol": "kfold 5 seed 0", "final/test/songs": 200}
+    runs = [run(f"f{f}", **kfold, **{"fold": f}) for f in "0123"]
     # three more seeds on one fold must not outweigh the others
-    runs += [
-        run(f"s{s}", **kfold, **{"tags.fold": "0", "tags.seed": s}) | {_ACCURACY: 0.2} for s in "12"
-    ]
+    runs += [run(f"s{s}", **kfold, **{"fold": "0", "seed": s}) | {_ACCURACY: 0.2} for s in "12"]
     (table,) = tables(pd.DataFrame(runs))
-    assert column(table, "n") == [800]
+    assert column(table, "n") == ["800"]
     assert column(table, "folds") == ["4/5"]
     assert column(table, "song accuracy")[0].startswith("0.533 ± ")  # (1/3 + 3 * 0.6) / 4
 
 
 def test_a_song_of_a_small_fold_counts_as_much_as_another():
-    kfold = {"tags.protocol": "kfold 2 seed 0"}
-    small = run("a", **kfold, **{"tags.fold": "0", "metrics.final/test/songs": 10, _ACCURACY: 1.0})
-    large = run("b", **kfold, **{"tags.fold": "1", "metrics.final/test/songs": 30, _ACCURACY: 0.0})
+    kfold = {"protocol": "kfold 2 seed 0"}
+    small = run("a", **kfold, **{"fold": "0", "final/test/songs": 10, _ACCURACY: 1.0})
+    large = run("b", **kfold, **{"fold": "1", "final/test/songs": 30, _ACCURACY: 0.0})
     (table,) = tables(pd.DataFrame([small, large]))
     assert column(table, "song accuracy") == ["0.250"]
 
 
 def test_a_repeated_run_counts_once():
-    again = run("b", **{"metrics.final/test/song_accuracy": 0.9})
+    again = run("b", **{"final/test/song_accuracy": 0.9})
     (table,) = tables(pd.DataFrame([run("a"), again]))
     assert column(table, "song accuracy") == ["0.600"]
 
@@ -59,22 +59,22 @@ def test_a_repeated_run_counts_once():
 def test_other_corpora_protocols_and_songs_have_tables_of_their_own():
     runs = [
         run("a"),
-        run("b", **{"tags.corpus": "synthetic"}),
-        run("c", **{"tags.protocol": "first20"}),
-        run("d", **{"tags.songs_fingerprint": "def"}),
+        run("b", **{"corpus": "synthetic"}),
+        run("c", **{"protocol": "first20"}),
+        run("d", **{"songs_fingerprint": "def"}),
     ]
     assert len(tables(pd.DataFrame(runs))) == 4
 
 
 def test_leaky_unfinished_and_own_runs_are_marked_and_the_best_is_first():
     runs = [
-        run("a", **{"tags.recipe": "r1"}),
-        run("b", **{"tags.recipe": "r2", "metrics.final/test/song_accuracy": 0.8}),
-        run("c", **{"tags.recipe": "r3", "status": "KILLED"}),
-        run("d", **{"tags.recipe": "r4", "tags.warning": "LEAKY PROTOCOL"}),
+        run("a", **{"recipe": "r1"}),
+        run("b", **{"recipe": "r2", "final/test/song_accuracy": 0.8}),
+        run("c", **{"recipe": "r3", "status": "KILLED"}),
+        run("d", **{"recipe": "r4", "warning": "LEAKY PROTOCOL"}),
     ]
     table = table_of(pd.DataFrame(runs), "a")
-    names = column(table, "model")
+    names = column(table, "model", own="a")
     assert column(table, "song accuracy")[0] == "0.800"
     assert "small_cnn <- this run" in names
     assert "small_cnn (1 unfinished)" in names
@@ -83,15 +83,39 @@ def test_leaky_unfinished_and_own_runs_are_marked_and_the_best_is_first():
 
 
 def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic():
-    figures = {
-        "metrics.final/test/songs": float("nan"),
-        "metrics.final/valid/songs": 197,
-        "metrics.final/valid/song_accuracy": 0.6,
+    scores = {
+        "final/test/songs": float("nan"),
+        "final/valid/songs": 197,
+        "final/valid/song_accuracy": 0.6,
     }
-    (table,) = tables(pd.DataFrame([run("a", **figures)]))
+    (table,) = tables(pd.DataFrame([run("a", **scores)]))
     assert "valid part" in table.title
     assert "optimistic" in table.markdown()
-    assert column(table, "n") == [197]
+    assert column(table, "n") == ["197"]
+    assert column(table, "song accuracy") == ["0.600"]
+
+
+def test_a_table_comes_back_from_its_csv(tmp_path):
+    runs = [
+        run("a1", **{"features": "mel 128, 3 s"}),
+        run("a2", **{"seed": "1", _ACCURACY: 0.7}),
+        run("b", status="KILLED", **{"recipe": "r2", "parameters": float("nan")}),
+        run("c", **{"recipe": "000123", "warning": 'LEAKY PROTOCOL: "clips", of all'}),
+    ]
+    (table,) = tables(pd.DataFrame(runs))
+    file = tmp_path / "table.csv"
+    file.write_text(table.csv())
+    assert read_csv(file) == table
+    numbers = pd.read_csv(file)
+    assert list(numbers["accuracy"].dropna()) == pytest.approx([0.65, 0.6])
+    assert list(numbers["parameters"].dropna()) == [1000, 1000]
+    with pytest.raises(UserError, match="can't be read: No such file"):
+        read_csv(tmp_path / "none.csv")
+    text = table.csv()
+    for bad in ("", "a,b\n1,2\n", text.replace("290", "many"), text[: text.rindex(",")]):
+        file.write_text(bad)
+        with pytest.raises(UserError, match="is no table that"):
+            read_csv(file)
 
 
 def test_no_runs_no_tables():
@@ -101,12 +125,12 @@ def test_no_runs_no_tables():
 def test_systems_are_chosen_by_model_recipe_name_or_id():
     runs = pd.DataFrame(
         [
-            run("aaaaaa1", **{"tags.mlflow.runName": "first"}),
-            run("aaaaaa2", **{"tags.seed": "1"}),
-            run("bbbbbb1", **{"tags.model": "resnet", "tags.recipe": "r2"}),
-            run("cccccc1", **{"tags.model": "resnet", "tags.recipe": "r3"}),
-            run("dddddd1", status="FAILED", **{"tags.model": "vgg"}),
-            run("eeeeee1", **{"tags.model": "bbnn", "tags.corpus": "synthetic"}),
+            run("aaaaaa1", **{"name": "first"}),
+            run("aaaaaa2", **{"seed": "1"}),
+            run("bbbbbb1", **{"model": "resnet", "recipe": "r2"}),
+            run("cccccc1", **{"model": "resnet", "recipe": "r3"}),
+            run("dddddd1", status="FAILED", **{"model": "vgg"}),
+            run("eeeeee1", **{"model": "bbnn", "corpus": "synthetic"}),
         ]
     )
     part, chosen = choose(runs, ["small_cnn", "r2"])
@@ -126,7 +150,7 @@ def test_systems_are_chosen_by_model_recipe_name_or_id():
 
 
 def answers(part="test"):
-    """Two songs of jazz and one of rock; the second song of jazz is heard as rock."""
+    """Two songs of jazz and one of rock; the second song of jazz is predicted as rock."""
     rows = [("a", "jazz", 0.9), ("b", "jazz", 0.2), ("c", "rock", 0.1)]
     return pd.DataFrame(
         [{"part": part, "song": s, "start": 0.0, "genre": g, "jazz": np.log(p),
@@ -135,8 +159,8 @@ def answers(part="test"):
 
 
 def test_the_page_holds_everything_itself():
-    runs = pd.DataFrame([run("a"), run("b<i>", **{"tags.recipe": "r2", "tags.model": "<b>net"})])
-    made = page.html(tables(runs), lambda run_id: answers(), lambda run_id: [(1, 0.2), (2, 0.7)])
+    runs = pd.DataFrame([run("a"), run("b<i>", **{"recipe": "r2", "model": "<b>net"})])
+    made = html(tables(runs), lambda run_id: answers(), lambda run_id: [(1, 0.2), (2, 0.7)])
     assert not re.search(r"(src|href|url)\s*[=(]", made)  # nothing is fetched
     assert "<b>net" not in made
     assert "&lt;b&gt;net" in made
@@ -144,11 +168,17 @@ def test_the_page_holds_everything_itself():
     assert made.count('class="matrix"') == 2
     # 0.60 of 290 songs: Wilson's 0.543 to 0.655 on an axis of 116 pixels
     assert 'x1="65.0" x2="78.0"' in made
-    assert page.html([], answers, lambda run_id: []).endswith("</html>\n")
+    assert 'points="40.0,222.0 630.0,89.5 "' in made  # 0.2 and 0.7 from 275 up to 10
+    one, half = (f'style="background:rgba(31,119,180,{share})"' for share in ("1.00", "0.50"))
+    assert made.count(f"<td {half}>1</td><td {half}>1</td>") == 2  # of two songs of jazz
+    assert made.count(f"<td {one}>1</td>") == 2
+    assert 'data-value="1000">1,000</td>' in made  # sorted by the number, not by its text
+    assert html([], answers, lambda run_id: []).endswith("</html>\n")
 
 
 def test_latex_is_a_booktabs_table_with_nothing_left_unescaped():
-    made = page.latex(tables(pd.DataFrame([run("a")])))
+    (table,) = tables(pd.DataFrame([run("a")]))
+    made = table.latex()
     assert r"\toprule" in made
     assert r"small\_cnn" in made
     assert r"95 \% interval" in made

@@ -193,8 +193,8 @@ def test_two_workers_share_a_study_in_the_database(server, packed, tmp_path, cap
     assert len({trial.user_attrs["process"] for trial in ended}) == 2
     recorded = runs_table(TrackSettings(uri=server.uri, experiment="sweep"))
     assert list(recorded["status"]) == ["FINISHED"] * 5
-    (parent,) = recorded.loc[recorded["tags.trial"].isna(), "run_id"]
-    children = recorded[recorded["tags.mlflow.parentRunId"] == parent]
+    (parent,) = recorded.loc[recorded["trial"].isna(), "run_id"]
+    children = recorded[recorded["parent"] == parent]
     assert set(children["run_id"]) == {trial.user_attrs["run"] for trial in ended}
     # the password is in nothing that is kept or said
     client = ["-h", server.folder, "-U", "team", "mlflow"]

@@ -69,7 +69,8 @@ def test_two_processes_equal_one_and_are_one_run(tmp_path):
         (csv,) = folder.glob("mlruns/runs/*/predictions.csv")
         predictions = pd.read_csv(csv).sort_values(["part", "song", "start"], ignore_index=True)
         curves = [
-            metric_history(run["run_id"], name) for name in ("train/loss_epoch", "valid/loss")
+            metric_history(run["run_id"], name, track)
+            for name in ("train/loss_epoch", "valid/loss")
         ]
         found[many] = predictions, [value for curve in curves for _, value in curve]
     assert len(found[1][1]) == 4

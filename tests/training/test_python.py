@@ -100,5 +100,5 @@ def test_a_trainer_of_ones_own_keeps_the_best_checkpoint_and_gives_predictions(q
     assert trainer.callback_metrics["test/song_accuracy"] >= 0
     from gtzan_lightning.results import predictions as scoring
 
-    again = scoring.figures(predictions, "valid")["song_accuracy"]
+    again = scoring.scores(predictions, "valid")["song_accuracy"]
     assert again == pytest.approx(float(best), abs=1e-6)

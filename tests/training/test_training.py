@@ -23,7 +23,7 @@ from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.inference.onnx import hear, to_onnx
+from gtzan_lightning.inference.onnx import run_onnx, to_onnx
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.recipe.command_line import LAST, parse_run
@@ -85,7 +85,7 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
     recomputed = {
         f"final/{part}/{name}": value
         for part in ("valid", "test")
-        for name, value in metrics.figures(predictions, part).items()
+        for name, value in metrics.scores(predictions, part).items()
     }
     assert {"final/valid/songs", "final/test/song_accuracy"} <= set(recomputed)
     assert recomputed == pytest.approx(outcome.scores, abs=1e-6)
@@ -132,7 +132,7 @@ def test_every_road_out_takes_any_batch_and_equals_the_test_loop(
     tagger = Tagger.load(outcome.folder / "best.ckpt")
     np.testing.assert_allclose(tagger.probabilities(waves), truth, atol=1e-4)
     to_onnx(tagger, tmp_path / "genres.onnx", seconds=4.0)
-    np.testing.assert_allclose(hear(tmp_path / "genres.onnx", waves), truth, atol=1e-4)
+    np.testing.assert_allclose(run_onnx(tmp_path / "genres.onnx", waves), truth, atol=1e-4)
 
 
 @pytest.mark.many

@@ -75,16 +75,16 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
     kept = storage(None, TrackSettings(folder=str(tmp_path / "mlruns")), journal.stem)
     assert len(optuna.load_study(study_name=journal.stem, storage=kept).trials) == 4
     runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
-    parents = runs[runs["tags.mlflow.runName"].str.startswith("sweep-")]
+    parents = runs[runs["name"].str.startswith("sweep-")]
     assert len(parents) == 1
-    children = runs[runs["tags.mlflow.parentRunId"] == parents["run_id"].iloc[0]]
+    children = runs[runs["parent"] == parents["run_id"].iloc[0]]
     assert len(children) == 4
     assert (runs["status"] == "FINISHED").all()
     # the test part was not opened, in any trial
-    assert not any(name.startswith("metrics.final/test") for name in children.columns)
-    best = children["metrics.final/valid/song_accuracy"].max()
+    assert not any(name.startswith("final/test") for name in children.columns)
+    best = children["final/valid/song_accuracy"].max()
     assert f"validation song accuracy {best:.3f} on 20 songs" in said
-    assert parents["metrics.best/song_accuracy"].iloc[0] == pytest.approx(best)
+    assert parents["best/song_accuracy"].iloc[0] == pytest.approx(best)
 
 
 @pytest.mark.many
@@ -100,9 +100,9 @@ def test_workers_that_start_together_open_one_study(flags, tmp_path, kind):
     study = optuna.load_study(study_name=name, storage=storage(url, track, name))
     assert ended(study) == 4
     runs = runs_table(track)
-    (parent,) = runs.loc[runs["tags.mlflow.runName"] == f"sweep-{name}", "run_id"]
+    (parent,) = runs.loc[runs["name"] == f"sweep-{name}", "run_id"]
     assert study.user_attrs["parent"] == parent
-    assert (runs["tags.mlflow.parentRunId"] == parent).sum() == len(runs) - 1 == 4
+    assert (runs["parent"] == parent).sum() == len(runs) - 1 == 4
     assert (runs["status"] == "FINISHED").all()
 
 
@@ -144,7 +144,7 @@ def test_two_workers_share_one_study(flags, tmp_path, capfd):
     command.main([*flags, "--trials", "4", "--workers", "2", "--no-prune"])
     assert "best: trial" in capfd.readouterr().out
     runs = runs_table(TrackSettings(folder=str(tmp_path / "mlruns"), uri="local"))
-    numbers = runs["tags.trial"].dropna().astype(int)
+    numbers = runs["trial"].dropna().astype(int)
     assert sorted(set(numbers)) == sorted(numbers)  # no trial twice
     assert len(numbers) in (4, 5)  # two that end at once may both be counted
 

@@ -1,0 +1,1 @@
+"""The commands: ``gtzan NAME`` and ``python experiments/NAME.py`` call the same function."""

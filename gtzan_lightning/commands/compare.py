@@ -1,0 +1,143 @@
+"""Compare recorded runs: one table for each corpus and protocol."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.settings import TrackSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gtzan_lightning.results.significance import Pair, System
+    from gtzan_lightning.results.tables import Table
+
+
+def main(argv: list[str]) -> None:
+    """Print the tables, or with systems the tests of their differences."""
+    parser = Parser(
+        prog=program("compare"),
+        allow_abbrev=False,
+        description="Print a table of runs for each corpus and protocol: song accuracy with its "
+        "95 % Wilson interval, averaged over seeds and folds. Runs of different songs or protocols "
+        "never share a table; leaky and unfinished runs are marked.",
+    )
+    parser.add_argument(
+        "system",
+        nargs="*",
+        help="two or more systems (a model, a recipe, a run's name or id) to pair by song: "
+        "difference with interval, permutation test (Holm for more than two), McNemar's exact test",
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
+    parser.add_argument("--html", metavar="FILE", help="also write one page for a browser")
+    parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
+    parser.add_argument(
+        "--table", metavar="FILE", help="print a table that --out wrote as CSV, and read no runs"
+    )
+    parser.add_track("uri", "folder", "experiment")
+    args = vars(parser.parse_all(argv))
+    if len(args["system"]) == 1:
+        raise UserError("one system can't be compared: give two or more, or none for the tables")
+    from gtzan_lightning.results.tables import read_csv, tables
+
+    if args["table"]:
+        print(read_csv(Path(args["table"])).markdown())
+        return
+    from gtzan_lightning.tracking.reading import runs_table
+
+    track = track_of(args)
+    if args["system"]:
+        print(_sentences(args["system"], track))
+        return
+    all_tables = tables(runs_table(track))
+    print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
+    for file, text in _files(all_tables, args, track).items():
+        try:
+            with replacing(file) as part:
+                part.write_text(text)
+        except OSError as error:
+            raise UserError(f"{file} can't be written: {error.strerror}") from None
+        print(f"written: {file}")
+
+
+def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
+    """Can two or more recorded systems be told apart? One ``Pair`` for each two of them.
+
+    Args:
+        systems: each a model, a recipe, a run's name or the beginning of its id; all seeds of it.
+        track: the store of the runs (none: ``mlruns``, or MLFLOW_TRACKING_URI).
+
+    Raises:
+        UserError: a word means nothing or several recipes, or they share no table.
+    """
+    from gtzan_lightning.results.significance import pairs
+
+    return pairs(_systems(systems, track or TrackSettings()))
+
+
+def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
+    """predictions.csv of a run: part, song, start (seconds), genre, a log-probability each genre.
+
+    Args:
+        run: its id or the beginning of it, its name, or a model or recipe that was run once.
+        track: as ``compare`` takes it.
+
+    Raises:
+        UserError: ``run`` means no finished run, or several.
+    """
+    from gtzan_lightning.results.tables import choose
+    from gtzan_lightning.tracking.reading import read_predictions, runs_table
+
+    track = track or TrackSettings()
+    (meant,) = choose(runs_table(track), [run])[1].values()
+    if len(meant) > 1:
+        raise UserError(f"{run!r} means {len(meant)} runs: give {' or '.join(meant['run_id'])}")
+    return read_predictions(meant["run_id"].iloc[0], track)
+
+
+def _systems(words: Sequence[str], track: TrackSettings) -> "list[System]":
+    from gtzan_lightning.results.significance import system
+    from gtzan_lightning.results.tables import choose
+    from gtzan_lightning.tracking.reading import read_predictions, runs_table
+
+    part, chosen = choose(runs_table(track), list(words))
+    return [
+        system(word, [read_predictions(run, track) for run in of_word["run_id"]], part)
+        for word, of_word in chosen.items()
+    ]
+
+
+def _sentences(words: list[str], track: TrackSettings) -> str:
+    """The systems that words mean, and what the tests say of each pair."""
+    from gtzan_lightning.results.significance import pairs
+
+    systems = _systems(words, track)
+    lines = [
+        f"{one.name}: {one.right.mean():.3f}, {one.runs} runs, {len(one.right)} songs"
+        for one in systems
+    ]
+    return "\n".join([*lines, *(pair.sentence() for pair in pairs(systems))])
+
+
+def _files(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> dict[Path, str]:
+    """What the flags ask to write: file -> its text."""
+    texts = {}
+    for number, table in enumerate(tables if args["out"] else [], 1):
+        base = Path(args["out"]) / f"compare-{number}"
+        texts[base.with_suffix(".md")] = table.markdown() + "\n"
+        texts[base.with_suffix(".csv")] = table.csv()
+    if args["latex"]:
+        texts[Path(args["latex"])] = "\n".join(table.latex() for table in tables)
+    if args["html"]:
+        from gtzan_lightning.results.html import html
+        from gtzan_lightning.tracking.reading import metric_history, predictions_if_any
+
+        texts[Path(args["html"])] = html(
+            tables,
+            lambda run: predictions_if_any(run, track),
+            lambda run: metric_history(run, "valid/song_accuracy", track),
+        )
+    return texts

@@ -1,0 +1,56 @@
+"""The systems of the source documents beside our own runs of them: one Markdown table."""
+
+import os
+from pathlib import Path
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.command_line import Parser, program, track_of
+
+RECIPES = Path("experiments") / "recipes" / "reproductions"
+
+
+def main(argv: list[str], recipes: Path = RECIPES) -> None:
+    """Print the table, with ``--out FILE`` also write it; or list the commands that fill it.
+
+    Args:
+        recipes: folder of ``systems.yaml`` and of the recipes (default of ``--recipes``).
+    """
+    parser = Parser(
+        prog=program("reproduce"),
+        allow_abbrev=False,
+        description="Print a table of the source documents' systems: published score, what was "
+        "wrong, and our runs as published, corrected, and on the artist-clean protocol. Cells that "
+        "were not run are empty; leaky runs are marked.",
+    )
+    parser.add_argument("--list", action="store_true", help="print the commands and stop")
+    parser.add_argument(
+        "--out", metavar="FILE", help="also write the table, as docs/reproductions.md"
+    )
+    parser.add_argument(
+        "--recipes", metavar="FOLDER", type=Path, default=recipes,
+        help=f"systems.yaml and the recipes, of a checkout ({RECIPES})",
+    )  # fmt: skip
+    parser.add_track("uri", "folder", "experiment")
+    args = vars(parser.parse_all(argv))
+    recipes = args["recipes"]
+    if not (recipes / "systems.yaml").exists():
+        raise UserError(f"--recipes {recipes}: there is no systems.yaml; name that of a checkout")
+    from gtzan_lightning.results.reproductions import commands, markdown
+
+    if args["list"]:
+        print("\n".join(commands(Path(os.path.relpath(recipes)))))
+        return
+    out = Path(args["out"]) if args["out"] else None
+    if out and out.is_dir():
+        raise UserError(f"--out {out} is a folder: name a file")
+    from gtzan_lightning.tracking.reading import runs_table
+
+    text = markdown(runs_table(track_of(args)), recipes)
+    print(text)
+    if out:
+        try:
+            with replacing(out) as part:
+                part.write_text(text + "\n")
+        except OSError as error:
+            raise UserError(f"the table can't be written to {out}: {error.strerror}") from None

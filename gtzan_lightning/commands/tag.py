@@ -1,0 +1,91 @@
+"""Genres of many files: ``python experiments/tag.py FOLDER --run RUN --out genres.csv``."""
+
+import re
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import Parser, program, track_of
+
+if TYPE_CHECKING:
+    from gtzan_lightning.inference.tag_files import Tagged
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=program("tag"),
+        allow_abbrev=False,
+        description="Write a table of genres: a row for each sound file, with ten probabilities. "
+        "Any rate, channel count and length; wav, au, flac, mp3, ogg, opus, aiff. The same "
+        "command resumes a killed run. Broken files get a row with "
+        "the reason and are listed at the end.",
+    )
+    parser.add_argument("place", nargs="+", help="folders, searched at any depth, or files")
+    parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
+    parser.add_argument("--out", required=True, metavar="FILE", help="table: .csv or .parquet")
+    parser.add_argument(
+        "--write-tags", action="store_true", help="also write the genre into the files' own tags"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --write-tags: only print what would be written"
+    )
+    parser.add_argument(
+        "--ray", nargs="?", const="local", metavar="ADDRESS",
+        help="share the work out by Ray: without ADDRESS (or 'local') to a Ray of this machine; "
+        "'auto' or HOST:PORT joins a running cluster, whose machines have this package and see "
+        "the files at the same paths. The table is the same, and a worker that dies loses nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, metavar="N",
+        help="with --ray: taggers (default: one for every GPU of the cluster, without GPUs one "
+        "for every core)",
+    )  # fmt: skip
+    parser.add_track("uri", "folder")
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """Tag, say what was broken, and write the files' own tags if asked."""
+    args = vars(_parser().parse_all(argv))
+    if args["dry_run"] and not args["write_tags"]:
+        raise UserError("--dry-run belongs to --write-tags")
+    _check_ray(args["ray"], args["workers"])
+    from gtzan_lightning.inference.tag_files import change_tags, check_out, find_sounds
+
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+    check_out(Path(args["out"]))
+    files = find_sounds([Path(place) for place in args["place"]])
+    tagged = _tag(args, files)
+    again = f", {tagged.resumed} of them by an earlier run" if tagged.resumed else ""
+    print(f"{tagged.out}: {tagged.songs} files{again}, {len(tagged.broken)} broken")
+    if args["write_tags"]:
+        for line in change_tags(tagged.out, dry=args["dry_run"]):
+            print(line)
+    for path, reason in tagged.broken:
+        print(f"broken: {path}: {reason}")
+
+
+def _check_ray(address: str | None, workers: int | None) -> None:
+    """Raise UserError for an address that Ray can't have, such as a folder after a bare --ray."""
+    if address not in (None, "local", "auto") and not re.fullmatch(r"[\w.-]+:\d+", address):
+        raise UserError(f"--ray {address!r} must be local, auto or HOST:PORT")
+    if workers is not None and address is None:
+        raise UserError("--workers belongs to --ray")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers} must be 1 or more")
+
+
+def _tag(args: dict[str, Any], files: list[Path]) -> "Tagged":
+    from gtzan_lightning.inference.tag_files import tag_files
+    from gtzan_lightning.inference.tagger import Tagger, fetch_checkpoint
+
+    track, out = track_of(args), Path(args["out"])
+    if args["ray"] is None:
+        return tag_files(Tagger.load(args["run"], track), files, out)
+    from gtzan_lightning.inference.tag_ray import rows_on_ray
+
+    checkpoint = fetch_checkpoint(args["run"], track)
+    make = partial(rows_on_ray, checkpoint=checkpoint, address=args["ray"], workers=args["workers"])
+    return tag_files(Tagger(checkpoint), files, out, make)

@@ -1,0 +1,114 @@
+"""What ``data.corpus`` may name: how its songs are found, listed and decoded, and its name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from gtzan_lightning.data.audio import decode, probe_seconds
+from gtzan_lightning.data.catalogue import (
+    ADVICE,
+    GENRES,
+    Problem,
+    Song,
+    find_gtzan,
+    folder_songs,
+    gtzan_songs,
+)
+from gtzan_lightning.data.corpus import Corpus, open_pictures
+from gtzan_lightning.data.synthetic import VERSION, render
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Songs that are listed and can be decoded, and where they are from."""
+
+    name: str
+    songs: list[Song]
+    genres: list[str]
+    seconds: Callable[[Song], float]
+    waveform: Callable[[Song], np.ndarray]  # (sample,) at data.sample_rate
+    origin: Callable[[], str]  # changes whenever the packed corpus would
+    problems: list[Problem] = field(default_factory=list)
+    universe: str = "any"  # all: no other song can exist
+    version: str = ""  # of songs that have no files: changes when they sound different
+    remark: str | None = None  # a loud line
+
+
+def _auto(data: DataSettings) -> Catalogue:
+    if find_gtzan(Path(data.root)):
+        return _gtzan(data)
+    if data.root != DataSettings().root:
+        raise UserError(
+            f"there is no GTZAN at {data.root}: {ADVICE}; your own genres need --data.corpus "
+            "folder, a packed corpus --data.corpus pictures"
+        )
+    remark = (
+        f"GTZAN WAS NOT FOUND at {data.root}: this run uses SYNTHETIC songs made by the package, "
+        f"whose scores say nothing about music. To use GTZAN, {ADVICE}."
+    )
+    return replace(_synthetic(data), remark=remark)
+
+
+def _gtzan(data: DataSettings) -> Catalogue:
+    songs, problems = gtzan_songs(Path(data.root))
+    return _of_files("gtzan", list(GENRES), songs, problems, data)
+
+
+def _folder(data: DataSettings) -> Catalogue:
+    songs, problems = folder_songs(Path(data.root))
+    return _of_files("folder", sorted({song.genre for song in songs}), songs, problems, data)
+
+
+def _of_files(
+    name: str, genres: list[str], songs: list[Song], problems: list[Problem], data: DataSettings
+) -> Catalogue:
+    def origin() -> str:
+        lines = [f"{name} {data.sample_rate} {data.min_seconds}"]
+        for song in songs:
+            stat = song.path.stat()
+            lines.append(f"{song.id} {song.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+        return "\n".join(lines)
+
+    return Catalogue(
+        name=name,
+        songs=songs,
+        genres=genres,
+        seconds=lambda song: probe_seconds(song.path),
+        waveform=lambda song: decode(song.path, data.sample_rate),
+        origin=origin,
+        problems=problems,
+    )
+
+
+def _synthetic(data: DataSettings) -> Catalogue:
+    numbers = range(data.synthetic_songs)
+    ids = {f"{genre}.s{n:04}": (genre, n) for genre in GENRES for n in numbers}
+    seed, seconds, rate = data.synthetic_seed, data.synthetic_seconds, data.sample_rate
+    return Catalogue(
+        name="synthetic",
+        songs=[Song(id_, genre, Path(), id_) for id_, (genre, _) in ids.items()],
+        genres=list(GENRES),
+        seconds=lambda song: seconds,
+        waveform=lambda song: render(*ids[song.id], seed, seconds, rate),
+        origin=lambda: f"version {VERSION} {data.synthetic_songs} {seconds} {seed} {rate}",
+        universe="all",
+        version=f"version {VERSION} seed {seed}",
+    )
+
+
+def _pictures(data: DataSettings) -> Corpus:
+    return open_pictures(Path(data.root))
+
+
+# each lists the songs that it finds, or opens them where they are packed already
+CORPORA: dict[str, Callable[[DataSettings], Catalogue | Corpus]] = {
+    "auto": _auto,
+    "gtzan": _gtzan,
+    "folder": _folder,
+    "pictures": _pictures,
+    "synthetic": _synthetic,
+}

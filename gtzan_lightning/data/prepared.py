@@ -1,0 +1,106 @@
+"""What a recipe makes of a corpus before any batch: its parts, its clips' length, its pictures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gtzan_lightning.data.clips import Clip, grid_starts
+from gtzan_lightning.data.corpus import Corpus
+from gtzan_lightning.data.features import FEATURES, PictureSpec
+from gtzan_lightning.data.pictures import Features
+from gtzan_lightning.data.protocols import Split, make_split
+from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.recipe.section import Shape
+from gtzan_lightning.recipe.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that batches are made with, besides the corpus."""
+
+    split: Split
+    spec: PictureSpec
+    features: Features
+    shape: Shape
+    clip_steps: int  # length of a clip in samples, or in frames of packed pictures
+    seconds_per_step: float
+    genre_numbers: torch.Tensor  # (song,)
+
+
+def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
+    """Parts, clips and pictures of a corpus.
+
+    Raises:
+        UserError: an empty part, a clip longer than every song, or pictures that the corpus can't
+            become.
+    """
+    genre_of = {song["id"]: song["genre"] for song in corpus.songs}
+    split = make_split(data, genre_of, corpus.universe, corpus.name)
+    spec = _spec(data, corpus)
+    seconds_per_step = spec.seconds_per_frame if corpus.is_pictures else 1 / data.sample_rate
+    steps = _clip_steps(data, corpus, seconds_per_step)
+    for part in ("train", "valid"):
+        if not part_grid(corpus, split, steps, part):
+            raise UserError(f"--data.split {split.label}: the {part} part is empty")
+    features = Features(spec)
+    silence = torch.from_numpy(np.zeros((1, *corpus.array.shape[1:-1], steps), corpus.array.dtype))
+    channels, bins, frames = features(silence).shape[1:]
+    return Prepared(
+        split=split,
+        spec=spec,
+        features=features,
+        shape=(channels, bins, frames),
+        clip_steps=steps,
+        seconds_per_step=seconds_per_step,
+        genre_numbers=torch.from_numpy(corpus.genre_numbers()),
+    )
+
+
+def part_grid(corpus: Corpus, split: Split, steps: int, part: str) -> list[Clip]:
+    """The evaluation clips of a part: a fixed, even grid over each song, song by song."""
+    return [
+        (row, start, 0)
+        for row, song in enumerate(corpus.ids)
+        for number, start in enumerate(grid_starts(corpus.lengths[row], steps))
+        if split.part(song, number) == part
+    ]
+
+
+def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:
+    """The pictures that are made; packed pictures are what they are.
+
+    Raises:
+        UserError: the settings ask for other pictures than the corpus holds.
+    """
+    asked = PictureSpec.of(data)
+    if not corpus.is_pictures:
+        return asked
+    holds = corpus.info.get("picture", "mel")
+    if holds not in (asked.picture, FEATURES[asked.picture].packed):
+        raise UserError(
+            f"--data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
+            f"--data.features {holds}"
+        )
+    if asked.scale != "decibels":
+        raise UserError("--data.scale linear can't be made of pictures in decibels: use songs")
+    spec = PictureSpec.from_corpus(corpus.info, data)
+    for name in ("bins", "n_fft", "window", "hop_length", "f_min", "f_max", "sample_rate"):
+        kept, wanted = getattr(spec, name), getattr(asked, name)
+        if kept != wanted:
+            raise UserError(
+                f"--data.{name} {wanted} asks for other pictures than the corpus holds "
+                f"({name} {kept}): give that value"
+            )
+    return spec
+
+
+def _clip_steps(data: DataSettings, corpus: Corpus, seconds_per_step: float) -> int:
+    steps = max(1, round(data.clip_seconds / seconds_per_step))
+    longest = corpus.lengths.max() * seconds_per_step
+    if steps > corpus.lengths.max() and data.clip_seconds - longest > 0.01:
+        raise Untrainable(
+            f"--data.clip_seconds {data.clip_seconds:g} is longer than every song "
+            f"(the longest has {longest:.2f} s): choose a shorter clip"
+        )
+    return steps

@@ -1,0 +1,43 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.checkpoint import Checkpoint, read_checkpoint
+from gtzan_lightning.training.train import make_model
+
+
+@pytest.fixture
+def model(quick):
+    recipe = quick("--model.variant", "basak", "--model.filters", "4", model="bbnn")
+    data = GenreData(recipe)
+    data.setup()
+    return make_model(recipe, data)
+
+
+def test_a_checkpoint_of_before_the_sources_had_names_still_loads(model, tmp_path):
+    checkpoint = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(checkpoint)
+    plain = checkpoint["gtzan_lightning"]
+    assert list(checkpoint) == ["state_dict", "gtzan_lightning"]
+    assert set(plain) == {
+        "format", "version", "recipe", "genres", "corpus_kind", "picture", "shape", "corpus",
+        "songs_fingerprint", "protocol", "split_fingerprint",
+    }  # fmt: skip
+    plain["recipe"]["model"]["variant"] = "seed_001"
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    old = read_checkpoint(tmp_path / "old.ckpt")
+    assert old.contents == model.contents
+    assert old.contents.recipe.model.variant == "basak"
+    weights = Tagger(old).network.state_dict()
+    torch.testing.assert_close(weights, model.network.state_dict(), rtol=0, atol=0)
+
+
+def test_a_network_that_is_none_of_the_package_must_be_given(model):
+    settings = model.recipe.model.model_copy(update={"name": "own"})
+    contents = replace(model.contents, recipe=model.recipe.model_copy(update={"model": settings}))
+    with pytest.raises(UserError, match=r"\(own\) is none of this package's: give it"):
+        Tagger(Checkpoint(contents, model.state_dict()))

@@ -1,0 +1,55 @@
+import lightning
+import pytest
+import torch
+from conftest import RATE
+from torch import nn
+
+from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.data.synthetic import render
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.checkpoint import read_checkpoint
+from gtzan_lightning.models.classifier import GenreClassifier
+from gtzan_lightning.training.train import make_model
+
+
+class Own(nn.Module):
+    """A user's network: the mean of each bin."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(32, 10)
+        self.batches = 0.0
+
+    def fit_to_epoch(self, batches):
+        self.batches = batches
+
+    def forward(self, picture):
+        return self.out(picture.mean((1, 3)))
+
+
+def test_a_network_of_ones_own_is_trained_kept_and_used(quick, tmp_path):
+    data = GenreData(quick())
+    data.setup()
+    contents = make_model(quick(), data).contents
+    network = Own()
+    before = network.out.weight.detach().clone()
+    model = GenreClassifier(contents, network, songs=len(data.corpus.songs))
+    trainer = lightning.Trainer(
+        max_epochs=2, logger=False, enable_checkpointing=False, accelerator="cpu",
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(model, datamodule=data)
+    assert network.batches == len(data.train_dataloader())
+    assert not torch.equal(network.out.weight, before)
+    assert 0 <= trainer.callback_metrics["valid/song_accuracy"] <= 1
+    trainer.save_checkpoint(tmp_path / "own.ckpt")
+    checkpoint = read_checkpoint(tmp_path / "own.ckpt")
+    assert checkpoint.contents == contents
+    tagger = Tagger(checkpoint, Own())
+    assert torch.equal(tagger.network.out.weight, network.out.weight)
+    prediction = tagger.predict(render("jazz", 0, 5, 3.0, RATE), RATE)
+    assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert prediction.clip_probabilities.shape == (3, 10)
+    with pytest.raises(UserError, match="settings or layers are not those"):
+        Tagger(checkpoint)
