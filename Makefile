@@ -28,6 +28,7 @@ run: env
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # several processes train one model, PostgreSQL and MLflow's server, Ray

@@ -125,7 +125,7 @@ def long_songs(corpus: Corpus, steps: int) -> list[int]:
     """
     rows = np.flatnonzero(corpus.lengths >= steps).tolist()
     if not rows:
-        raise UserError("--data.root: every song is shorter than a clip: name a folder of songs")
+        raise UserError("data.root: every song is shorter than a clip: name a folder of songs")
     return rows
 
 

@@ -1,6 +1,7 @@
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
 from gtzan_lightning.recipe.command_line import parse_run
+from gtzan_lightning.recipe.recipes import as_flags
 
 
 def main(argv: list[str]) -> None:
@@ -10,7 +11,7 @@ def main(argv: list[str]) -> None:
 
     _, loud = resolve(recipe.data)
     if loud:
-        print(loud, flush=True)
+        print(as_flags(loud), flush=True)
     # five seconds of imports, only once the command line is known to be right
     from gtzan_lightning.training.hardware import keep_freed_memory
     from gtzan_lightning.training.report import result_lines

@@ -31,7 +31,7 @@ KAGGLE = (
 )
 ADVICE = (
     f"get it with '{KAGGLE}' (a Kaggle account; or by hand from that dataset's page), "
-    "or name its folder with --data.root"
+    "or name its folder with data.root"
 )
 # Heard or read faults that no decoder notices; repetitions are in facts/identical_songs.txt.
 KNOWN_FAULTS = {
@@ -138,7 +138,7 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
         UserError: no such folder, no sound in it, or a genre with fewer than three songs.
     """
     if not root.is_dir():
-        raise UserError(f"{root} does not exist: --data.root must hold one folder for each genre")
+        raise UserError(f"{root} does not exist: data.root must hold one folder for each genre")
     songs, problems = [], []
     for folder in (p for p in _listing(root) if p.is_dir() and not p.name.startswith(".")):
         for path in _listing(folder):
@@ -149,7 +149,7 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
                 problems.append(Problem("extra", str(path), "not a sound file"))
     if not songs:
         raise UserError(
-            f"{root} has no sound: --data.root must hold GENRE/*{{{','.join(AUDIO)}}} files"
+            f"{root} has no sound: data.root must hold GENRE/*{{{','.join(AUDIO)}}} files"
         )
     for genre in sorted({song.genre for song in songs}):
         count = sum(song.genre == genre for song in songs)

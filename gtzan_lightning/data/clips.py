@@ -83,7 +83,7 @@ class ResidentSongs:
         """Raises UserError for a corpus that leaves the GPU less memory than it takes."""
         if device.type == "cuda" and corpus.array.nbytes > torch.cuda.mem_get_info()[0] / 2:
             raise UserError(
-                f"--data.resident: the corpus has {corpus.array.nbytes / 1e9:.1f} GB, more "
+                f"data.resident: the corpus has {corpus.array.nbytes / 1e9:.1f} GB, more "
                 "than half of what the GPU has free: leave it out"
             )
         self.steps, self.device = steps, device

@@ -43,8 +43,8 @@ def _auto(data: DataSettings) -> Catalogue:
         return _gtzan(data)
     if data.root != DataSettings().root:
         raise UserError(
-            f"there is no GTZAN at {data.root}: {ADVICE}; your own genres need --data.corpus "
-            "folder, a packed corpus --data.corpus pictures"
+            f"there is no GTZAN at {data.root}: {ADVICE}; your own genres need data.corpus "
+            "folder, a packed corpus data.corpus pictures"
         )
     remark = (
         f"GTZAN WAS NOT FOUND at {data.root}: this run uses SYNTHETIC songs made by the package, "

@@ -102,12 +102,12 @@ class Corpus:
         for genre in genres:
             if genre not in self.genres:
                 raise UserError(
-                    f"--data.leave_out {genre}: {self.name} has no such genre, it has "
+                    f"data.leave_out {genre}: {self.name} has no such genre, it has "
                     f"{', '.join(self.genres)}"
                 )
         kept = [genre for genre in self.genres if genre not in genres]
         if genres and len(kept) < 2:
-            raise UserError("--data.leave_out leaves fewer than two genres: leave out fewer")
+            raise UserError("data.leave_out leaves fewer than two genres: leave out fewer")
         stay = [n for n, song in enumerate(self.songs) if song["genre"] in kept]
         return replace(
             self,
@@ -129,7 +129,7 @@ def open_corpus(folder: Path) -> Corpus:
         UserError: not a packed corpus, or its files do not fit one another.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} does not exist: name a packed corpus with --data.root")
+        raise UserError(f"{folder} does not exist: name a packed corpus with data.root")
     try:
         return _open(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -145,7 +145,7 @@ def open_pictures(folder: Path) -> Corpus:
     if not corpus.is_pictures:
         raise UserError(
             f"{folder} holds waveforms, not pictures: name the folder of the songs themselves, "
-            "with --data.corpus gtzan or folder"
+            "with data.corpus gtzan or folder"
         )
     return corpus
 

@@ -100,7 +100,7 @@ class PictureSpec:
         kept = FEATURES[self.picture].packed
         if kept is None or self.scale != "decibels":
             raise UserError(
-                f"--data.pack pictures keeps decibels, which {self.picture} pictures are not: "
+                f"data.pack pictures keeps decibels, which {self.picture} pictures are not: "
                 "leave it out"
             )
         return replace(self, picture=kept, coefficients=20, size=None, colour=None)

@@ -51,8 +51,8 @@ class GenreData(lightning.LightningDataModule):
         self.prepare_data()
         if self.recipe.data.resident and self._wave_augmentation():
             raise UserError(
-                "--data.resident: shift and noise are made by the loader, which it does without: "
-                "turn them off with --augment.audio 0"
+                "data.resident: shift and noise are made by the loader, which it does without: "
+                "turn them off with augment.audio 0"
             )
         self._prepared = prepare_clips(self.recipe.data, self.corpus)
 
@@ -190,7 +190,7 @@ class GenreData(lightning.LightningDataModule):
         if len(clips) < world:
             raise UserError(
                 f"the {part} part has {len(clips)} clips for {world} processes: take fewer "
-                "(--fit.devices), or more songs"
+                "(fit.devices), or more songs"
             )
         clips = clips[rank::world]
         size = self.recipe.fit.batch_size

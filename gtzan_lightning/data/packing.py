@@ -90,7 +90,7 @@ def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
     except OSError as error:
         raise UserError(
             f"the decoded songs can't be written to {folder.parent}: {error.strerror or error}; "
-            "make room or name another folder with --data.packed"
+            "make room or name another folder with data.packed"
         ) from None
 
 

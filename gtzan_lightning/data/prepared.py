@@ -42,7 +42,7 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
     steps = _clip_steps(data, corpus, seconds_per_step)
     for part in ("train", "valid"):
         if not part_grid(corpus, split, steps, part):
-            raise UserError(f"--data.split {split.label}: the {part} part is empty")
+            raise UserError(f"data.split {split.label}: the {part} part is empty")
     features = Features(spec)
     silence = torch.from_numpy(np.zeros((1, *corpus.array.shape[1:-1], steps), corpus.array.dtype))
     channels, bins, frames = features(silence).shape[1:]
@@ -79,17 +79,17 @@ def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:
     holds = corpus.info.get("picture", "mel")
     if holds not in (asked.picture, FEATURES[asked.picture].packed):
         raise UserError(
-            f"--data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
-            f"--data.features {holds}"
+            f"data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
+            f"data.features {holds}"
         )
     if asked.scale != "decibels":
-        raise UserError("--data.scale linear can't be made of pictures in decibels: use songs")
+        raise UserError("data.scale linear can't be made of pictures in decibels: use songs")
     spec = PictureSpec.from_corpus(corpus.info, data)
     for name in ("bins", "n_fft", "window", "hop_length", "f_min", "f_max", "sample_rate"):
         kept, wanted = getattr(spec, name), getattr(asked, name)
         if kept != wanted:
             raise UserError(
-                f"--data.{name} {wanted} asks for other pictures than the corpus holds "
+                f"data.{name} {wanted} asks for other pictures than the corpus holds "
                 f"({name} {kept}): give that value"
             )
     return spec
@@ -100,7 +100,7 @@ def _clip_steps(data: DataSettings, corpus: Corpus, seconds_per_step: float) -> 
     longest = corpus.lengths.max() * seconds_per_step
     if steps > corpus.lengths.max() and data.clip_seconds - longest > 0.01:
         raise Untrainable(
-            f"--data.clip_seconds {data.clip_seconds:g} is longer than every song "
+            f"data.clip_seconds {data.clip_seconds:g} is longer than every song "
             f"(the longest has {longest:.2f} s): choose a shorter clip"
         )
     return steps

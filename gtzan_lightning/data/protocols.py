@@ -71,8 +71,8 @@ def make_split(
     """
     if data.split in ("filtered", "artist", "first20") and universe != gtzan_ids():
         raise UserError(
-            f"--data.split {data.split} is made of GTZAN's songs, but the corpus is {corpus!r}: "
-            "use --data.split stratified or kfold"
+            f"data.split {data.split} is made of GTZAN's songs, but the corpus is {corpus!r}: "
+            "use data.split stratified or kfold"
         )
     if data.split == "clips":
         return _clips(data, genre_of)
@@ -84,7 +84,7 @@ def make_split(
     for part in ("train", "valid"):
         if not split.songs(part):
             raise UserError(
-                f"--data.split {label}: the {part} part has no song of {corpus!r} here "
+                f"data.split {label}: the {part} part has no song of {corpus!r} here "
                 f"({split.counts()}); add songs or choose another protocol"
             )
     return split

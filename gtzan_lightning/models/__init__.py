@@ -48,7 +48,7 @@ def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Modu
     except RuntimeError as error:
         raise Untrainable(
             f"--model {settings.name} can't hold pictures of {shape[1]} bins x {shape[2]} frames "
-            f"({' '.join(str(error).split())[:100]}): take longer clips (--data.clip_seconds), "
-            "more --data.bins, or resize them with --data.picture_size"
+            f"({' '.join(str(error).split())[:100]}): take longer clips (data.clip_seconds), "
+            "more data.bins, or resize them with data.picture_size"
         ) from None
     return network.train()

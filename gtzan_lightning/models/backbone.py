@@ -79,7 +79,7 @@ def _create(
     overlay = None
     if settings.weights:
         if not Path(settings.weights).is_file():
-            raise UserError(f"--model.weights {settings.weights}: no such file")
+            raise UserError(f"model.weights {settings.weights}: no such file")
         overlay = {"file": settings.weights}
     elif settings.pretrained:
         _stay_offline_if_the_hub_is_out_of_reach()
@@ -100,12 +100,12 @@ def _create(
         # timm, the hub client and the file's own format each fail in their own ways
         reason = " ".join(str(error).split())[:200]
         if overlay:
-            message = f"--model.weights {settings.weights} are no {timm_name} weights: {reason}"
+            message = f"model.weights {settings.weights} are no {timm_name} weights: {reason}"
         else:
             message = (
                 f"ImageNet weights of {timm_name} can't be downloaded ({reason}): go online once, "
-                "or give a local file with --model.weights FILE, or train from scratch with "
-                "--model.pretrained false"
+                "or give a local file with model.weights FILE, or train from scratch with "
+                "model.pretrained false"
             )
         raise UserError(message) from None
     return net

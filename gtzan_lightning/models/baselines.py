@@ -63,14 +63,14 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
     if min(train["vector"].shape) < (settings.components or 1) or len(train["vector"]) < least:
         raise UserError(
             f"{len(train['vector'])} training clips of {train['vector'].shape[1]} numbers are too "
-            "few for --model.neighbours or --model.components: ask for fewer"
+            "few for model.neighbours or model.components: ask for fewer"
         )
     fitted = pipeline(settings, recipe.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         fitted.fit(train["vector"], train["genre"])
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
-        print(f"stopped before it converged, after --model.iterations {settings.iterations}")
+        print(f"stopped before it converged, after model.iterations {settings.iterations}")
     predictions = {}
     for part in ("valid", "test") if recipe.fit.test else ("valid",):
         if data.grid(part):
@@ -92,13 +92,13 @@ def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:
 
 def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
     if data.split.by_clip:
-        raise UserError("--model.table has no clips that --data.split clips could cut")
+        raise UserError("model.table has no clips that data.split clips could cut")
     table = read_table(settings)
     ids, genres = data.corpus.ids, data.corpus.genre_numbers()
     lacking = [song for song in ids if song not in table]
     if lacking:
         raise UserError(
-            f"--model.table {settings.table} lacks {len(lacking)} of {len(ids)} songs, such as "
+            f"model.table {settings.table} lacks {len(lacking)} of {len(ids)} songs, such as "
             f"{lacking[0]}: it belongs to another corpus"
         )
 
@@ -176,8 +176,8 @@ def summarise(picture: torch.Tensor, how: str) -> np.ndarray:
     bins = picture.shape[1]
     if bins > MOST_BINS:
         raise UserError(
-            f"--model.summary mean_covariance of {bins} bins is {bins * (bins + 3) // 2:,} numbers "
-            "a clip: take --model.summary mean"
+            f"model.summary mean_covariance of {bins} bins is {bins * (bins + 3) // 2:,} numbers "
+            "a clip: take model.summary mean"
         )
     centred = picture - mean.unsqueeze(2)
     covariance = centred @ centred.transpose(1, 2) / max(1, picture.shape[2] - 1)
@@ -196,24 +196,24 @@ def read_table(settings: ClassicalSettings) -> dict[str, np.ndarray]:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--model.table {path} can't be read: {error}") from None
+        raise UserError(f"model.table {path} can't be read: {error}") from None
     names = list(rows[0]) if rows else []
     key = next((name for name in ("filename", "id", "song") if name in names), None)
     if key is None:
-        raise UserError(f"--model.table {path} has no rows with a filename or id column")
+        raise UserError(f"model.table {path} has no rows with a filename or id column")
     columns = list(settings.columns) or [
         name for name in names if name not in NO_FEATURES and _is_number(rows[0][name])
     ]
     lacking = [name for name in columns if name not in names]
     if lacking:
-        raise UserError(f"--model.table {path} has no column {', '.join(lacking)}")
+        raise UserError(f"model.table {path} has no column {', '.join(lacking)}")
     table = {}
     for number, row in enumerate(rows):
         song = row[key].removesuffix(".wav").removesuffix(".au")
         try:
             values = [float(row[name]) for name in columns]
         except ValueError:
-            where = f"--model.table {path}, line {number + 2}"
+            where = f"model.table {path}, line {number + 2}"
             raise UserError(f"{where}: a cell is no number") from None
         table[song] = np.array([*values, number] if settings.leaky_id else values)
     return table

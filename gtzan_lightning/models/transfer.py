@@ -30,8 +30,8 @@ class Transfer(Backbone):
             self._freeze(layers(self.net), settings.trainable_layers)
         if len(settings.dropout) not in (1, len(settings.dense)):
             raise UserError(
-                f"--model.dropout has {len(settings.dropout)} values for {len(settings.dense)} "
-                "layers of --model.dense: give one, or one each"
+                f"model.dropout has {len(settings.dropout)} values for {len(settings.dense)} "
+                "layers of model.dense: give one, or one each"
             )
         channels, height, width = map_shape(_Trunk(self.net), shape)
         flat = channels * height * width if settings.pooling == "flatten" else channels

@@ -57,7 +57,7 @@ def check_output(track: TrackSettings) -> None:
     except OSError as error:
         raise UserError(
             f"results can't be written to {folder}: {error.strerror}; make room or permission, "
-            "or name another folder with --track.folder"
+            "or name another folder with track.folder"
         ) from None
     _check_server(store_uri(track))
 
@@ -218,5 +218,5 @@ def _check_server(uri: str) -> None:
         reason = getattr(error, "reason", error)
         raise UserError(
             f"the MLflow server {bare} does not answer ({reason}): start it, or record without it "
-            "by --track.uri local"
+            "by track.uri local"
         ) from None

@@ -57,7 +57,7 @@ def connect(track: TrackSettings) -> mlflow.MlflowClient:
         except (mlflow.MlflowException, OSError) as error:
             raise UserError(
                 f"the MLflow store {shown(uri)} can't be used ({reason(error)}): record "
-                "without it by --track.uri local"
+                "without it by track.uri local"
             ) from None
     return client
 

@@ -251,7 +251,7 @@ def _compiler_named(compiled: bool) -> Iterator[None]:
         if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._ind")):
             raise
         reason = " ".join(str(error).split())[:160]
-        raise UserError(f"--fit.compile: torch.compile can't ({reason}): leave it out") from None
+        raise UserError(f"fit.compile: torch.compile can't ({reason}): leave it out") from None
 
 
 def _fit(

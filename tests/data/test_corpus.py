@@ -62,7 +62,7 @@ def test_auto_says_loudly_that_gtzan_is_missing(tmp_path, gtzan_copy, monkeypatc
     assert "NOT FOUND" in line
     assert "kaggle" in line.lower()
     assert resolve(ask(gtzan_copy, tmp_path, "auto")) == ("gtzan", None)
-    with pytest.raises(UserError, match=r"no GTZAN at .*kaggle.*--data\.corpus folder"):
+    with pytest.raises(UserError, match=r"no GTZAN at .*kaggle.*data\.corpus folder"):
         resolve(ask(tmp_path, tmp_path, "auto"))  # a root that was named is not passed over
     with pytest.raises(UserError, match=r"GTZAN was not found.*kaggle"):
         prepare(ask(tmp_path / "none", tmp_path, "gtzan"))
@@ -148,7 +148,7 @@ def test_a_kill_or_a_full_disk_leaves_nothing_half_made(tmp_path, gtzan_copy, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
-        with pytest.raises(UserError, match=r"can't be written.*No space left.*--data\.packed"):
+        with pytest.raises(UserError, match=r"can't be written.*No space left.*data\.packed"):
             prepare(settings)
     assert not [p for p in tmp_path.iterdir() if p.is_dir()]
     # what a killed process left is not used and does not disturb

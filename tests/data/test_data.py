@@ -120,7 +120,7 @@ def test_flags_that_ask_for_other_pictures_than_the_corpus_holds(quick):
     pictures = ready(quick("--data.pack", "pictures")).corpus.folder
     flags = ["--data.corpus", "pictures", "--data.root", str(pictures)]
     assert ready(quick(*flags)).spec.bins == 32
-    with pytest.raises(UserError, match=r"--data\.bins 64 asks for other pictures"):
+    with pytest.raises(UserError, match=r"data\.bins 64 asks for other pictures"):
         ready(quick(*flags, "--data.bins", "64"))
 
 

@@ -36,7 +36,7 @@ def test_summaries_are_means_and_covariances():
     assert both.shape == (3, 4 + 10)
     rows, columns = np.triu_indices(4)
     assert np.allclose(both[1, 4:], np.cov(picture[1].numpy())[rows, columns], atol=1e-5)
-    with pytest.raises(UserError, match=r"of 1025 bins is 526,850 numbers .*--model.summary mean"):
+    with pytest.raises(UserError, match=r"of 1025 bins is 526,850 numbers .*model.summary mean"):
         summarise(torch.zeros(1, 1025, 4), "mean_covariance")
 
 

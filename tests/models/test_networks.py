@@ -203,7 +203,7 @@ def test_weights_that_can_not_be_had_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     cls = network_class("efficientnet")
-    with pytest.raises(UserError, match=r"can't be downloaded.*--model\.weights") as caught:
+    with pytest.raises(UserError, match=r"can't be downloaded.*model\.weights") as caught:
         cls(EfficientNetSettings(pretrained=True), 10, SHAPE)
     assert "\n" not in str(caught.value)
     resnet = network_class("resnet")

@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from gtzan_lightning.models.song_votes import SongVotes
-from gtzan_lightning.results.predictions import VOTES, vote
-from gtzan_lightning.training.report import predictions_table
+from gtzan_lightning.results.predictions import VOTES, ClipPredictions, vote
 
 SONGS, CLIPS, GENRES = 300, 4, list("abc")
 
@@ -17,14 +16,8 @@ def test_votes_in_torch_are_those_of_a_table(how):
     log_probs = torch.randn(len(song), 3, generator=random).log_softmax(1)
     votes = SongVotes(SONGS, 3)
     votes.update(log_probs, song, song % 3)
-    rows = {
-        "part": "test",
-        "song": [f"s{n:03}" for n in song],
-        "start": np.arange(len(song)),
-        "genre": [GENRES[n % 3] for n in song],
-        "log_probs": log_probs.numpy(),
-    }
-    of_table = vote(predictions_table(rows, GENRES), how)
+    clips = ClipPredictions(log_probs.numpy(), song.numpy(), np.arange(len(song)), song.numpy() % 3)
+    of_table = vote(clips.table("test", [f"s{n:03}" for n in range(SONGS)], GENRES), how)
     decided = of_table[GENRES].to_numpy().argmax(1)
     assert votes.votes()[how].argmax(1).tolist() == decided.tolist()
     accuracy = float((decided == np.arange(SONGS) % 3).mean())

@@ -412,13 +412,13 @@ def test_a_tracking_server_that_does_not_answer(quick):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(UserError, match=r"does not answer.*--track\.uri local"):
+        with pytest.raises(UserError, match=r"does not answer.*track\.uri local"):
             train(quick("--track.uri", uri))
 
 
 @pytest.mark.parametrize("flag", ["--fit.strategy", "--track.uri"])
 def test_what_lightning_or_mlflow_refuse_is_one_line(quick, flag):
-    with pytest.raises(UserError, match=r"fit\.\*|--track\.uri local") as caught:
+    with pytest.raises(UserError, match=r"fit\.\*|track\.uri local") as caught:
         train(quick(flag, "nonsense"))
     assert "\n" not in str(caught.value)
 
@@ -426,7 +426,7 @@ def test_what_lightning_or_mlflow_refuse_is_one_line(quick, flag):
 def test_no_space_for_results(quick, monkeypatch):
     usage = training.check_output.__globals__["shutil"].disk_usage("/")._replace(free=10)
     monkeypatch.setattr("gtzan_lightning.tracking.reading.shutil.disk_usage", lambda path: usage)
-    with pytest.raises(UserError, match=r"No space left.*--track\.folder"):
+    with pytest.raises(UserError, match=r"No space left.*track\.folder"):
         train(quick())
 
 
@@ -443,7 +443,7 @@ def test_a_disk_that_fills_up_while_training_says_how_to_go_on(quick, monkeypatc
 
 def test_results_that_can_not_be_written(quick, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"can't be written to .*--track\.folder"):
+    with pytest.raises(UserError, match=r"can't be written to .*track\.folder"):
         train(quick("--track.folder", str(tmp_path / "file")))
 
 
@@ -551,7 +551,7 @@ def test_lightnings_profile_is_kept_with_the_run(quick):
 
 
 def test_what_torch_compile_says_is_one_line():
-    said = pytest.raises(UserError, match=r"--fit\.compile.*no C\+\+ compiler.*leave it out")
+    said = pytest.raises(UserError, match=r"fit\.compile.*no C\+\+ compiler.*leave it out")
     with said, training._compiler_named(True):
         raise torch._dynamo.exc.TorchDynamoException("no C++\ncompiler")
 
