@@ -34,9 +34,20 @@ from tests.conftest import quick_flags  # noqa: E402
 EPOCHS = 6
 HEAD = """# Interrupted work
 
-Made by `make interrupted`. Each line is a run of six epochs on synthetic songs (steps of 0.3 s
-while it is killed, of 0.1 s while its server misbehaves), compared with the undisturbed one:
-predictions, recorded epochs, artifacts, one FINISHED run, nothing half written."""
+A run keeps its records in its own folder first, and a thread sends them to the tracking server. A
+server that is slow or away costs the training nothing. A run that could not send everything says
+so in one line, and `--resume` completes it.
+
+`run.py --resume ID` resumes a run after its last whole epoch. `--resume last` resumes the newest
+interrupted run of the same recipe, or starts one; so a cluster may repeat the command as it is. The
+result is that of an undisturbed run. A watchdog process beside each run marks it as failed if it is
+killed. If the whole machine went down, the next run does so.
+
+## What was tried
+
+`make interrupted` writes this page. Each line is a run of six epochs on synthetic songs. Steps take
+0.3 s while the run is killed, and 0.1 s while its server misbehaves. The run is compared with an
+undisturbed one: predictions, recorded epochs, artifacts, one FINISHED run, nothing half written."""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 

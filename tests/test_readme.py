@@ -1,4 +1,4 @@
-"""Every command of the README is parsed, and what it names exists."""
+"""The README and the pages: commands are parsed, links lead somewhere, tables are true."""
 
 import importlib
 import re
@@ -6,29 +6,40 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
+from experiments import compare, models
 from gtzan_lightning.recipe.command_line import parse_run
-from gtzan_lightning.results.reproductions import systems
+from gtzan_lightning.results.reproductions import ABOUT
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.partition("#")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
-    for line in block.splitlines()
-]
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", *sorted(DOCS.glob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
+LANGUAGES = {
+    language: [
+        block
+        for text in TEXTS.values()
+        for block in re.findall(rf"```{language}\n(.*?)```", text, re.S)
+    ]
+    for language in ("sh", "python")
+}
+COMMANDS = sorted(
+    {line.partition("#")[0].strip() for block in LANGUAGES["sh"] for line in block.splitlines()}
+)
 
 
-@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if "run.py" in c}))
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "experiments/run.py" in c])
 def test_run_commands_are_parsed(command):
     words = shlex.split(command)
     assert (ROOT / words[1]).exists()
-    if "--resume" not in words:
+    if not {"--resume", "--list", "--print_config"} & set(words):  # the last two print and stop
         recipe, _ = parse_run(words[2:])
         assert "--model" not in words or recipe.model.name == words[words.index("--model") + 1]
 
 
-@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if "python experiments/" in c}))
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "python experiments/" in c])
 def test_the_flags_of_other_commands_are_known(command, capsys):
     """``--help`` is asked after them: a flag that does not exist is an error before that."""
     words = shlex.split(command)
@@ -36,26 +47,86 @@ def test_the_flags_of_other_commands_are_known(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*words[2:], "--help"])
     assert ended.value.code == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for flag in (word for word in words[2:] if word.startswith("--")):
         if flag.partition(".")[0] not in ("--data", "--fit", "--model", "--augment"):
-            assert flag in said, flag
+            assert flag in printed, flag
 
 
-def test_make_targets_and_pictures_exist():
+def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     targets = {c.split()[1] for c in COMMANDS if c.startswith("make ")}
     assert targets >= {"run", "test", "ui"}
     assert all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
-    for path in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / path).exists(), path
 
 
-def test_the_table_of_the_seeds_is_that_of_its_command():
-    table = [
-        line
-        for line in (ROOT / "docs" / "reproductions.md").read_text().splitlines()
-        if "|" in line
-    ]
-    assert len(table) == 2 + len(systems(ROOT / "experiments" / "recipes" / "reproductions"))
-    assert "\n".join(table) in README
+def test_scripts_named_in_sentences_exist():
+    for text in TEXTS.values():
+        for script in re.findall(
+            r"`(?:python |bash )?((?:experiments|tests|docs|examples)/[\w./]+)", text
+        ):
+            assert (ROOT / script).exists(), script
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
+        path, _, anchor = link.partition("#")
+        if path.startswith(("http:", "https:")):
+            continue
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def anchors(text: str) -> set[str]:
+    """The names that GitHub gives to a page's headings."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.S)
+    headings = re.findall(r"^#+ (.*)$", prose, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_index():
+    for page in DOCS.glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in TEXTS["docs/README.md"], page
+
+
+def test_the_readme_is_read_in_three_minutes():
+    assert len(README.read_text().split()) <= 1500
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_results_are_what_their_command_prints(page, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ((command, block),) = re.findall(
+        r"<!-- results: (.*?) -->\n(.*?)<!-- /results -->", TEXTS[page], re.S
+    )
+    words = shlex.split(command)
+    assert words[:2] == ["python", "experiments/compare.py"]
+    compare.main(words[2:])
+    assert capsys.readouterr().out.strip() == block.strip()
+
+
+def test_the_models_are_what_their_command_prints(capsys):
+    models.main([])
+    printed = [re.sub(r" +", " ", line) for line in capsys.readouterr().out.splitlines()]
+    assert "\n".join(printed[2:]) in re.sub(r" +", " ", TEXTS["docs/models.md"])
+
+
+def test_reproductions_are_those_of_the_recipes():
+    file = ROOT / "experiments" / "recipes" / "reproductions" / "systems.yaml"
+    text = TEXTS["docs/reproductions.md"]
+    assert text.startswith(ABOUT)
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    for row, facts in zip(rows, yaml.safe_load(file.read_text()), strict=True):
+        published = f"{facts['published']}; {facts['protocol']}"
+        cells = (f"{facts['system']} (`{facts['name']}`)", published, facts["wrong"])
+        assert row.startswith(f"| {' | '.join(cells)} |")
+
+
+@pytest.mark.parametrize("block", LANGUAGES["python"])
+def test_python_compiles_and_imports_what_there_is(block):
+    compile(block, "page", "exec")
+    for module, names in re.findall(r"^from (gtzan_lightning[\w.]*) import (.*)$", block, re.M):
+        for name in names.split(", "):
+            assert hasattr(importlib.import_module(module), name), name

@@ -100,11 +100,11 @@ def test_a_worker_of_a_sweep_is_started_with_known_flags(stub):
     assert all(flag in said for flag in ("--worker", "--space", "--trials"))
 
 
-README = (ROOT / "README.md").read_text().splitlines()
+PAGE = (ROOT / "docs" / "clusters.md").read_text().splitlines()
 
 
-@pytest.mark.parametrize("line", [line for line in README if "sbatch " in line])
-def test_commands_of_the_readme_start_something_known(stub, line):
+@pytest.mark.parametrize("line", [line for line in PAGE if "sbatch " in line])
+def test_commands_of_the_page_start_something_known(stub, line):
     words = shlex.split(line)
     given = dict(word.split("=") for word in words[: words.index("sbatch")])
     (at,) = (n for n, word in enumerate(words) if word.endswith(".sh"))
