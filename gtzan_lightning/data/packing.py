@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -248,5 +249,5 @@ def _try(call: Callable[[Song], Any], song: Song) -> Any:
 
 
 def _progress(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         yield from bar.track(items, total=total, description=what)

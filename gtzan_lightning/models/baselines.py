@@ -6,6 +6,7 @@ literature row). Scaler and PCA are fitted on the training part alone.
 """
 
 import csv
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -83,7 +84,7 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
 def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:
     def vectors(part: str) -> dict[str, np.ndarray]:
         batches = data.batches(part)
-        with Progress(transient=True) as bar:
+        with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
             shown = bar.track(batches, description=f"{part} clips", total=len(batches))
             return vectors_of(shown, data.features, settings)
 

@@ -9,14 +9,17 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 
 @contextlib.contextmanager
-def system_metrics(keep: Callable[[dict[str, float], int], None], first: int) -> Iterator[None]:
+def system_metrics(
+    uri: str, keep: Callable[[dict[str, float], int], None], first: int
+) -> Iterator[None]:
     """MLflow's measures of the machine; its own thread ends when a server fails to answer once.
 
     Args:
+        uri: of the store; MLflow would make one in the current folder.
         keep: called with the measures and their step.
         first: the first step.
     """
-    monitor = SystemMetricsMonitor("")
+    monitor = SystemMetricsMonitor("", tracking_uri=uri)
     stop = threading.Event()
 
     def watch() -> None:

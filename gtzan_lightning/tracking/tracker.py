@@ -116,7 +116,9 @@ class Tracker(Journal):
             sender = Sender(self.client, self.run_id, self.folder)
             self.spool = Spool(self.folder, sender, is_hopeless)
             first = len(self.history("system/cpu_utilization_percentage"))
-            metrics = system_metrics(self.log_metrics, first) if with_system_metrics else None
+            metrics = (
+                system_metrics(self.uri, self.log_metrics, first) if with_system_metrics else None
+            )
             status = "FAILED"
             try:
                 with metrics or contextlib.nullcontext():

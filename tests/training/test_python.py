@@ -56,9 +56,11 @@ def state_of_the_process() -> tuple[object, ...]:
     )
 
 
-def test_training_leaves_the_process_as_it_was(quick):
+def test_training_leaves_the_process_and_the_folder_as_they_were(quick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     before = state_of_the_process()
     train(quick("--fit.matmul_precision", "medium", "--fit.deterministic", "true"))
+    assert [path.name for path in tmp_path.iterdir()] == ["mlruns"]
     for was, now in zip(before, state_of_the_process(), strict=True):
         assert was == now
 
