@@ -9,10 +9,18 @@ from typing import Annotated, Literal, Union
 from pydantic import Field, model_validator
 
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
-from gtzan_lightning.recipe.section import Count, Positive, Probability, Section, Share
+from gtzan_lightning.recipe.section import Count, Names, Positive, Probability, Section, Share
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
 Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
+PROTOCOLS: dict[Protocol, str] = {
+    "stratified": "random songs, the same shares of every genre",
+    "kfold": "random folds of songs; one fold is tested",
+    "filtered": "GTZAN's published lists: no artist is on two sides, no repeated or distorted song",
+    "artist": "folds of GTZAN's artists: no artist is on two sides",
+    "first20": "songs 00 to 19 of each of GTZAN's genres are tested, as bar_tov did",
+    "clips": "LEAKY: clips of one song are on both sides, to measure what that is worth",
+}
 
 
 class DataSettings(Section):
@@ -58,7 +66,7 @@ class DataSettings(Section):
     """training clips drawn from every song in an epoch, at random starts"""
     fixed_windows: bool = False
     """draw the training clips' starts once, as zhang did, instead of anew in every epoch"""
-    leave_out: tuple[str, ...] = ()
+    leave_out: Names = ()
     """genres to leave out, as bar_tov did with country"""
     features: Features = "mel"
     """kind of picture, as librosa makes it: mel (Slaney scale and norm), spectrogram (all Fourier
