@@ -1,7 +1,8 @@
 """What ``data.corpus`` may name: how its songs are found, listed and decoded, and its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from gtzan_lightning.data.synthetic import VERSION, render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
 
+Listing = Callable[[Path], tuple[list[Song], list[Problem]]]
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -38,34 +41,9 @@ class Catalogue:
     remark: str | None = None  # a loud line
 
 
-def _auto(data: DataSettings) -> Catalogue:
-    if find_gtzan(Path(data.root)):
-        return _gtzan(data)
-    if data.root != DataSettings().root:
-        raise UserError(
-            f"there is no GTZAN at {data.root}: {ADVICE}; your own genres need data.corpus "
-            "folder, a packed corpus data.corpus pictures"
-        )
-    remark = (
-        f"GTZAN WAS NOT FOUND at {data.root}: this run uses SYNTHETIC songs made by the package, "
-        f"whose scores say nothing about music. To use GTZAN, {ADVICE}."
-    )
-    return replace(_synthetic(data), remark=remark)
+def _of_files(name: str, listing: Listing, genres: Sequence[str], data: DataSettings) -> Catalogue:
+    songs, problems = listing(Path(data.root))
 
-
-def _gtzan(data: DataSettings) -> Catalogue:
-    songs, problems = gtzan_songs(Path(data.root))
-    return _of_files("gtzan", list(GENRES), songs, problems, data)
-
-
-def _folder(data: DataSettings) -> Catalogue:
-    songs, problems = folder_songs(Path(data.root))
-    return _of_files("folder", sorted({song.genre for song in songs}), songs, problems, data)
-
-
-def _of_files(
-    name: str, genres: list[str], songs: list[Song], problems: list[Problem], data: DataSettings
-) -> Catalogue:
     def origin() -> str:
         lines = [f"{name} {data.sample_rate} {data.min_seconds}"]
         for song in songs:
@@ -76,12 +54,16 @@ def _of_files(
     return Catalogue(
         name=name,
         songs=songs,
-        genres=genres,
+        genres=list(genres) or sorted({song.genre for song in songs}),
         seconds=lambda song: probe_seconds(song.path),
         waveform=lambda song: decode(song.path, data.sample_rate),
         origin=origin,
         problems=problems,
     )
+
+
+_gtzan = partial(_of_files, "gtzan", gtzan_songs, GENRES)
+_folder = partial(_of_files, "folder", folder_songs, ())
 
 
 def _synthetic(data: DataSettings) -> Catalogue:
@@ -100,8 +82,19 @@ def _synthetic(data: DataSettings) -> Catalogue:
     )
 
 
-def _pictures(data: DataSettings) -> Corpus:
-    return open_pictures(Path(data.root))
+def _auto(data: DataSettings) -> Catalogue:
+    if find_gtzan(Path(data.root)):
+        return _gtzan(data)
+    if data.root != DataSettings().root:
+        raise UserError(
+            f"there is no GTZAN at {data.root}: {ADVICE}; your own genres need data.corpus "
+            "folder, a packed corpus data.corpus pictures"
+        )
+    remark = (
+        f"GTZAN WAS NOT FOUND at {data.root}: this run uses SYNTHETIC songs made by the package, "
+        f"whose scores say nothing about music. To use GTZAN, {ADVICE}."
+    )
+    return replace(_synthetic(data), remark=remark)
 
 
 # each lists the songs that it finds, or opens them where they are packed already
@@ -109,6 +102,6 @@ CORPORA: dict[str, Callable[[DataSettings], Catalogue | Corpus]] = {
     "auto": _auto,
     "gtzan": _gtzan,
     "folder": _folder,
-    "pictures": _pictures,
+    "pictures": lambda data: open_pictures(Path(data.root)),
     "synthetic": _synthetic,
 }

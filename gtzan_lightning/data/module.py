@@ -20,7 +20,7 @@ from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
 
 LEAKY_COLUMN = (
-    "LEAKY FEATURE: the row number of the table tells the genre; the scores measure the leak"
+    "LEAKY FEATURE: the row number of the table tells the genre; the figures measure the leak"
 )
 
 

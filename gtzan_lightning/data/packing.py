@@ -135,15 +135,10 @@ def _pack_waveforms(part: Path, catalogue: Catalogue, data: DataSettings) -> Non
 
 
 def _song_row(song: Song, length: int, sound: str) -> SongRow:
-    return {
-        "id": song.id,
-        "genre": song.genre,
-        "artist": song.artist,
-        "length": str(length),
-        "path": str(song.path),
-        "digest": sound,
-        "faults": song.faults,
-    }
+    return SongRow(
+        id=song.id, genre=song.genre, artist=song.artist, length=str(length),
+        path=str(song.path), digest=sound, faults=song.faults,
+    )  # fmt: skip
 
 
 def _probe(

@@ -9,7 +9,7 @@ ids (GTZAN has 14 such pairs) is kept on one side by ``stratified``, ``kfold`` a
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gtzan_lightning.data.catalogue import artists, gtzan_ids, read_facts, twins
 from gtzan_lightning.errors import UserError
@@ -17,7 +17,7 @@ from gtzan_lightning.recipe.settings import DataSettings
 
 PARTS = ("train", "valid", "test")
 LEAK_WARNING = (
-    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its scores measure the leak "
+    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its figures measure the leak "
     "and must not be compared with others"
 )
 
@@ -28,7 +28,8 @@ class Split:
 
     label: str
     members: dict[str, str] = field(repr=False)  # song id -> train, valid or test; "" is unused
-    promised: dict[str, int]  # songs of each part when the corpus is complete, {} if unknown
+    # songs of each part when the corpus is complete, {} if unknown
+    promised: dict[str, int] = field(default_factory=dict)
     warning: str = ""
     by_clip: Callable[[str, int], str] | None = None
 
@@ -69,22 +70,22 @@ def make_split(
         UserError: the protocol is a list of GTZAN songs and the corpus is another one, or its
             train or valid part would be empty.
     """
-    if data.split in ("filtered", "artist", "first20") and universe != gtzan_ids():
+    protocol = PROTOCOLS[data.split]
+    if protocol.gtzan_only and universe != gtzan_ids():
         raise UserError(
             f"data.split {data.split} is made of GTZAN's songs, but the corpus is {corpus!r}: "
             "use data.split stratified or kfold"
         )
-    if data.split == "clips":
-        return _clips(data, genre_of)
     everyone = universe if universe is not None else sorted(genre_of)
-    assigned, label = _PROTOCOLS[data.split](data, everyone, universe is not None)
-    promised = {p: sum(a == p for a in assigned.values()) for p in PARTS}
-    members = {song: assigned.get(song, "") for song in genre_of}
-    split = Split(label, members, promised if universe is not None else {})
+    whole = protocol.assign(data, everyone, universe is not None)
+    members = {song: whole.members.get(song, "") for song in genre_of}
+    known = universe is not None and not whole.by_clip
+    promised = {part: len(whole.songs(part)) for part in PARTS} if known else {}
+    split = replace(whole, members=members, promised=promised)
     for part in ("train", "valid"):
         if not split.songs(part):
             raise UserError(
-                f"data.split {label}: the {part} part has no song of {corpus!r} here "
+                f"data.split {split.label}: the {part} part has no song of {corpus!r} here "
                 f"({split.counts()}); add songs or choose another protocol"
             )
     return split
@@ -96,63 +97,54 @@ def draw(seed: int, *words: object) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
 
 
-def _stratified(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+def _stratified(data: DataSettings, ids: list[str], closed: bool) -> Split:
     shares = _three_shares(data)
     label = f"stratified {'/'.join(f'{100 * f:g}' for f in data.fractions)} seed {data.split_seed}"
     place = _places(ids, data.split_seed, closed)
     edges = (shares[0], shares[0] + shares[1])
     parts = {i: PARTS[sum(x >= e - 1e-9 for e in edges)] for i, x in place.items()}
-    return _together(parts), label
+    return Split(label, _together(parts))
 
 
-def _kfold(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+def _kfold(data: DataSettings, ids: list[str], closed: bool) -> Split:
     place = _places(ids, data.split_seed, closed)
     fold = {i: int(x * data.folds + 1e-9) for i, x in place.items()}
-    rest = [i for i, f in fold.items() if f != data.fold]
+    others = [i for i, f in fold.items() if f != data.fold]
     parts = dict.fromkeys(fold, "test")
-    again = _places(rest, data.split_seed + 1, closed)
+    again = _places(others, data.split_seed + 1, closed)
     parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in again.items()}
-    return _together(parts), f"kfold {data.folds} seed {data.split_seed}"
+    return Split(f"kfold {data.folds} seed {data.split_seed}", _together(parts))
 
 
-def _filtered(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
-    return {song: part for part, song in read_facts("filtered")}, "filtered"
+def _filtered(data: DataSettings, ids: list[str], closed: bool) -> Split:
+    return Split("filtered", {song: part for part, song in read_facts("filtered")})
 
 
-def _first20(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+def _first20(data: DataSettings, ids: list[str], closed: bool) -> Split:
     """bar_tov: songs 00 to 19 of every genre are the test part."""
-    rest = [i for i in ids if int(i[-5:]) >= 20]
-    place = _places(rest, data.split_seed, closed)
+    later = [i for i in ids if int(i[-5:]) >= 20]
+    place = _places(later, data.split_seed, closed)
     parts = dict.fromkeys(ids, "test")
     parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in place.items()}
-    return parts, "first20"
+    return Split("first20", parts)
 
 
-def _artist(data: DataSettings, ids: list[str], closed: bool) -> tuple[dict[str, str], str]:
+def _artist(data: DataSettings, ids: list[str], closed: bool) -> Split:
     """Folds by artist group, each genre dealt out evenly; valid is cut from train by artist too."""
     groups: dict[str, list[str]] = {}
     joined = _artist_groups(ids)
     for song in ids:
         groups.setdefault(joined[song], []).append(song)
     fold = _deal(groups, [1 / data.folds] * data.folds, data.split_seed)
-    rest = {g: songs for g, songs in groups.items() if fold[g] != data.fold}
+    others = {g: songs for g, songs in groups.items() if fold[g] != data.fold}
     shares = [1 - data.valid_fraction, data.valid_fraction]
-    inner = _deal(rest, shares, data.split_seed + 1)
+    inner = _deal(others, shares, data.split_seed + 1)
     part = {g: ("train", "valid")[inner[g]] if g in inner else "test" for g in groups}
     parts = {song: part[g] for g, songs in groups.items() for song in songs}
-    return parts, f"artist {data.folds} seed {data.split_seed}"
+    return Split(f"artist {data.folds} seed {data.split_seed}", parts)
 
 
-_PROTOCOLS: dict[str, Callable[..., tuple[dict[str, str], str]]] = {
-    "stratified": _stratified,
-    "kfold": _kfold,
-    "filtered": _filtered,
-    "artist": _artist,
-    "first20": _first20,
-}
-
-
-def _clips(data: DataSettings, genre_of: dict[str, str]) -> Split:
+def _clips(data: DataSettings, ids: list[str], closed: bool) -> Split:
     shares = _three_shares(data)
 
     def by_clip(song: str, clip: int) -> str:
@@ -160,7 +152,26 @@ def _clips(data: DataSettings, genre_of: dict[str, str]) -> Split:
         return PARTS[(x >= shares[0]) + (x >= shares[0] + shares[1])]
 
     label = f"clips {'/'.join(f'{100 * f:g}' for f in data.fractions)} seed {data.split_seed} LEAKY"
-    return Split(label, dict.fromkeys(genre_of, "all"), {}, LEAK_WARNING, by_clip)
+    return Split(label, dict.fromkeys(ids, "all"), warning=LEAK_WARNING, by_clip=by_clip)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How songs get their parts; recipe/settings.py has a line on each."""
+
+    # settings, ids of all songs, whether no other song can exist
+    assign: Callable[[DataSettings, list[str], bool], Split]
+    gtzan_only: bool = False
+
+
+PROTOCOLS = {
+    "stratified": Protocol(_stratified),
+    "kfold": Protocol(_kfold),
+    "filtered": Protocol(_filtered, gtzan_only=True),
+    "artist": Protocol(_artist, gtzan_only=True),
+    "first20": Protocol(_first20, gtzan_only=True),
+    "clips": Protocol(_clips),
+}
 
 
 def _three_shares(data: DataSettings) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gtzan_lightning.recipe.section import Count, ModelSettings, file, part
+from gtzan_lightning.recipe.section import Count, ModelSettings, Names, file, part
 
 
 class ClassicalSettings(ModelSettings):
@@ -17,7 +17,7 @@ class ClassicalSettings(ModelSettings):
     table: str | None = file(None)
     """feature table (CSV with a filename or id column) in place of pictures, such as Kaggle's
     features_30_sec.csv"""
-    columns: tuple[str, ...] = part(())
+    columns: Names = part(())
     """columns of the table that are features (none given: all numbers but length and id)"""
     leaky_id: bool = part(False)
     """with a table: use the row number as a feature, as basak did (it tells the genre)"""

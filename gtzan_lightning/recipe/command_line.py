@@ -27,7 +27,7 @@ from gtzan_lightning.recipe.recipes import (
     read_recipe,
 )
 from gtzan_lightning.recipe.section import Section
-from gtzan_lightning.recipe.settings import Protocol, TrackSettings
+from gtzan_lightning.recipe.settings import PROTOCOLS, TrackSettings
 
 LAST = "last"  # --resume last: whatever is left of this recipe
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
@@ -153,10 +153,10 @@ def _named(argv: list[str], prog: str) -> tuple[str | None, list[Layer]]:
 
 
 def listing(what: str) -> str:
-    """Models or protocols, a line each."""
+    """Models or protocols, with a line on each."""
     if what == "models":
         return "\n".join(f"{n:14} {doc(c)}" for n, c in MODEL_SETTINGS.items())
-    return "\n".join(get_args(Protocol))
+    return "\n".join(f"{name:14} {line}" for name, line in PROTOCOLS.items())
 
 
 def _full_parser(prog: str, before: Recipe | None) -> Parser:

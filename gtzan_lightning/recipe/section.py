@@ -6,12 +6,13 @@ A field's default says whether the field is part of what makes two runs the same
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]  # such as dropout, which may not drop everything
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: names or ())]  # none is no names
 Shape = tuple[int, int, int]  # channels, bins, frames of a picture
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from gtzan_lightning.recipe.section import (
     Count,
+    Names,
     Positive,
     Probability,
     Section,
@@ -21,6 +22,14 @@ from gtzan_lightning.recipe.section import (
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
 Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
+PROTOCOLS: dict[Protocol, str] = {
+    "stratified": "random songs, the same shares of every genre",
+    "kfold": "random folds of songs; one fold is tested",
+    "filtered": "GTZAN's published lists: no artist is on two sides, no repeated or distorted song",
+    "artist": "folds of GTZAN's artists: no artist is on two sides",
+    "first20": "songs 00 to 19 of each of GTZAN's genres are tested, as bar_tov did",
+    "clips": "LEAKY: clips of one song are on both sides, to measure what that is worth",
+}
 
 
 class DataSettings(Section):
@@ -66,7 +75,7 @@ class DataSettings(Section):
     """training clips drawn from every song in an epoch, at random starts"""
     fixed_windows: bool = part(False)
     """draw the training clips' starts once, as zhang did, instead of anew in every epoch"""
-    leave_out: tuple[str, ...] = part(())
+    leave_out: Names = part(())
     """genres to leave out, as bar_tov did with country"""
     features: Features = part("mel")
     """kind of picture, as librosa makes it: mel (Slaney scale and norm), spectrogram (all Fourier

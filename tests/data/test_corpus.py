@@ -243,8 +243,8 @@ def test_real_songs_in_every_format_and_length(real_data, tmp_path):
     corpus = prepare(ask(other, tmp_path / "packed", "folder", sample_rate=22050))
     assert len(corpus.songs) == 4
     excerpts = find_gtzan(real_data / "gtzan-excerpts")
-    some = tmp_path / "excerpts" / "jazz"
-    shutil.copytree(excerpts / "jazz", some)
-    short = prepare(ask(some.parent, tmp_path / "packed", "gtzan", sample_rate=22050))
+    jazz = tmp_path / "excerpts" / "jazz"
+    shutil.copytree(excerpts / "jazz", jazz)
+    short = prepare(ask(jazz.parent, tmp_path / "packed", "gtzan", sample_rate=22050))
     seconds = short.lengths / 22050
     assert 1.9 < seconds.min() <= seconds.max() < 3.1

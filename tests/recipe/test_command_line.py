@@ -2,6 +2,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from gtzan_lightning.models import BASELINES, MODELS
 from gtzan_lightning.recipe.command_line import guarded, parse_run
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import MODEL_RECIPES, as_flags, build_recipe, dump, read_recipe
+from gtzan_lightning.recipe.settings import Protocol
 
 ROOT = Path(__file__).parents[2]
 RUN = str(ROOT / "experiments" / "run.py")
@@ -124,6 +126,19 @@ def test_flags_lie_over_recipes_and_recipes_over_defaults(tmp_path):
     assert (got.model.name, got.model.depth, got.model.pretrained) == ("resnet", 18, True)
     assert (got.fit.max_epochs, got.fit.batch_size) == (7, 11)
     assert recipe("--model", "resnet", "--data.f_max", "none").data.f_max is None
+
+
+def test_the_default_that_the_help_prints_can_be_given():
+    assert recipe("--model", "resnet", "--data.leave_out", "none") == recipe("--model", "resnet")
+    assert recipe("--model", "knn", "--model.columns", "none") == recipe("--model", "knn")
+
+
+def test_splits_are_listed_with_a_line_on_each(capsys):
+    with pytest.raises(SystemExit):
+        parse_run(["--list", "splits"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(get_args(Protocol))
+    assert all(len(line.split()) > 5 for line in lines)
 
 
 def test_printed_recipe_rebuilds_itself(tmp_path, capsys):
