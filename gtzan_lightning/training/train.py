@@ -67,10 +67,9 @@ def train(
     what they were before.
 
     Args:
-        resume: id of an interrupted run of the same recipe, to go on with; or ``LAST``: the newest
-            one that no process is at, or else a new run.
-        network: for a recipe of the model ``custom``: makes your network from the number of genres
-            and the shape (channel, bin, frame) of a picture; it maps pictures
+        resume: id of an interrupted run of the same recipe; ``LAST``: the newest one that no
+            process is at, or else a new run.
+        network: with the model ``custom``: makes your network, which maps pictures
             (clip, channel, bin, frame) to logits (clip, genre).
         more_tags: of the MLflow run.
         more_callbacks: of Lightning's trainer, such as a sweep's pruning.
@@ -82,10 +81,7 @@ def train(
     check_output(recipe.track)
     with isolated(recipe.seed, recipe.fit.matmul_precision):
         trainer = checked_trainer(recipe)
-        data = GenreData(recipe)
-        data.setup()
-        for line in remarks(recipe, data):
-            say(line)
+        data = _songs(recipe)
         model = None if recipe.model.name in BASELINES else make_model(recipe, data, network)
         tracker = Tracker(recipe.track)
         run_id = _open_run(tracker, recipe, data, resume, more_tags or {})
@@ -100,6 +96,14 @@ def train(
         (folder / "done").touch()
         (folder / "last.ckpt").unlink(missing_ok=True)
     return Outcome(folder.name, folder, scores)
+
+
+def _songs(recipe: Recipe) -> GenreData:
+    data = GenreData(recipe)
+    data.setup()
+    for line in remarks(recipe, data):
+        say(line)
+    return data
 
 
 def make_model(
