@@ -17,4 +17,4 @@ class UserError(Exception):
 
 
 class Untrainable(UserError):
-    """A recipe that no network can be made of; a sweep leaves it out and goes on."""
+    """A recipe that no network can be made of; a sweep leaves it out and continues."""

@@ -55,8 +55,8 @@ class EpochLines(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if trainer.state.fn == "fit":
             names = ("valid/loss", "valid/song_accuracy")
-            figures = ", ".join(f"{name} {trainer.callback_metrics[name]:.3f}" for name in names)
-            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {figures}", flush=True)
+            scores = ", ".join(f"{name} {trainer.callback_metrics[name]:.3f}" for name in names)
+            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {scores}", flush=True)
 
 
 class WholeFiles(TorchCheckpointIO):

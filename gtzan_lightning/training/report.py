@@ -1,4 +1,4 @@
-"""What a run writes down: its name and tags, what it is made of, and what it found."""
+"""What a run writes down: its name and tags, what it is made of, and its scores."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def title(recipe: Recipe) -> str:
 
 
 def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
-    surroundings = environment()
+    made_with = environment()
     return {
         "model": title(recipe),
         "corpus": data.corpus.name,
@@ -49,8 +49,8 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "recipe": recipe_key(recipe),
         "warning": data.warning,
         "mlflow.source.name": "experiments/run.py",
-        "mlflow.source.git.commit": surroundings["commit"],
-        **{k: surroundings[k] for k in ("commit", "dirty", "machine", "python")},
+        "mlflow.source.git.commit": made_with["commit"],
+        **{k: made_with[k] for k in ("commit", "dirty", "machine", "python")},
     }
 
 
@@ -85,7 +85,7 @@ def remarks(recipe: Recipe, data: GenreData) -> list[str]:
     return lines
 
 
-def membership_mark(data: GenreData) -> str:
+def membership_digest(data: GenreData) -> str:
     """Equal where the same songs, with the same sound, are in the same parts."""
     sounds = "\n".join(song.get("digest", "") for song in data.corpus.songs)
     return f"{data.split.fingerprint} {data.corpus.fingerprint} {digest(sounds.encode())}"
@@ -110,7 +110,7 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
     with replacing(folder / "songs.csv") as part:
         members.to_csv(part, index=False)
     with replacing(folder / "split.txt") as part:
-        part.write_text(membership_mark(data))
+        part.write_text(membership_digest(data))
     tracker.log_params(flat(recipe))
     tracker.log(dump(recipe), "recipe.yaml")
     tracker.log_file(folder / "songs.csv")
@@ -122,30 +122,29 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
 
 
 def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict[str, float]:
-    """Figures of every part, recomputed from the predictions, into the run."""
-    found: dict[str, float] = {}
+    """Scores and plots of every part, made of the predictions, into the run; returns the scores."""
+    scores: dict[str, float] = {}
     for part in ("valid", "test"):
-        figures = metrics.scores(predictions, part)
-        if not figures:
+        of_part = metrics.scores(predictions, part)
+        if not of_part:
             continue
-        found |= {f"final/{part}/{name}": value for name, value in figures.items()}
-        table = metrics.per_genre(predictions, part)
-        title = f"{data.corpus.name}, {data.split.label}, {part}: {figures['songs']} songs"
-        counts = metrics.confusion(predictions, part)
+        scores |= {f"final/{part}/{name}": value for name, value in of_part.items()}
+        title = f"{data.corpus.name}, {data.split.label}, {part}: {of_part['songs']} songs"
+        table, counts = metrics.per_genre(predictions, part), metrics.confusion(predictions, part)
+        confusion = plots.confusion_plot(counts, data.corpus.genres, title)
         tracker.log(table, file_name(f"{part}_per_genre.csv", data))
         tracker.log(plots.per_genre_plot(table, title), file_name(f"{part}_per_genre.png", data))
-        confusion = plots.confusion_plot(counts, data.corpus.genres, title)
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
     history = {name: tracker.history(name) for name in CURVES}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(plots.learning_curves(history), file_name("learning_curves.png", data))
-    return found
+    return scores
 
 
-def result_lines(recipe: Recipe, run_id: str, found: dict[str, float]) -> str:
+def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
     """What ``run.py`` ends with: the headline, and the table with the run's own row marked."""
-    part = "test" if found.get("final/test/songs") else "valid"
-    get = {name: found[f"final/{part}/{name}"] for name in _HEADLINE}
+    part = "test" if scores.get("final/test/songs") else "valid"
+    get = {name.removeprefix(f"final/{part}/"): value for name, value in scores.items()}
     headline = (
         f"{part}: song accuracy {get['song_accuracy']:.3f} "
         f"[{get['song_accuracy_low']:.3f}, {get['song_accuracy_high']:.3f}] on "
@@ -154,17 +153,6 @@ def result_lines(recipe: Recipe, run_id: str, found: dict[str, float]) -> str:
     )
     table = table_of(runs_table(recipe.track), run_id)
     return f"{table.markdown(run_id)}\n\n{headline}"
-
-
-_HEADLINE = (
-    "song_accuracy",
-    "song_accuracy_low",
-    "song_accuracy_high",
-    "songs",
-    "song_accuracy_mean",
-    "song_accuracy_hard",
-    "clip_accuracy",
-)
 
 
 def file_name(name: str, data: GenreData) -> str:

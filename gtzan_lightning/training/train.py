@@ -32,7 +32,7 @@ from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
 from gtzan_lightning.training.report import (
     describe,
     file_name,
-    membership_mark,
+    membership_digest,
     predictions_table,
     remarks,
     report,
@@ -89,9 +89,9 @@ def train(
         with tracker.recording(), _interruptible(tracker, folder):
             describe(tracker, recipe, data, folder)
             if model is None:
-                scores = _measure_baseline(recipe, data, tracker, folder)
+                scores = _measure_baseline(data, tracker, folder)
             else:
-                scores = _train_network(recipe, data, model, tracker, folder, more_callbacks)
+                scores = _train_network(data, model, tracker, folder, more_callbacks)
     if trainer.is_global_zero:
         (folder / "done").touch()
         (folder / "last.ckpt").unlink(missing_ok=True)
@@ -161,26 +161,23 @@ def predict(
     return predictions_table(predictions, data)
 
 
-def _measure_baseline(
-    recipe: Recipe, data: GenreData, tracker: Tracker, folder: Path
-) -> dict[str, float]:
+def _measure_baseline(data: GenreData, tracker: Tracker, folder: Path) -> dict[str, float]:
     from gtzan_lightning.models.baselines import fit_and_predict
 
-    of_parts, minutes = fit_and_predict(recipe, data)
+    of_parts, minutes = fit_and_predict(data.recipe, data)
     predictions = predictions_table(of_parts, data)
     return _record(tracker, data, folder, predictions, {"minutes": minutes})
 
 
 def _train_network(
-    recipe: Recipe,
     data: GenreData,
     model: GenreClassifier,
     tracker: Tracker,
     folder: Path,
     more_callbacks: Sequence[Callback],
 ) -> dict[str, float]:
-    minutes = _fit(recipe, data, model, tracker, folder, more_callbacks)
-    trainer = make_trainer(recipe, False, [])
+    minutes = _fit(data, model, tracker, folder, more_callbacks)
+    trainer = make_trainer(data.recipe, False, [])
     predictions = predict(trainer, model, data, folder / "best.ckpt")
     if not trainer.is_global_zero:
         return {}
@@ -189,7 +186,7 @@ def _train_network(
     scores = _record(tracker, data, folder, predictions, numbers)
     tracker.log_file(folder / "best.ckpt", "checkpoints")
     # MLflow can't rebuild a network that this package does not know
-    if recipe.track.log_model and recipe.model.name != "custom":
+    if data.recipe.track.log_model and data.recipe.model.name != "custom":
         code, rate = "gtzan_lightning.inference.pyfunc", data.spec.sample_rate
         best = folder / "best.ckpt"
         tracker.log_model(LoggedModel(code, best, data.corpus.genres, rate))
@@ -260,7 +257,6 @@ def _compiler_named(compiled: bool) -> Iterator[None]:
 
 
 def _fit(
-    recipe: Recipe,
     data: GenreData,
     model: GenreClassifier,
     tracker: Tracker,
@@ -268,6 +264,7 @@ def _fit(
     more_callbacks: Sequence[Callback],
 ) -> float:
     """Train; returns the minutes that this took, interrupted starts included."""
+    recipe = data.recipe
     callbacks = [*run_callbacks(recipe, folder), LearningRateMonitor("step"), *more_callbacks]
     trainer = make_trainer(recipe, RunLogger(tracker), callbacks, folder)
     last = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
@@ -286,7 +283,7 @@ def _fit(
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:
     known = folder / "split.txt"
-    if known.exists() and known.read_text() != membership_mark(data):
+    if known.exists() and known.read_text() != membership_digest(data):
         raise UserError(
             f"run {folder.name} trained on other songs than are here now: bring them back, or "
             "start a new run"
