@@ -12,13 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from gtzan_lightning.commands.compare import predictions
+from gtzan_lightning import Tagger, compare, predictions
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.recipe.recipes import Recipe
-from gtzan_lightning.results.significance import compare
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training.callbacks import run_callbacks
 from gtzan_lightning.training.train import make_model, predict, train
