@@ -18,7 +18,7 @@ import soundfile
 import soxr
 
 Item = TypeVar("Item")
-SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) holds no music
+SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) has no music
 
 
 class BrokenSong(Exception):
@@ -35,10 +35,7 @@ def probe_seconds(path: Path) -> float:
     Raises:
         BrokenSong: the file can't be read as sound, is empty, or is shorter than it states.
     """
-    try:
-        info = soundfile.info(_name(path), verbose=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise BrokenSong("unreadable", _reason(error, path)) from None
+    info = _of_file(soundfile.info, path, verbose=True)
     if info.frames <= 0:
         raise BrokenSong("too short", "no samples")
     # libsndfile reads a cut file as if it ended there; its log alone tells what was promised
@@ -60,16 +57,18 @@ def decode(path: Path, sample_rate: int) -> np.ndarray:
 
 def read(path: Path) -> tuple[np.ndarray, int]:
     """A file as float32 (sample, channel) and its own sample rate. Raises as ``decode`` does."""
+    return _of_file(soundfile.read, path, dtype="float32", always_2d=True)
+
+
+def _of_file(call: Callable[..., Any], path: Path, **options: Any) -> Any:
+    # names need not be UTF-8, but soundfile would encode them so
+    name = os.fsencode(path) if os.name == "posix" else str(path)
     try:
-        wave, rate = soundfile.read(_name(path), dtype="float32", always_2d=True)
+        return call(name, **options)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise BrokenSong("unreadable", _reason(error, path)) from None
-    return wave, rate
-
-
-def _name(path: Path) -> str | bytes:
-    """As soundfile takes it: names need not be UTF-8, but it would encode them so."""
-    return os.fsencode(path) if os.name == "posix" else str(path)
+        is_empty = path.is_file() and path.stat().st_size == 0
+        said = "the file is empty" if is_empty else getattr(error, "error_string", error)
+        raise BrokenSong("unreadable", " ".join(str(said).split())) from None
 
 
 def write(path: Path, wave: np.ndarray, rate: int) -> None:
@@ -119,9 +118,3 @@ def windowed(
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _reason(error: Exception, path: Path) -> str:
-    if path.is_file() and path.stat().st_size == 0:
-        return "the file is empty"
-    return " ".join(str(getattr(error, "error_string", error)).split())

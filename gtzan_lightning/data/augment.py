@@ -114,15 +114,14 @@ def cutmix(picture: Tensor, target: Tensor, on: Tensor, alpha: float) -> tuple[T
 
 def mask(picture: Tensor, on: Tensor, widest_bins: float, widest_frames: float) -> Tensor:
     """Fill one stripe of up to ``widest`` of the bins, and one of the frames, with 0."""
-    bins = _span(_width(on, widest_bins, picture), picture.shape[2], picture)
-    frames = _span(_width(on, widest_frames, picture), picture.shape[3], picture)
+    bins = _span(_width(on, widest_bins), picture.shape[2])
+    frames = _span(_width(on, widest_frames), picture.shape[3])
     return picture.masked_fill(bins[:, None, :, None] | frames[:, None, None, :], 0.0)
 
 
 def cutout(picture: Tensor, on: Tensor, widest: float) -> Tensor:
     """Fill a box of up to ``widest`` of the bins and of the frames with 0."""
-    sides = _width(on, widest, picture), _width(on, widest, picture)
-    return picture.masked_fill(_box(*sides, picture), 0.0)
+    return picture.masked_fill(_box(_width(on, widest), _width(on, widest), picture), 0.0)
 
 
 def width_shift(picture: Tensor, on: Tensor, widest: float) -> Tensor:
@@ -210,20 +209,20 @@ def _blend(first: Tensor, second: Tensor, keep: Tensor) -> Tensor:
     return second.lerp(first, keep.view(-1, *[1] * (first.ndim - 1)))
 
 
-def _width(on: Tensor, widest: float, picture: Tensor) -> Tensor:
+def _width(on: Tensor, widest: float) -> Tensor:
     """(clip,) a share of up to ``widest`` where chosen, else 0"""
-    return torch.where(on, torch.rand(len(picture), device=picture.device) * widest, 0.0)
+    return torch.where(on, torch.rand(len(on), device=on.device) * widest, 0.0)
 
 
 def _box(height: Tensor, width: Tensor, picture: Tensor) -> Tensor:
     """(clip,) shares of bins and frames -> (clip, 1, bin, frame) True in a box at random."""
-    rows = _span(height, picture.shape[2], picture)
-    return rows[:, None, :, None] & _span(width, picture.shape[3], picture)[:, None, None, :]
+    rows, columns = _span(height, picture.shape[2]), _span(width, picture.shape[3])
+    return rows[:, None, :, None] & columns[:, None, None, :]
 
 
-def _span(share: Tensor, size: int, picture: Tensor) -> Tensor:
+def _span(share: Tensor, size: int) -> Tensor:
     """(clip,) shares -> (clip, size) True on a stretch of that share at a random place."""
     width = (share * size).floor()
-    start = (torch.rand(len(share), device=picture.device) * (size - width + 1)).floor()
-    at = torch.arange(size, device=picture.device)
+    start = (torch.rand(len(share), device=share.device) * (size - width + 1)).floor()
+    at = torch.arange(size, device=share.device)
     return (at >= start[:, None]) & (at < (start + width)[:, None])

@@ -4,6 +4,7 @@ Knows GTZAN's ten genres, its 1,000 song ids, its artists and its known faults; 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,17 +13,8 @@ from pathlib import Path
 from gtzan_lightning.errors import UserError
 
 GENRES = (
-    "blues",
-    "classical",
-    "country",
-    "disco",
-    "hiphop",
-    "jazz",
-    "metal",
-    "pop",
-    "reggae",
-    "rock",
-)
+    "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock",
+)  # fmt: skip
 AUDIO = (".wav", ".au", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 FACTS = Path(__file__).parent / "facts"
 KAGGLE = (
@@ -33,7 +25,7 @@ ADVICE = (
     f"get it with '{KAGGLE}' (a Kaggle account; or by hand from that dataset's page), "
     "or name its folder with data.root"
 )
-# Heard or read faults that no decoder notices; repetitions are in facts/identical_songs.txt.
+# faults that no decoder notices; repetitions are in facts/identical_songs.txt.
 KNOWN_FAULTS = {
     "jazz.00054": "unreadable header in the Kaggle copy",
     "reggae.00086": "the last half is unusable (Sturm 2013)",
@@ -90,12 +82,9 @@ def find_gtzan(root: Path) -> Path | None:
 
     Finds ``genres/``, ``genres_original/`` and ``Data/genres_original/`` at any depth up to four.
     """
-    best: tuple[int, Path] | None = None
-    for folder in _folders(root, depth=4):
-        count = sum(1 for _ in _gtzan_files(folder))
-        if count and (best is None or count > best[0]):
-            best = (count, folder)
-    return best[1] if best else None
+    counts = {folder: sum(1 for _ in _gtzan_files(folder)) for folder in _folders(root, depth=4)}
+    best = max(counts, key=counts.__getitem__, default=None)
+    return best if best and counts[best] else None
 
 
 def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
@@ -110,24 +99,20 @@ def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
         raise UserError(f"GTZAN was not found: {root} {state}; {ADVICE}")
     songs: dict[str, Song] = {}
     problems = []
-    for id_, genre, path in _gtzan_files(base):
+    files = list(_gtzan_files(base))
+    for id_, genre, path in files:
         if id_ in songs:
             problems.append(Problem("extra", str(path), f"{songs[id_].path.name} is used"))
         else:
             songs[id_] = Song(id_, genre, path, artists().get(id_, id_), _known_faults(id_))
-    used = {song.path for song in songs.values()}
+    known = {path for _, _, path in files}
     for folder in (p for p in _listing(base) if p.is_dir() and _genre(p.name)):
         for path in _listing(folder):
-            if path not in used and not path.name.startswith("."):
-                reason = "not a song of GTZAN"
-                if not any(p.name == str(path) for p in problems):
-                    problems.append(Problem("extra", str(path), reason))
+            if path not in known and not path.name.startswith("."):
+                problems.append(Problem("extra", str(path), "not a song of GTZAN"))
     problems += [Problem("missing", id_) for id_ in gtzan_ids() if id_ not in songs]
-    problems += [
-        Problem("known fault", song.id, song.faults, left_out=False)
-        for song in songs.values()
-        if song.faults
-    ]
+    faulty = [song for song in songs.values() if song.faults]
+    problems += [Problem("known fault", song.id, song.faults, left_out=False) for song in faulty]
     return [songs[id_] for id_ in sorted(songs)], problems
 
 
@@ -151,8 +136,7 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
         raise UserError(
             f"{root} has no sound: data.root must hold GENRE/*{{{','.join(AUDIO)}}} files"
         )
-    for genre in sorted({song.genre for song in songs}):
-        count = sum(song.genre == genre for song in songs)
+    for genre, count in sorted(Counter(song.genre for song in songs).items()):
         if count < 3:
             raise UserError(
                 f"{root / genre} has {count} song{'s' * (count > 1)}: a genre needs at least "
@@ -163,16 +147,14 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
 
 def summary(problems: list[Problem]) -> str:
     """One line: how many songs and files are wrong in which way."""
-    counts: dict[str, int] = {}
-    for problem in problems:
-        counts[problem.what] = counts.get(problem.what, 0) + 1
+    counts = Counter(problem.what for problem in problems)
     return ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "nothing wrong"
 
 
 def _gtzan_files(base: Path) -> Iterator[tuple[str, str, Path]]:
-    for folder in sorted(p for p in _listing(base) if p.is_dir()):
+    for folder in _listing(base):
         genre = _genre(folder.name)
-        if genre is None:
+        if not genre or not folder.is_dir():
             continue
         for path in _listing(folder):
             match = re.fullmatch(r"([a-z-]+)\.(\d{5})", path.stem.lower())

@@ -1,6 +1,7 @@
 """Clips of songs: random starts in training, a fixed grid elsewhere; one rule for short songs."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Required, TypedDict, TypeVar
 
 import numpy as np
@@ -46,19 +47,15 @@ def repeated(at: Song, length: "Song | int") -> Song:
     return at % length
 
 
+@dataclass(eq=False)
 class Clips(Dataset):
     """Clips of a packed corpus, fetched a whole batch at a time; or only which they are."""
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        steps: int,
-        genre_numbers: torch.Tensor,
-        augment: WaveAugmentation | None,
-        fetched: bool = True,
-    ) -> None:
-        self.corpus, self.fetched = corpus, fetched
-        self.steps, self.genre_numbers, self.augment = steps, genre_numbers, augment
+    corpus: Corpus
+    steps: int
+    genre_numbers: torch.Tensor
+    augment: WaveAugmentation | None
+    fetched: bool = True
 
     def __getitems__(self, clips: list[Clip]) -> Batch:
         rows = torch.tensor([row for row, _, _ in clips])
@@ -97,6 +94,7 @@ class ResidentSongs:
         return self.array.movedim(-1, 1)[row, at].movedim(1, -1)  # time next to the songs
 
 
+@dataclass(eq=False)
 class TrainBatches(Sampler[list[Clip]]):
     """Batches of an epoch: every song ``clips_per_song`` times, at random starts.
 
@@ -105,23 +103,19 @@ class TrainBatches(Sampler[list[Clip]]):
     dropped, unless it is the only one.
     """
 
-    def __init__(
-        self,
-        rows: np.ndarray,
-        spare: np.ndarray,
-        clips_per_song: int,
-        batch_size: int,
-        seed: int,
-        epoch: Callable[[], int],
-        shard: tuple[int, int],
-        fixed: list[Clip] | None,
-    ) -> None:
-        self.rows, self.spare, self.fixed = rows, spare, fixed
-        self.clips_per_song = clips_per_song
-        self.seed, self.epoch = seed, epoch
-        self.rank, self.world = shard
-        self.total = len(fixed) if fixed is not None else len(rows) * clips_per_song
-        self.size = min(batch_size * self.world, self.total)
+    rows: np.ndarray  # of the songs
+    spare: np.ndarray  # (song,) the latest start, in steps
+    clips_per_song: int
+    batch_size: int  # of each process
+    seed: int
+    epoch: Callable[[], int]
+    shard: tuple[int, int]  # rank, processes
+    fixed: list[Clip] | None  # in place of random ones
+
+    def __post_init__(self) -> None:
+        fixed, (self.rank, world) = self.fixed, self.shard
+        self.total = len(self.rows) * self.clips_per_song if fixed is None else len(fixed)
+        self.size = min(self.batch_size * world, self.total)
 
     def __len__(self) -> int:
         return self.total // self.size
@@ -131,11 +125,12 @@ class TrainBatches(Sampler[list[Clip]]):
         if self.fixed is not None:
             clips = [self.fixed[n] for n in random.permutation(self.total)]
         else:
-            passes = [random.permutation(len(self.rows)) for _ in range(self.clips_per_song)]
-            songs = np.concatenate(passes)
+            songs = np.concatenate(
+                [random.permutation(len(self.rows)) for _ in range(self.clips_per_song)]
+            )
             starts = random.integers(0, self.spare[songs] + 1)
             clips = [(int(self.rows[n]), int(s), 0) for n, s in zip(songs, starts, strict=True)]
         seeds = random.integers(0, 2**32, self.total)
         clips = [(row, start, int(s)) for (row, start, _), s in zip(clips, seeds, strict=True)]
         for n in range(len(self)):
-            yield clips[n * self.size : (n + 1) * self.size][self.rank :: self.world]
+            yield clips[n * self.size : (n + 1) * self.size][self.rank :: self.shard[1]]

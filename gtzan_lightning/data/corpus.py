@@ -1,7 +1,7 @@
 """Songs, decoded once: the packed corpus, a folder that is memory-mapped ever after.
 
 songs.csv     id, genre, artist, length, path, digest, faults: one line for every row
-left_out.csv  what, name, detail, left_out: everything verification found
+left_out.csv  what, name, detail, left_out: what is wrong with the songs, and which are not used
 array.npy     int16 (song, sample) or uint8 (song, bin, frame), time last, zeros after the end
 corpus.json   kind, genres, rate, how it was made, fingerprint of the sources
 """
@@ -99,12 +99,11 @@ class Corpus:
         Raises:
             UserError: a genre that it does not have, or fewer than two would be left.
         """
-        for genre in genres:
-            if genre not in self.genres:
-                raise UserError(
-                    f"data.leave_out {genre}: {self.name} has no such genre, it has "
-                    f"{', '.join(self.genres)}"
-                )
+        if unknown := [genre for genre in genres if genre not in self.genres]:
+            raise UserError(
+                f"data.leave_out {unknown[0]}: {self.name} has no such genre, it has "
+                f"{', '.join(self.genres)}"
+            )
         kept = [genre for genre in self.genres if genre not in genres]
         if genres and len(kept) < 2:
             raise UserError("data.leave_out leaves fewer than two genres: leave out fewer")
@@ -169,15 +168,9 @@ def _open(folder: Path) -> Corpus:
     if lengths.min() < 1 or lengths.max() > array.shape[-1]:
         raise ValueError("songs.csv states lengths that array.npy does not have")
     rows = np.arange(len(songs))
-    problems = _read_problems(folder / "left_out.csv")
+    problems = []
+    if (folder / "left_out.csv").exists():
+        with (folder / "left_out.csv").open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        problems = [Problem(p["what"], p["name"], p["detail"], p["left_out"] == "1") for p in lines]
     return Corpus(folder, info, songs, lengths, array, rows, problems)
-
-
-def _read_problems(path: Path) -> list[Problem]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            Problem(line["what"], line["name"], line["detail"], line["left_out"] == "1")
-            for line in csv.DictReader(file)
-        ]

@@ -42,6 +42,7 @@ class PictureSpec:
 
     @classmethod
     def of(cls, data: DataSettings) -> "PictureSpec":
+        """What the settings ask for."""
         feature = FEATURES[data.features]
         return cls(
             sample_rate=data.sample_rate,
@@ -80,6 +81,7 @@ class PictureSpec:
         return cls(**{**plain, "size": tuple(size) if size else None})
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values, for ``from_dict``."""
         return asdict(self)
 
     def frames(self, seconds: float) -> int:

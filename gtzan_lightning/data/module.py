@@ -20,7 +20,7 @@ from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
 
 LEAKY_COLUMN = (
-    "LEAKY FEATURE: the row number of the table tells the genre; the figures measure the leak"
+    "LEAKY FEATURE: the row number of the table tells the genre; the scores measure the leak"
 )
 
 
@@ -102,11 +102,9 @@ class GenreData(lightning.LightningDataModule):
         return self.prepared.genre_numbers
 
     def train_dataloader(self) -> DataLoader:
+        """Random clips of the training songs, drawn anew in each epoch."""
         data, fit = self.recipe.data, self.recipe.fit
         rows = self._rows("train")
-        fixed = None
-        if self.split.by_clip:  # the leaky protocol owns clips of the grid, not songs
-            fixed = self.grid("train")
         batches = TrainBatches(
             rows=rows,
             spare=np.maximum(self.corpus.lengths[rows] - self.clip_steps, 0),
@@ -115,11 +113,13 @@ class GenreData(lightning.LightningDataModule):
             seed=self.recipe.seed,
             epoch=self._draw_of_epoch,
             shard=self._shard(),
-            fixed=fixed,
+            # the leaky protocol owns clips of the grid, not songs
+            fixed=self.grid("train") if self.split.by_clip else None,
         )
         return self._loader(batches, self._wave_augmentation())
 
     def val_dataloader(self) -> DataLoader:
+        """The evaluation clips of the valid part."""
         return self._loader(self._fixed_batches("valid"))
 
     def test_dataloader(self) -> DataLoader:
@@ -130,7 +130,7 @@ class GenreData(lightning.LightningDataModule):
 
     def batches(self, part: str) -> DataLoader:
         """The evaluation clips of a part in order, for models that are not trained by epochs."""
-        return self._loader(self._fixed_batches(part), resident=False)
+        return self._loader(self._fixed_batches(part), is_fetched=True)
 
     @property
     def warning(self) -> str:
@@ -192,9 +192,8 @@ class GenreData(lightning.LightningDataModule):
                 f"the {part} part has {len(clips)} clips for {world} processes: take fewer "
                 "(fit.devices), or more songs"
             )
-        clips = clips[rank::world]
-        size = self.recipe.fit.batch_size
-        return [clips[n : n + size] for n in range(0, len(clips), size)]
+        own, size = clips[rank::world], self.recipe.fit.batch_size
+        return [own[n : n + size] for n in range(0, len(own), size)]
 
     def _shard(self) -> tuple[int, int]:
         if self.trainer is None:
@@ -203,11 +202,11 @@ class GenreData(lightning.LightningDataModule):
 
     def _loader(
         self,
-        batches: "TrainBatches | list[list[Clip]]",
+        batches: TrainBatches | list[list[Clip]],
         augment: WaveAugmentation | None = None,
-        resident: bool | None = None,
+        is_fetched: bool = False,
     ) -> DataLoader:
-        fetched = not (self.recipe.data.resident if resident is None else resident)
+        fetched = is_fetched or not self.recipe.data.resident
         clips = Clips(self.corpus, self.clip_steps, self.genre_numbers, augment, fetched)
         workers = self.recipe.data.workers
         return DataLoader(

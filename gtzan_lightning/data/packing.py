@@ -229,11 +229,10 @@ def _reserve(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
 
 def _shorten(path: Path, array: np.memmap, rows: int) -> None:
     """Give the array its true number of rows after broken songs were left out."""
-    if rows == len(array):
-        return
-    small = path.with_name("small.npy")
-    np.save(small, array[:rows])
-    small.replace(path)
+    if rows < len(array):
+        small = path.with_name("small.npy")
+        np.save(small, array[:rows])
+        small.replace(path)
 
 
 def _try(call: Callable[[Song], Any], song: Song) -> Any:

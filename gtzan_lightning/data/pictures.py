@@ -38,7 +38,8 @@ class Features(nn.Module):
         if spec.colour:
             self.register_buffer("colours", _colours(spec.colour), persistent=False)
 
-    def forward(self, clips: Tensor) -> Tensor:  # wave or bytes -> (clip, channel, bin, frame)
+    def forward(self, clips: Tensor) -> Tensor:
+        """Waves or bytes -> (clip, channel, bin, frame)."""
         picture = self.plain(clips).unsqueeze(1)
         if self.spec.size:
             picture = nn.functional.interpolate(
@@ -54,9 +55,6 @@ class Features(nn.Module):
         if clips.dtype == torch.uint8:
             return self._cepstral(bytes_to_decibels(clips))
         wave = clips.float() / 32767 if clips.dtype == torch.int16 else clips.float()
-        return self._cepstral(self._of_wave(wave))
-
-    def _of_wave(self, wave: Tensor) -> Tensor:
         if not self.feature.transform:
             return wave.unsqueeze(1)
         if wave.device.type == "cpu" and not torch.compiler.is_exporting():
@@ -66,7 +64,7 @@ class Features(nn.Module):
         if abs(self.spec.seconds_per_frame - self.spec.hop_length / self.spec.sample_rate) > 1e-6:
             frames = self.spec.frames(wave.shape[1] / self.spec.sample_rate)
             level = nn.functional.interpolate(level, size=frames, mode="linear")
-        return level
+        return self._cepstral(level)
 
     def _few_at_a_time(self, wave: Tensor) -> Tensor:
         """``_level`` in blocks; each gives its memory to the next one, still in the caches."""

@@ -46,15 +46,8 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
     features = Features(spec)
     silence = torch.from_numpy(np.zeros((1, *corpus.array.shape[1:-1], steps), corpus.array.dtype))
     channels, bins, frames = features(silence).shape[1:]
-    return Prepared(
-        split=split,
-        spec=spec,
-        features=features,
-        shape=(channels, bins, frames),
-        clip_steps=steps,
-        seconds_per_step=seconds_per_step,
-        genre_numbers=torch.from_numpy(corpus.genre_numbers()),
-    )
+    shape, numbers = (channels, bins, frames), torch.from_numpy(corpus.genre_numbers())
+    return Prepared(split, spec, features, shape, steps, seconds_per_step, numbers)
 
 
 def part_grid(corpus: Corpus, split: Split, steps: int, part: str) -> list[Clip]:

@@ -8,16 +8,19 @@ ids (GTZAN has 14 such pairs) is kept on one side by ``stratified``, ``kfold`` a
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from gtzan_lightning.data.catalogue import artists, gtzan_ids, read_facts, twins
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import digest
 from gtzan_lightning.recipe.settings import DataSettings
 
 PARTS = ("train", "valid", "test")
 LEAK_WARNING = (
-    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its figures measure the leak "
+    "LEAKY PROTOCOL 'clips': clips of one song are on both sides; its scores measure the leak "
     "and must not be compared with others"
 )
 
@@ -45,7 +48,7 @@ class Split:
     def fingerprint(self) -> str:
         """Of the exact membership: equal where the same songs are in the same parts."""
         lines = "\n".join(f"{i} {p}" for i, p in sorted(self.members.items()))
-        return hashlib.sha256(f"{self.label}\n{lines}".encode()).hexdigest()[:12]
+        return digest(f"{self.label}\n{lines}".encode())
 
     def counts(self) -> str:
         """Such as ``train 442 of 443, valid 197, test 0 of 290``."""
@@ -208,20 +211,15 @@ def _artist_groups(ids: list[str]) -> dict[str, str]:
 
 def _deal(groups: dict[str, list[str]], shares: list[float], seed: int) -> dict[str, int]:
     """Group -> hand: the largest groups first, each to the hand that its genres lack most."""
-    size: dict[str, int] = {}
-    for songs in groups.values():
-        for song in songs:
-            size[song.split(".")[0]] = size.get(song.split(".")[0], 0) + 1
-    have: list[dict[str, int]] = [{} for _ in shares]
+    genres_of = {g: [song.split(".")[0] for song in songs] for g, songs in groups.items()}
+    size = Counter(chain.from_iterable(genres_of.values()))
+    have: list[Counter[str]] = [Counter() for _ in shares]
     hand = {}
     for group in sorted(groups, key=lambda g: (-len(groups[g]), draw(seed, g))):
-        genres = [song.split(".")[0] for song in groups[group]]
-
-        def lack(n: int, genres: list[str] = genres) -> float:
-            return sum(shares[n] * size[g] - have[n].get(g, 0) for g in genres) / shares[n]
-
-        best = max(range(len(shares)), key=lambda n: (lack(n), -n))
-        hand[group] = best
-        for genre in genres:
-            have[best][genre] = have[best].get(genre, 0) + 1
+        lacks = [
+            sum(share * size[genre] - had[genre] for genre in genres_of[group]) / share
+            for share, had in zip(shares, have, strict=True)
+        ]
+        hand[group] = lacks.index(max(lacks))
+        have[hand[group]].update(genres_of[group])
     return hand

@@ -76,16 +76,10 @@ class Journal:
     @rank_zero_only
     def log_model(self, model: LoggedModel) -> None:
         """A model that ``mlflow.pyfunc.load_model`` loads: waveforms in, probabilities out."""
-        self._keep(
-            {
-                "kind": "pyfunc",
-                "file": self._relative(model.checkpoint),
-                "code": model.code,
-                "genres": model.genres,
-                "sample_rate": model.sample_rate,
-                "time": _now(),
-            }
-        )
+        self._keep({
+            "kind": "pyfunc", "file": self._relative(model.checkpoint), "code": model.code,
+            "genres": model.genres, "sample_rate": model.sample_rate, "time": _now(),
+        })  # fmt: skip
 
     def _relative(self, file: Path) -> str:
         return str(file.relative_to(self.folder))

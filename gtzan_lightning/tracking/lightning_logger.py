@@ -27,6 +27,7 @@ class RunLogger(Logger):
         return self.tracker.track.folder
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Metrics of a step into the run."""
         self.tracker.log_metrics(metrics, step or 0)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:

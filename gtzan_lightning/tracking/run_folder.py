@@ -19,6 +19,7 @@ PATIENCE = 30  # seconds that a dead run's watchdog may need to end it
 
 
 def folder_of(track: TrackSettings, run_id: str) -> Path:
+    """It need not be there."""
     return Path(track.folder) / "runs" / run_id
 
 
@@ -61,17 +62,14 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
 
 
 def unfinished(recipe: Recipe) -> str | None:
-    """The newest run of exactly this recipe, in the same store, that did not end and that no
-    process makes just now."""
+    """The newest unended run of exactly this recipe, in the same store, that no process makes."""
     settings, store = _settings(dump(recipe)), _store(recipe.track)
     files = (Path(recipe.track.folder) / "runs").glob("*/recipe.yaml")
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        folder = file.parent
-        if (folder / "done").exists() or not (folder / "store.txt").exists():
+        folder, own = file.parent, file.with_name("store.txt")
+        if (folder / "done").exists() or not own.exists() or own.read_text() != store:
             continue
-        same = _settings(file.read_text()) == settings
-        same = same and (folder / "store.txt").read_text() == store
-        if same and not is_locked(folder, PATIENCE / 3):
+        if _settings(file.read_text()) == settings and not is_locked(folder, PATIENCE / 3):
             return folder.name
     return None
 

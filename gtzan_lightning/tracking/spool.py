@@ -8,6 +8,7 @@ idempotent.
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import threading
@@ -77,9 +78,8 @@ class Spool:
         self.file, self.sent_file = folder / "records.jsonl", folder / "records.sent"
         self.send, self.is_hopeless = send, is_hopeless
         self.error: Exception | None = None
-        self._cut_torn_line()
         self._sent = int(self.sent_file.read_text()) if self.sent_file.exists() else 0
-        self._kept = self.file.stat().st_size if self.file.exists() else 0
+        self._kept = self._cut_torn_line()
         self._sink = self.file.open("ab", buffering=0)
         self._change = threading.Condition()
         self._closed = False
@@ -135,14 +135,13 @@ class Spool:
         self._thread.join(timeout=30)
         self._sink.close()
 
-    def _cut_torn_line(self) -> None:
-        """The last line of a process that was killed while it wrote it."""
-        if self.file.exists():
-            content = self.file.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                with self.file.open("r+b") as file:
-                    file.truncate(whole)
+    def _cut_torn_line(self) -> int:
+        """The last line of a process that was killed while it wrote it; bytes that are left."""
+        if not self.file.exists():
+            return 0
+        whole = self.file.read_bytes().rfind(b"\n") + 1
+        os.truncate(self.file, whole)
+        return whole
 
     def _run(self) -> None:
         wait = 0.0
@@ -160,21 +159,16 @@ class Spool:
                 wait = min(max(1.0, 2 * wait), LONGEST_WAIT)
                 continue
             self.error, wait = None, 0.0
-            self._note(self._sent + sum(map(len, lines)))
+            sent = self._sent + sum(map(len, lines))
+            with contextlib.suppress(OSError), replacing(self.sent_file) as part:
+                part.write_text(str(sent))  # not noted: sent again after a kill
+            with self._change:
+                self._sent = sent
+                self._change.notify_all()
 
     def _next(self) -> list[bytes]:
-        lines: list[bytes] = []
         with self.file.open("rb") as file:
             file.seek(self._sent)
-            for line in file:
-                if len(lines) == AT_ONCE or not line.endswith(b"\n"):
-                    break  # such a line is being written
-                lines.append(line)
-        return lines
-
-    def _note(self, sent: int) -> None:
-        with contextlib.suppress(OSError), replacing(self.sent_file) as part:
-            part.write_text(str(sent))  # not noted: sent again after a kill
-        with self._change:
-            self._sent = sent
-            self._change.notify_all()
+            # a line without an end is being written
+            whole = itertools.takewhile(lambda line: line.endswith(b"\n"), file)
+            return list(itertools.islice(whole, AT_ONCE))

@@ -14,7 +14,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.processes import is_alive
-from gtzan_lightning.tracking.reading import shown, store_uri
+from gtzan_lightning.tracking.reading import SQLITE, shown, store_uri
 from gtzan_lightning.tracking.run_folder import folder_of, is_locked
 
 ENVIRONMENT = {
@@ -68,8 +68,8 @@ def experiment_id(client: mlflow.MlflowClient, track: TrackSettings) -> str:
         experiment = client.get_experiment_by_name(track.experiment)
         if experiment:
             return experiment.experiment_id
-        folder = Path(track.folder).resolve()
-        artifacts = f"file://{folder}/artifacts" if _is_sqlite(store_uri(track)) else None
+        local = f"file://{Path(track.folder).resolve()}/artifacts"
+        artifacts = local if _is_sqlite(store_uri(track)) else None
         try:
             return client.create_experiment(track.experiment, artifact_location=artifacts)
         except mlflow.MlflowException:  # of a server, where another made it just now
@@ -109,11 +109,11 @@ def reason(error: Exception) -> str:
 
 def _make_store(uri: str) -> None:
     """A new SQLite store, whole or not at all: MLflow never mends one that is half made."""
-    file = Path(uri.removeprefix("sqlite:///"))
+    file = Path(uri.removeprefix(SQLITE))
     if _is_sqlite(uri) and not file.exists():
         with replacing(file) as part:
             part.unlink(missing_ok=True)  # of a process that was killed here
-            mlflow.MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+            mlflow.MlflowClient(f"{SQLITE}{part}").search_experiments(max_results=1)
 
 
 def _is_sqlite(uri: str) -> bool:

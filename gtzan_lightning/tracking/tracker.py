@@ -10,19 +10,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking import store
 from gtzan_lightning.tracking.journal import Journal, is_first_process
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import shown, store_uri
 from gtzan_lightning.tracking.run_folder import LOCK, folder_of, lock_run
 from gtzan_lightning.tracking.sender import Sender, is_hopeless
 from gtzan_lightning.tracking.spool import Spool
-from gtzan_lightning.tracking.store import (
-    connect,
-    end_dead_runs,
-    experiment_id,
-    mlflow_settings,
-    reason,
-)
 from gtzan_lightning.tracking.system_metrics import system_metrics
 from gtzan_lightning.tracking.watchdog import ENDED, start_watchdog
 
@@ -45,10 +39,10 @@ class Tracker(Journal):
     def __init__(self, track: TrackSettings) -> None:
         self.track, self.uri, self.run_id = track, store_uri(track), ""
         if is_first_process():
-            self.client = connect(track)
+            self.client = store.connect(track)
 
     @rank_zero_only
-    @mlflow_settings()
+    @store.mlflow_settings()
     def start(self, name: str, tags: dict[str, str]) -> None:
         """Open a run with its tags; end those whose process died without a word.
 
@@ -57,17 +51,17 @@ class Tracker(Journal):
         """
         tags = {**tags, "process": process_id()}
         try:
-            experiment = experiment_id(self.client, self.track)
-            end_dead_runs(self.client, self.track, experiment)
+            experiment = store.experiment_id(self.client, self.track)
+            store.end_dead_runs(self.client, self.track, experiment)
             run = self.client.create_run(experiment, run_name=name, tags=tags)
         except mlflow.MlflowException as error:
             raise UserError(
-                f"the MLflow store {shown(self.uri)} can't be used ({reason(error)})"
+                f"the MLflow store {shown(self.uri)} can't be used ({store.reason(error)})"
             ) from None
         self._lock(run.info.run_id)
 
     @rank_zero_only
-    @mlflow_settings()
+    @store.mlflow_settings()
     def resume(self, run_id: str) -> None:
         """Open an existing run again.
 
@@ -83,7 +77,7 @@ class Tracker(Journal):
             self._release(has_ended=True)
             raise UserError(
                 f"run {run_id} can't be resumed in the MLflow store {shown(self.uri)} "
-                f"({reason(error)})"
+                f"({store.reason(error)})"
             ) from None
 
     def _lock(self, run_id: str) -> None:
@@ -112,16 +106,15 @@ class Tracker(Journal):
         if not is_first_process():
             yield
             return
-        with mlflow_settings():
+        with store.mlflow_settings():
             sender = Sender(self.client, self.run_id, self.folder)
             self.spool = Spool(self.folder, sender, is_hopeless)
             first = len(self.history("system/cpu_utilization_percentage"))
-            metrics = (
-                system_metrics(self.uri, self.log_metrics, first) if with_system_metrics else None
-            )
             status = "FAILED"
             try:
-                with metrics or contextlib.nullcontext():
+                with contextlib.ExitStack() as measuring:
+                    if with_system_metrics:
+                        measuring.enter_context(system_metrics(self.uri, self.log_metrics, first))
                     yield
                 status = "FINISHED"
             except (KeyboardInterrupt, SystemExit):
@@ -151,6 +144,6 @@ class Tracker(Journal):
         if is_finished and failure:
             raise UserError(
                 f"{shown(self.uri)} did not take all records of run {self.run_id} "
-                f"({reason(failure)}): they are kept; when it does, resume with --resume "
+                f"({store.reason(failure)}): they are kept; when it does, resume with --resume "
                 f"{self.run_id}"
             ) from None

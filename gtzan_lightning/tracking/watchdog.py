@@ -35,6 +35,7 @@ def start_watchdog(uri: str, run_id: str, lock: Path) -> subprocess.Popen[bytes]
 
 
 def main(run_id: str, lock: str) -> None:
+    """Wait for the end of the input; without its word, end the run as failed."""
     if sys.stdin.buffer.read() == ENDED:
         return
     import mlflow
