@@ -101,11 +101,7 @@ def _each(read: Reader, drawn: list[list[Clip]]) -> None:
 
 
 def write_wavs(corpus: Corpus, steps: int, folder: Path) -> dict[int, Path]:
-    """Songs that hold a clip, as 16-bit wav files in torchaudio's layout of GTZAN: row -> file.
-
-    Raises:
-        UserError: every song is shorter than a clip.
-    """
+    """Row -> 16-bit wav file of ``long_songs``, in torchaudio's layout of GTZAN; raises as it."""
     rows = long_songs(corpus, steps)
     chosen = np.linspace(0, len(rows) - 1, min(SONGS, len(rows))).astype(int).tolist()
     files = {}
@@ -118,7 +114,7 @@ def write_wavs(corpus: Corpus, steps: int, folder: Path) -> dict[int, Path]:
 
 
 def long_songs(corpus: Corpus, steps: int) -> list[int]:
-    """Rows of the songs that hold a clip.
+    """Rows of the songs that are as long as a clip.
 
     Raises:
         UserError: every song is shorter than a clip.
@@ -130,6 +126,7 @@ def long_songs(corpus: Corpus, steps: int) -> list[int]:
 
 
 def draw(corpus: Corpus, rows: list[int], steps: int, batches: int) -> list[list[Clip]]:
+    """Batches of random clips, always the same ones."""
     random = np.random.default_rng(0)
     chosen = random.choice(rows, (batches, BATCH))
     starts = random.integers(0, corpus.lengths[chosen] - steps + 1)
@@ -158,12 +155,12 @@ def by_librosa(
     """(clip, sample) float32 mono at librosa's own 22,050 Hz; without a rate from whole songs."""
     if rate is None:
         waves = [librosa.load(files[row])[0][start:][:steps] for row, start, _ in clips]
-        return torch.from_numpy(np.stack(waves))
-    half = 0.5 / rate  # librosa rounds down, and a start in seconds is rarely whole
-    waves = [
-        librosa.load(files[row], offset=start / rate + half, duration=steps / rate + half)[0]
-        for row, start, _ in clips
-    ]
+    else:
+        half = 0.5 / rate  # librosa rounds down, and a start in seconds is rarely whole
+        waves = [
+            librosa.load(files[row], offset=start / rate + half, duration=steps / rate + half)[0]
+            for row, start, _ in clips
+        ]
     return torch.from_numpy(np.stack(waves))
 
 
@@ -215,9 +212,7 @@ def _one_feature(results: Results, spec: PictureSpec, batch: Tensor, repeats: in
 
 def librosa_picture(spec: PictureSpec, wave: np.ndarray) -> np.ndarray:
     """(sample,) -> (bin, frame): the call of librosa that each of our pictures equals."""
-    common: dict[str, Any] = {
-        "n_fft": spec.n_fft, "hop_length": spec.hop_length, "win_length": spec.window
-    }  # fmt: skip
+    common: Any = dict(n_fft=spec.n_fft, hop_length=spec.hop_length, win_length=spec.window)
     if spec.picture in ("stft", "spectrogram"):
         amplitude = np.abs(librosa.stft(wave, **common))
         if spec.scale == "linear":

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# seconds before a turn: threads of OpenBLAS and OpenMP spin for some 0.03 s after their last work,
+# seconds before a turn: threads of OpenBLAS and OpenMP spin for about 0.03 s after their last work,
 # on the cores that the other side wants then
-REST = 0.2
+PAUSE = 0.2
 COLUMNS = ("what", "ours", "against", "ratio (range)", "target", "met?")
 Pair = tuple[float, float]  # seconds of our side and of the other, in one turn
 Act = Callable[[], object]
@@ -39,6 +39,7 @@ class Results:
     plots: dict[str, "Figure"] = field(default_factory=dict)  # file name -> plot
 
     def add(self, row: Row) -> None:
+        """Keep a row, and print it."""
         self.rows.append(row)
         print(" | ".join(cell for cell in row.cells if cell), flush=True)
 
@@ -55,30 +56,26 @@ class Target:
         return f"{'>=' if self.least else '<'} {self.bound:g} {self.unit}"
 
     def met(self, value: float) -> str:
+        """Whether a value is within the bound: yes or no."""
         return "yes" if (value >= self.bound if self.least else value < self.bound) else "no"
 
 
 def interleaved(ours: Act, other: Act, repeats: int) -> list[Pair]:
     """Seconds of both sides, turn by turn, after one untimed turn of each."""
     ours(), other()
-    return [(seconds(ours, REST), seconds(other, REST)) for _ in range(repeats)]
+    return [(seconds(ours, PAUSE), seconds(other, PAUSE)) for _ in range(repeats)]
 
 
-def seconds(act: Act, rest: float = 0.0) -> float:
-    time.sleep(rest)
+def seconds(act: Act, pause: float = 0.0) -> float:
+    """Seconds that an act takes, after a pause of as many."""
+    time.sleep(pause)
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
 
 
 def compared(
-    key: str,
-    what: str,
-    against: str,
-    pairs: list[Pair],
-    clips: int,
-    target: Target | None,
-    per: str = "clips/s",
+    key: str, what: str, against: str, pairs: list[Pair], clips: int, target: Target | None
 ) -> Row:
     """How many times as fast our side is: the other side's seconds over ours.
 
@@ -90,7 +87,7 @@ def compared(
     ratio = statistics.median(ratios)
     spread = f"{ratio:.3g} ({min(ratios):.3g}-{max(ratios):.3g}, n = {len(ratios)})"
     verdict = (str(target), target.met(ratio)) if target else ("", "")
-    shown = [f"{rate:,.0f} {per}" if rate >= 100 else f"{rate:.3g} {per}" for rate in rates]
+    shown = [f"{rate:,.0f} clips/s" if rate >= 100 else f"{rate:.3g} clips/s" for rate in rates]
     return Row(key, (what, shown[0], f"{against}: {shown[1]}", spread, *verdict), ratio)
 
 
@@ -102,12 +99,14 @@ def measured(key: str, what: str, values: list[float], target: Target, worst: bo
     return Row(key, (what, cell, "", "", str(target), target.met(value)), value)
 
 
-def unmeasured(key: str, what: str, against: str, target: Target | None, reason: str) -> Row:
+def unmeasured(key: str, what: str, against: str, target: Target, reason: str) -> Row:
+    """The row of a library that can't be used here, and why."""
     reason = " ".join(reason.split())[:140]
     against = f"{against}: can't be measured here ({reason})"
-    return Row(key, (what, "", against, "", str(target or ""), ""), float("nan"))
+    return Row(key, (what, "", against, "", str(target), ""), float("nan"))
 
 
 def table(rows: list[Row]) -> str:
+    """Rows in Markdown."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,6 +7,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 from gtzan_lightning.bench.rows import COLUMNS, Results, table
@@ -55,18 +56,10 @@ def bench(only: list[str], root: str, repeats: int, out: Path | None, track: Tra
 
 def _measures(only: list[str]) -> Iterator[tuple[str, Callable[..., None]]]:
     """The parts in their order; each is imported when its turn comes."""
+    files = {"feeding": "libraries", "features": "libraries", "start": "growth"}
     for part in [part for part in PARTS if part in only]:
-        if part == "training":
-            from gtzan_lightning.bench.training import training as measure
-        elif part in ("feeding", "features"):
-            from gtzan_lightning.bench import libraries
-
-            measure = getattr(libraries, part)
-        else:
-            from gtzan_lightning.bench import growth
-
-            measure = getattr(growth, part)
-        yield part, measure
+        module = import_module(f"gtzan_lightning.bench.{files.get(part, part)}")
+        yield part, getattr(module, part)
 
 
 def machine(root: str, repeats: int) -> dict[str, str]:

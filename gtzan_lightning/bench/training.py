@@ -81,10 +81,7 @@ class SideBySide(Callback):
 
 
 def bare_step(
-    trainer: lightning.Trainer,
-    module: GenreClassifier,
-    picture: torch.Tensor,
-    target: torch.Tensor,
+    trainer: lightning.Trainer, module: GenreClassifier, picture: torch.Tensor, target: torch.Tensor
 ) -> Callable[[], None]:
     """Forward, loss, backward and optimiser step of a second network of the same recipe.
 
@@ -116,16 +113,9 @@ def training(results: Results, data: DataSettings, repeats: int, scratch: Path) 
     for name, flags in NETWORKS.items():
         recipe = _recipe(flags, data, steps, repeats, songs, scratch)
         pairs = side_by_side(recipe, steps, repeats)
-        results.add(
-            compared(
-                f"training/{flags[1]}",
-                f"training step, {name}, batches of {recipe.fit.batch_size}",
-                "bare network",
-                pairs,
-                steps * recipe.fit.batch_size,
-                RATE,
-            )
-        )
+        key, batch = f"training/{flags[1]}", recipe.fit.batch_size
+        what = f"training step, {name}, batches of {batch}"
+        results.add(compared(key, what, "bare network", pairs, steps * batch, RATE))
 
 
 def side_by_side(recipe: Recipe, steps: int, repeats: int) -> list[Pair]:
@@ -144,17 +134,12 @@ def _recipe(
     """The model's own recipe, with an epoch that is long enough for all blocks."""
     batch = parse_run(flags)[0].fit.batch_size
     clips = math.ceil(4 * (repeats + 1) * steps * batch / songs)
-    more = {
-        "--data.root": data.root,
-        "--data.packed": data.packed,
-        "--data.clip_seconds": "3",
-        "--data.clips_per_song": str(clips),
-        "--fit.max_epochs": "1",
-        "--fit.log_every_n_steps": str(steps),
-        "--track.folder": str(scratch),
-        "--track.uri": "local",
-    }
-    return parse_run([*flags, *(word for pair in more.items() for word in pair)])[0]
+    folders = ["--data.root", data.root, "--data.packed", data.packed]
+    more = (
+        f"--data.clip_seconds 3 --data.clips_per_song {clips} --fit.max_epochs 1 "
+        f"--fit.log_every_n_steps {steps} --track.uri local"
+    ).split()
+    return parse_run([*flags, *folders, *more, "--track.folder", str(scratch)])[0]
 
 
 def _settle(device: torch.device) -> None:

@@ -34,6 +34,7 @@ from gtzan_lightning.results.plots import explanation
 
 STEPS = 32  # of the integrated gradients' path, and of deletion and insertion
 Method = Callable[[nn.Module, Tensor, int], Tensor]
+Clip = tuple[np.ndarray, np.ndarray, int]  # picture and map (bin, frame), first sample
 
 
 def grad_cam(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
@@ -47,8 +48,8 @@ def grad_cam(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
     with torch.backends.cudnn.flags(enabled=False):  # cuDNN's RNNs refuse gradients in evaluation
         (slope,) = torch.autograd.grad(network.head(maps)[0, genre], maps)
     heat = (slope.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
-    size = picture.shape[2:]
-    return _scaled(nn.functional.interpolate(heat, size, mode="bilinear")[0, 0].detach())
+    heat = nn.functional.interpolate(heat, picture.shape[2:], mode="bilinear")
+    return _scaled(heat[0, 0].detach())
 
 
 def saliency(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
@@ -64,9 +65,7 @@ def integrated_gradients(network: nn.Module, picture: Tensor, genre: int) -> Ten
 
 
 METHODS: dict[str, Method] = {
-    "grad_cam": grad_cam,
-    "saliency": saliency,
-    "integrated_gradients": integrated_gradients,
+    method.__name__: method for method in (grad_cam, saliency, integrated_gradients)
 }
 
 
@@ -103,8 +102,8 @@ def examine(
     """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
     heat = method(network, picture, genre)
     chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(seed))
-    deletion, insertion = _curves(network, picture, genre, heat)
-    random_deletion, random_insertion = _curves(network, picture, genre, chance.to(heat.device))
+    own = _curves(network, picture, genre, heat)
+    by_chance = _curves(network, picture, genre, chance.to(heat.device))
     untrained = deepcopy(network)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -112,9 +111,8 @@ def examine(
             if hasattr(module, "reset_parameters"):
                 cast(Any, module).reset_parameters()
     other = method(untrained.eval(), picture, genre)
-    correlation = spearmanr(heat.flatten().cpu(), other.flatten().cpu()).statistic
-    alike = float(np.nan_to_num(correlation))
-    return heat, Meaning(deletion, insertion, random_deletion, random_insertion, alike)
+    alike = spearmanr(heat.flatten().cpu(), other.flatten().cpu()).statistic
+    return heat, Meaning(*own, *by_chance, float(np.nan_to_num(alike)))
 
 
 def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray:
@@ -132,20 +130,15 @@ def render(wave: np.ndarray, spec: PictureSpec, shown: np.ndarray) -> np.ndarray
         raise UserError(f"a map over {spec.picture} pictures can't be heard: it has no frequencies")
     window = torch.hann_window(spec.window)
     sound = torch.from_numpy(np.ascontiguousarray(wave))
-    fourier = torch.stft(
-        sound, spec.n_fft, spec.hop_length, spec.window, window, return_complex=True
-    )
+    sizes = (spec.n_fft, spec.hop_length, spec.window)
+    fourier = torch.stft(sound, *sizes, window, return_complex=True)
     weights = torch.from_numpy(shown).float()[None, None]
-    weights = nn.functional.interpolate(weights, (spec.rows, fourier.shape[1]), mode="bilinear")[
-        0, 0
-    ]
+    size = (spec.rows, fourier.shape[1])
+    weights = nn.functional.interpolate(weights, size, mode="bilinear")[0, 0]
     if feature.weights:
         bank = feature.weights(spec)  # (Fourier bin, mel bin)
         weights = (bank / bank.sum(1, keepdim=True).clamp_min(1e-9)) @ weights
-    made = torch.istft(
-        fourier * weights, spec.n_fft, spec.hop_length, spec.window, window, length=len(sound)
-    )
-    return made.numpy()
+    return torch.istft(fourier * weights, *sizes, window, length=len(sound)).numpy()
 
 
 def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
@@ -189,11 +182,9 @@ def _corpus_sounds(
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": root})})
     data = GenreData(recipe)
     data.setup()
-    corpus = data.corpus
+    corpus, name = data.corpus, data.corpus.name
     if corpus.is_pictures:
-        raise UserError(
-            f"the run's corpus {corpus.name} holds pictures, no sound: give --song a file"
-        )
+        raise UserError(f"the run's corpus {name} holds pictures, no sound: give --song a file")
     evaluated = [*data.split.songs("test"), *data.split.songs("valid")]
     genre_of = {song["id"]: song["genre"] for song in corpus.songs}
     for genre in genres:
@@ -204,7 +195,7 @@ def _corpus_sounds(
     sounds = []
     for id_ in ids:
         if id_ not in corpus.ids:
-            raise UserError(f"--song {id_}: neither a file nor a song of {corpus.name}")
+            raise UserError(f"--song {id_}: neither a file nor a song of {name}")
         wave = corpus.recording(corpus.ids.index(id_)).astype(np.float32) / 32767
         sound = wave_to_sound(wave, recipe.data.sample_rate, tagger.spec.sample_rate)
         sounds.append((id_.replace("/", "_"), sound))
@@ -252,43 +243,33 @@ def explain_song(
     heat, meaning = examine(tagger.network, picture, number, METHODS[method], seed=0)
     probability = float(song.probabilities[number])
     titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
-    files = _write(
-        tagger, sound, picture, heat.cpu().numpy(), starts[strongest], titles, out / name
-    )
+    clip = (picture[0].mean(0).cpu().numpy(), heat.cpu().numpy(), starts[strongest])
+    files = _write(tagger, sound, clip, titles, out / name)
     return Explained(song, genre, probability, meaning, files)
 
 
 def _write(
-    tagger: Tagger,
-    sound: Sound,
-    picture: Tensor,
-    heat: np.ndarray,
-    start: int,
-    titles: tuple[str, str],
-    out: Path,
+    tagger: Tagger, sound: Sound, clip: Clip, titles: tuple[str, str], out: Path
 ) -> list[Path]:
-    """The plot of a clip that begins at a sample, and its sound where it has one."""
-    spec, clip = tagger.spec, tagger.recipe.data.clip_seconds
-    rate = spec.sample_rate
+    """The plot of a clip, and its sound where it has one."""
+    picture, heat, start = clip
+    spec, rate, seconds = tagger.spec, sound.rate, tagger.recipe.data.clip_seconds
     curve = tagger.predict_sound(sound, every=max(0.25, sound.seconds / 60))
-    span = (start / rate, min(start / rate + clip, max(sound.seconds, clip)))
-    plot = explanation(
-        picture[0].mean(0).cpu().numpy(), heat, span, hertz_of_rows(spec, picture.shape[2]),
-        (curve.starts, curve.clip_probabilities), tagger.genres, titles,
-    )  # fmt: skip
+    span = (start / rate, min(start / rate + seconds, max(sound.seconds, seconds)))
+    curves, hertz = (curve.starts, curve.clip_probabilities), hertz_of_rows(spec, len(picture))
+    plot = explanation(picture, heat, span, hertz, curves, tagger.genres, titles)
     files = [out.with_name(f"{out.name}.png")]
     try:
         with replacing(files[0]) as part:
             plot.savefig(part, format="png", dpi=110)
         if FEATURES[spec.picture].hertz:
             files.append(out.with_name(f"{out.name}.wav"))
-            piece = sound.wave[start : start + round(clip * rate)]
+            piece = sound.wave[start : start + round(seconds * rate)]
             with replacing(files[1]) as part:
                 write(part, render(piece, spec, heat), rate)
     except OSError as error:
-        raise UserError(
-            f"explanations can't be written to {out.parent}: {error.strerror}"
-        ) from None
+        reason = f"explanations can't be written to {out.parent}: {error.strerror}"
+        raise UserError(reason) from None
     return files
 
 

@@ -72,10 +72,7 @@ class _Graph(nn.Module):
 
     def __init__(self, tagger: Tagger) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(
-            m for m in (tagger.network, tagger.features, tagger.stored) if m is not None
-        )
-        self.tagger = tagger
+        self.tagger, self.parts = tagger, tagger.modules
 
     def forward(self, waves: Tensor) -> Tensor:  # (song, sample) -> (song, genre)
         return self.tagger.waves_to_probabilities(waves)

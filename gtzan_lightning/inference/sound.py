@@ -18,6 +18,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
+        """How long it lasts."""
         return len(self.wave) / self.rate
 
 

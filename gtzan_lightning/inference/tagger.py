@@ -79,14 +79,12 @@ class Tagger:
             of_pictures = contents.corpus_kind == "picture"
             self.stored = Features(self.spec.stored()) if of_pictures else None
             self.network = (network or _untrained(contents)).eval()
-            own = {
-                key.removeprefix("network."): v
-                for key, v in state.items()
-                if key.startswith("network.")
-            }
-            self.network.load_state_dict(own)
+            own = (key for key in state if key.startswith("network."))
+            self.network.load_state_dict({k.removeprefix("network."): state[k] for k in own})
         except (KeyError, TypeError, RuntimeError) as error:
             raise of_another_version(contents.version, error) from None
+        modules = (self.network, self.features, self.stored)
+        self.modules = nn.ModuleList(module for module in modules if module is not None)
         self.to("cpu")
 
     @classmethod
@@ -108,9 +106,7 @@ class Tagger:
     def to(self, device: str) -> "Tagger":
         """Compute on another device."""
         self.device = torch.device(device)
-        for module in (self.network, self.features, self.stored):
-            if module is not None:
-                module.to(self.device)
+        self.modules.to(self.device)
         return self
 
     def predict(self, wave: np.ndarray, rate: int, every: float | None = None) -> Prediction:
@@ -128,11 +124,7 @@ class Tagger:
         return self.predict_sound(wave_to_sound(wave, rate, self.spec.sample_rate), every)
 
     def predict_file(self, path: Path, every: float | None = None) -> Prediction:
-        """``predict`` of a sound file of any rate, channel count and length.
-
-        Raises:
-            BrokenSong: as ``predict`` does, and if the file can't be read.
-        """
+        """``predict`` of any sound file. Raises as that does, and if the file can't be read."""
         return self.predict_sound(file_to_sound(path, self.spec.sample_rate), every)
 
     @torch.inference_mode()
@@ -147,10 +139,9 @@ class Tagger:
             hop = max(1, round(every / seconds_per_step))
             starts = list(range(0, recording.shape[-1] - steps + 1, hop))
             clips = self._log_probs(recording, starts, steps)
-        remarks, clip_seconds = sound.remarks, self.recipe.data.clip_seconds
-        if sound.seconds < clip_seconds:
-            repeated = f"{sound.seconds:.2f} s, repeated to fill a clip of {clip_seconds:g} s"
-            remarks = (*remarks, repeated)
+        remarks, clip = sound.remarks, self.recipe.data.clip_seconds
+        if sound.seconds < clip:
+            remarks += (f"{sound.seconds:.2f} s, repeated to fill a clip of {clip:g} s",)
         return Prediction(
             genres=self.genres,
             probabilities=headline(voting.sum(0), len(voting)).exp().numpy(),

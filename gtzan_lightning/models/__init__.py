@@ -35,10 +35,10 @@ def network_class(name: str) -> type[nn.Module]:
 
 
 def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Module:
-    """A network that is known to hold pictures of that shape (channel, bin, frame).
+    """A network that is known to take pictures of that shape (channel, bin, frame).
 
     Raises:
-        Untrainable: it cannot hold them.
+        Untrainable: it can't take them.
         UserError: its weights can't be had.
     """
     try:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.models.layers import Trunked
 from gtzan_lightning.recipe.model_settings import Pretrained
 from gtzan_lightning.recipe.section import Shape
 
 
-class Backbone(nn.Module):
+class Backbone(Trunked):
     """A timm network cut into ``trunk`` (feature map) and ``head`` (pooling, dropout, logits).
 
     With ImageNet weights and one channel the first convolution's kernels are summed over red,
@@ -49,9 +50,6 @@ class Backbone(nn.Module):
 
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         return self.net.forward_head(maps)
-
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))
 
 
 def _expected(net: Any, preprocessing: str) -> tuple[Tensor, Tensor]:
@@ -99,15 +97,13 @@ def _create(
             raise
         # timm, the hub client and the file's own format each fail in their own ways
         reason = " ".join(str(error).split())[:200]
-        if overlay:
-            message = f"model.weights {settings.weights} are no {timm_name} weights: {reason}"
-        else:
-            message = (
-                f"ImageNet weights of {timm_name} can't be downloaded ({reason}): go online once, "
-                "or give a local file with model.weights FILE, or train from scratch with "
-                "model.pretrained false"
-            )
-        raise UserError(message) from None
+        raise UserError(
+            f"model.weights {settings.weights} are no {timm_name} weights: {reason}"
+            if overlay
+            else f"ImageNet weights of {timm_name} can't be downloaded ({reason}): go online once, "
+            "or give a local file with model.weights FILE, or train from scratch with "
+            "model.pretrained false"
+        ) from None
     return net
 
 

@@ -9,13 +9,13 @@ import csv
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import Progress
+from rich.progress import track
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -26,7 +26,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from gtzan_lightning.data.module import GenreData
-from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import (
     ClassicalSettings,
@@ -82,11 +81,16 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
 
 
 def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:
+    @torch.inference_mode()
     def vectors(part: str) -> dict[str, np.ndarray]:
-        batches = data.batches(part)
-        with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
-            shown = bar.track(batches, description=f"{part} clips", total=len(batches))
-            return vectors_of(shown, data.features, settings)
+        columns: dict[str, list[np.ndarray]] = {"vector": [], "song": [], "start": [], "genre": []}
+        hidden = not sys.stdout.isatty()
+        for batch in track(data.batches(part), f"{part} clips", transient=True, disable=hidden):
+            picture = data.features.plain(batch["clip"])
+            columns["vector"].append(summarise(picture, settings.summary))
+            for name in ("song", "start", "genre"):
+                columns[name].append(batch[name].numpy())
+        return {name: np.concatenate(values) for name, values in columns.items()}
 
     return vectors
 
@@ -134,8 +138,7 @@ def pipeline(settings: ClassicalSettings, seed: int) -> Pipeline:
 
 def log_probabilities(fitted: Pipeline, vectors: np.ndarray, genres: int) -> np.ndarray:
     """(clip, number) -> (clip, genre); an SVM's are the softmax of its decision values."""
-    scores = np.full((len(vectors), genres), -np.inf)
-    classes = fitted.classes_
+    scores = np.full((len(vectors), genres), np.log(DOUBT / genres))
     if isinstance(fitted[-1], SVC):
         decision = np.asarray(fitted.decision_function(vectors), dtype=float)
         if decision.ndim == 1:  # two genres
@@ -144,23 +147,8 @@ def log_probabilities(fitted: Pipeline, vectors: np.ndarray, genres: int) -> np.
         probabilities /= probabilities.sum(1, keepdims=True)
     else:
         probabilities = fitted.predict_proba(vectors)
-    scores[:, classes] = np.log((1 - DOUBT) * probabilities + DOUBT / genres)
-    absent = np.isinf(scores)
-    scores[absent] = np.log(DOUBT / genres)
+    scores[:, fitted.classes_] = np.log((1 - DOUBT) * probabilities + DOUBT / genres)
     return scores - np.log(np.exp(scores).sum(1, keepdims=True))
-
-
-def vectors_of(
-    batches: Iterable[dict[str, torch.Tensor]], features: Features, settings: ClassicalSettings
-) -> dict[str, np.ndarray]:
-    """Clips of batches as ``vector``, with their ``song``, ``start`` and ``genre``."""
-    columns: dict[str, list[np.ndarray]] = {"vector": [], "song": [], "start": [], "genre": []}
-    with torch.inference_mode():
-        for batch in batches:
-            columns["vector"].append(summarise(features.plain(batch["clip"]), settings.summary))
-            for name in ("song", "start", "genre"):
-                columns[name].append(batch[name].numpy())
-    return {name: np.concatenate(values) for name, values in columns.items()}
 
 
 def summarise(picture: torch.Tensor, how: str) -> np.ndarray:

@@ -1,14 +1,16 @@
 """Bottom-up broadcast neural network (Liu et al., arXiv 1901.08928; basak's second best)."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.models.layers import initialise_as_keras
+from gtzan_lightning.models.layers import Trunked, initialise_as_keras
 from gtzan_lightning.recipe.model_settings import BbnnSettings
 from gtzan_lightning.recipe.section import Shape
 
 
-class Bbnn(nn.Module):
+class Bbnn(Trunked):
     """Stem, three broadcast blocks of four branches, each joined to its input, transition, head.
 
     180,458 parameters of convolutions and dense layer on one channel (the paper's 0.18 M), 185,642
@@ -31,8 +33,7 @@ class Bbnn(nn.Module):
         )
         self.transition = nn.Sequential(_unit(13 * width, width, 1, published), nn.AvgPool2d(2))
         # basak leaves out the last ReLU
-        last = [_norm(width)] if published else [_norm(width), nn.ReLU(inplace=True)]
-        self.last = nn.Sequential(*last)
+        self.last = nn.Sequential(_norm(width), *([] if published else [nn.ReLU(inplace=True)]))
         self.out = nn.Linear(width, genres)
         initialise_as_keras(self)
 
@@ -45,25 +46,19 @@ class Bbnn(nn.Module):
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         return self.out(maps.mean((2, 3)))
 
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))
-
 
 class _Broadcast(nn.Module):
     """Four branches side by side: 1x1; 1x1, 3x3; 1x1, 5x5; max pooling, 1x1."""
 
     def __init__(self, channels: int, width: int, published: bool) -> None:
         super().__init__()
+        unit = partial(_unit, width=width, published=published)
         self.branches = nn.ModuleList(
             [
-                _unit(channels, width, 1, published),
-                nn.Sequential(
-                    _unit(channels, width, 1, published), _unit(width, width, 3, published)
-                ),
-                nn.Sequential(
-                    _unit(channels, width, 1, published), _unit(width, width, 5, published)
-                ),
-                nn.Sequential(nn.MaxPool2d(3, 1, 1), _unit(channels, width, 1, published)),
+                unit(channels, kernel=1),
+                nn.Sequential(unit(channels, kernel=1), unit(width, kernel=3)),
+                nn.Sequential(unit(channels, kernel=1), unit(width, kernel=5)),
+                nn.Sequential(nn.MaxPool2d(3, 1, 1), unit(channels, kernel=1)),
             ]
         )
 

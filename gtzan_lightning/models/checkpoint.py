@@ -69,11 +69,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if plain["format"] != FORMAT:
         raise UserError(
             f"checkpoint {path} was made by gtzan_lightning {plain['version']} (format "
-            f"{plain['format']}), this is {__version__} (format {FORMAT}): install "
-            "that version, or train again"
+            f"{plain['format']}), this is {__version__} (format {FORMAT}): install that version, "
+            "or train again"
         )
     try:
-        recipe = Recipe.model_validate(_with_names_of_today(plain["recipe"]))
+        settings = plain["recipe"]["model"]
+        if settings.get("variant") == "seed_001":  # the sources had numbers before their names
+            settings["variant"] = "basak"
+        recipe = Recipe.model_validate(plain["recipe"])
         return Checkpoint(Contents(**{**plain, "recipe": recipe}), checkpoint["state_dict"])
     except (ValidationError, KeyError, TypeError) as error:
         raise of_another_version(plain["version"], error) from None
@@ -86,10 +89,3 @@ def of_another_version(version: str, error: Exception) -> UserError:
         f"those of {__version__} ({' '.join(str(error).split())[:150]}): install that version, or "
         "train again"
     )
-
-
-def _with_names_of_today(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The sources had numbers before they had names."""
-    if recipe["model"].get("variant") == "seed_001":
-        return {**recipe, "model": {**recipe["model"], "variant": "basak"}}
-    return recipe

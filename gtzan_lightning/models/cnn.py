@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from gtzan_lightning.models.layers import (
     SameConv2d,
+    Trunked,
     dense_layers,
+    flat_head,
     initialise_as_keras,
     map_shape,
 )
@@ -32,26 +34,17 @@ def _convolutions(channels: int, stride: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Cnn(nn.Module):
+class Cnn(Trunked):
     """15,762,770 parameters on 480 x 640 x 3 with stride 2, as published."""
 
     def __init__(self, settings: CnnSettings, genres: int, shape: Shape) -> None:
         super().__init__()
         self.trunk = _convolutions(shape[0], settings.stride, settings.dropout)
-        channels, height, width = map_shape(self.trunk, shape)
-        drop = (settings.dense_dropout,)
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            dense_layers(channels * height * width, (1000, 512, 64), drop),
-            nn.Linear(64, genres),
-        )
+        self.head = flat_head(self.trunk, shape, (1000, 512, 64), genres, settings.dense_dropout)
         initialise_as_keras(self)
 
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))
 
-
-class CnnLstm(nn.Module):
+class CnnLstm(Trunked):
     """The same convolutions with stride 1, then two LSTMs, dense 100 and 50.
 
     As published the LSTM walks along the picture's height, which is frequency (27,013,436
@@ -65,9 +58,8 @@ class CnnLstm(nn.Module):
         self.trunk = _convolutions(shape[0], 1, settings.dropout)
         channels, height, width = map_shape(self.trunk, shape)
         first, second = settings.units
-        self.first = nn.LSTM(
-            channels * (height if self.along_time else width), first, batch_first=True
-        )
+        side = height if self.along_time else width
+        self.first = nn.LSTM(channels * side, first, batch_first=True)
         self.second = nn.LSTM(first, second, batch_first=True)
         self.dense = dense_layers(second, (100, 50), (settings.dense_dropout,))
         self.out = nn.Linear(50, genres)
@@ -75,9 +67,5 @@ class CnnLstm(nn.Module):
 
     def head(self, maps: Tensor) -> Tensor:  # (clip, channel, y, x) -> (clip, genre)
         steps = maps.permute(0, 3, 2, 1) if self.along_time else maps.permute(0, 2, 3, 1)
-        states, _ = self.first(steps.flatten(2))
-        states, _ = self.second(states)
+        states, _ = self.second(self.first(steps.flatten(2))[0])
         return self.out(self.dense(states[:, -1]))
-
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))

@@ -1,7 +1,9 @@
 """Pieces that several architectures share."""
 
-from collections.abc import Sequence
-from typing import Protocol, TypeGuard
+import math
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +13,18 @@ from gtzan_lightning.recipe.section import Shape
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU, "swish": nn.SiLU}
 
 
-class Trunked(Protocol):
+class Trunked(nn.Module):
     """A network in two steps: convolutions that make a map, and what makes logits of the map."""
 
-    def trunk(self, picture: Tensor) -> Tensor:
-        """(clip, channel, bin, frame) -> (clip, map, y, x)"""
+    trunk: Callable[[Tensor], Tensor]  # (clip, channel, bin, frame) -> (clip, map, y, x)
+    head: Callable[[Tensor], Tensor]  # (clip, map, y, x) -> (clip, genre)
 
-    def head(self, maps: Tensor) -> Tensor:
-        """(clip, map, y, x) -> (clip, genre)"""
+    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
+        return self.head(self.trunk(picture))
 
 
 def has_trunk(network: nn.Module) -> TypeGuard[Trunked]:
+    """Whether a network, of this class or not, is in those two steps."""
     return hasattr(network, "trunk")
 
 
@@ -47,14 +50,11 @@ def map_shape(trunk: nn.Module, shape: Shape) -> tuple[int, ...]:
     Raises:
         RuntimeError: the picture is too small for it.
     """
-    tensors = {
-        **{k: torch.empty_like(v, device="meta") for k, v in trunk.named_parameters()},
-        **{k: torch.empty_like(v, device="meta") for k, v in trunk.named_buffers()},
-    }
+    own = chain(trunk.named_parameters(), trunk.named_buffers())
+    tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in own}
     was_training = trunk.training
     trunk.eval()
-    picture = torch.empty(1, *shape, device="meta")
-    maps = torch.func.functional_call(trunk, tensors, (picture,))
+    maps = torch.func.functional_call(trunk, tensors, (torch.empty(1, *shape, device="meta"),))
     trunk.train(was_training)
     return tuple(maps.shape[1:])
 
@@ -80,6 +80,21 @@ def dense_layers(
         layers += [ACTIVATIONS[activation](), nn.Dropout(drop)]
         width = out
     return nn.Sequential(*layers)
+
+
+def flat_head(
+    trunk: nn.Module,
+    shape: Shape,
+    widths: Sequence[int],
+    genres: int,
+    dropout: float,
+    activation: str = "relu",
+    batch_norm: bool = False,
+) -> nn.Sequential:
+    """A trunk's whole map, dense layers, logits. (clip, map, y, x) -> (clip, genre)"""
+    flat = math.prod(map_shape(trunk, shape))
+    dense = dense_layers(flat, widths, (dropout,), activation, batch_norm)
+    return nn.Sequential(nn.Flatten(), dense, nn.Linear((flat, *widths)[-1], genres))
 
 
 def initialise_as_keras(network: nn.Module) -> None:
@@ -115,6 +130,7 @@ def steps_of(picture: Tensor) -> Tensor:
     return picture.flatten(1, 2).transpose(1, 2)
 
 
-def last_states(states: Tensor, units: int) -> Tensor:
+def last_states(states: Tensor) -> Tensor:
     """(clip, step, 2 * units) -> (clip, 2 * units): last of the forward, first of the backward."""
-    return torch.cat([states[:, -1, :units], states[:, 0, units:]], dim=1)
+    forward, backward = states.chunk(2, dim=-1)
+    return torch.cat([forward[:, -1], backward[:, 0]], dim=1)

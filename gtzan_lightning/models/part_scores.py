@@ -48,7 +48,7 @@ class PartScores(nn.Module):
         self.batches.append({**which, "log_probs": log_probs, "loss": loss, "pure": pure})
 
     def rows(self) -> dict[str, Tensor]:
-        """The epoch's clips in this process; ``gathered_rows`` says what they hold."""
+        """The epoch's clips in this process."""
         return {name: torch.cat([b[name] for b in self.batches]) for name in self.batches[0]}
 
     def update(self) -> Tensor:

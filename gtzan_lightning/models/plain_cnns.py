@@ -1,19 +1,19 @@
 """Plain convolutional networks of navas (searched) and zhang (FcnCnn)."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from gtzan_lightning.models.layers import (
     ACTIVATIONS,
     SameConv2d,
-    dense_layers,
+    Trunked,
+    flat_head,
     initialise_as_keras,
-    map_shape,
 )
 from gtzan_lightning.recipe.model_settings import BaselineCnnSettings, FcnCnnSettings
 from gtzan_lightning.recipe.section import Shape
 
 
-class BaselineCnn(nn.Module):
+class BaselineCnn(Trunked):
     """Strided convolutions without pooling, then dense layers (navas).
 
     The source names its settings but not its order of layers: here convolution, batch norm,
@@ -34,23 +34,14 @@ class BaselineCnn(nn.Module):
                 layers.append(nn.BatchNorm2d(channels))
             layers += [ACTIVATIONS[settings.activation](), nn.Dropout(settings.dropout)]
         self.trunk = nn.Sequential(*layers)
-        channels, height, width = map_shape(self.trunk, shape)
-        flat = channels * height * width
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            dense_layers(
-                flat, settings.dense, (settings.dense_dropout,), settings.activation,
-                settings.dense_batch_norm,
-            ),
-            nn.Linear((flat, *settings.dense)[-1], genres),
+        self.head = flat_head(
+            self.trunk, shape, settings.dense, genres, settings.dense_dropout, settings.activation,
+            settings.dense_batch_norm,
         )  # fmt: skip
         initialise_as_keras(self)
 
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))
 
-
-class FcnCnn(nn.Module):
+class FcnCnn(Trunked):
     """Convolution, ReLU, max pooling, dropout, three times; dense 512 (zhang).
 
     51,479,114 parameters on 224 x 224 x 3.
@@ -69,12 +60,4 @@ class FcnCnn(nn.Module):
             ]
             channels = out
         self.trunk = nn.Sequential(*layers)
-        channels, height, width = map_shape(self.trunk, shape)
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            dense_layers(channels * height * width, (512,), (settings.dense_dropout,)),
-            nn.Linear(512, genres),
-        )
-
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))
+        self.head = flat_head(self.trunk, shape, (512,), genres, settings.dense_dropout)

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from gtzan_lightning.models.layers import (
+    Trunked,
     dense_layers,
     initialise_as_keras,
     last_states,
@@ -47,14 +48,13 @@ class BiGru(nn.Module):
     def __init__(self, settings: BiGruSettings, genres: int, shape: Shape) -> None:
         super().__init__()
         channels, bins, frames = shape
-        self.as_coded, self.units = settings.as_coded, settings.units
-        rows = frames if self.as_coded else channels * bins
+        self.as_coded = settings.as_coded
+        rows, width = (frames, channels * bins) if self.as_coded else (channels * bins, 512)
         self.convolution = nn.Conv1d(rows, 512, 3, padding=1)
         self.gru = nn.GRU(
-            channels * bins if self.as_coded else 512,
-            self.units, settings.layers, batch_first=True, bidirectional=True,
-        )  # fmt: skip
-        self.dense = dense_layers(2 * self.units, (256,), (settings.dropout,))
+            width, settings.units, settings.layers, batch_first=True, bidirectional=True
+        )
+        self.dense = dense_layers(2 * settings.units, (256,), (settings.dropout,))
         self.out = nn.Linear(256, genres)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
@@ -63,7 +63,7 @@ class BiGru(nn.Module):
         else:
             steps = self.convolution(picture.flatten(1, 2)).transpose(1, 2)
         states, _ = self.gru(steps)
-        return self.out(self.dense(last_states(states, self.units)))
+        return self.out(self.dense(last_states(states)))
 
 
 def scrambled(picture: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def scrambled(picture: Tensor) -> Tensor:
     return picture.transpose(2, 3).reshape(clips, frames, channels * bins)
 
 
-class Crnn(nn.Module):
+class Crnn(Trunked):
     """Batch norm over the bins, four convolutions, two GRUs over time (Choi et al., ICASSP 2017).
 
     Deviations: the paper's clips have 29 s and its pools join 96 frames; ours join fewer, so that
@@ -114,6 +114,3 @@ class Crnn(nn.Module):
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         states, _ = self.gru(steps_of(maps))
         return self.out(self.dropout(states[:, -1]))
-
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))

@@ -34,7 +34,7 @@ class ResBiGru(nn.Module):
     def __init__(self, settings: ResBiGruSettings, genres: int, shape: Shape) -> None:
         super().__init__()
         channels, bins, _ = shape
-        self.as_coded, self.units = settings.as_coded, settings.units
+        self.as_coded = settings.as_coded
         self.resnet = Backbone("resnet18", settings, 0, shape)
         self.squeeze = nn.Sequential(
             nn.Linear(512, settings.units),
@@ -53,6 +53,5 @@ class ResBiGru(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         maps = self.resnet.trunk(picture).amax((2, 3))
         steps = scrambled(picture) if self.as_coded else steps_of(picture)
-        states, _ = self.gru(steps)
-        states = self.states(last_states(states, self.units))
+        states = self.states(last_states(self.gru(steps)[0]))
         return self.out(self.dropout(torch.cat([self.squeeze(maps), states], dim=1)))

@@ -1,8 +1,8 @@
 """bar_tov's two networks; each step of its ladder of improvements is a setting."""
 
-from torch import Tensor, nn
+from torch import nn
 
-from gtzan_lightning.models.layers import dense_layers, map_shape
+from gtzan_lightning.models.layers import Trunked, flat_head
 from gtzan_lightning.recipe.model_settings import SliceCnnSettings
 from gtzan_lightning.recipe.section import Shape
 
@@ -11,7 +11,7 @@ POOLS = {2: (2, 2), 4: (2, 2, 4, 4)}
 DENSE = {2: (256,), 4: (1024, 256)}
 
 
-class SliceCnn(nn.Module):
+class SliceCnn(Trunked):
     """Two convolutions (122,008,202 parameters on 244 x 244 x 3) or four (6,537,482).
 
     Maps are pooled in rounded-down steps of 2, 2, 4, 4 as published, which needs 64 bins and 64
@@ -31,13 +31,8 @@ class SliceCnn(nn.Module):
             size = tuple(side // p for side, p in zip(size, pools, strict=True))
             channels = out
         self.trunk = nn.Sequential(*layers)
-        channels, height, width = map_shape(self.trunk, shape)
         dense = DENSE[settings.layers]
-        self.head = nn.Sequential(
-            nn.Flatten(),
-            dense_layers(channels * height * width, dense, (settings.dropout,)),
-            nn.Linear(dense[-1], genres),
-        )
+        self.head = flat_head(self.trunk, shape, dense, genres, settings.dropout)
         if settings.log_softmax:
             self.head.append(nn.LogSoftmax(1))
         if settings.initialisation == "kaiming_xavier":
@@ -46,6 +41,3 @@ class SliceCnn(nn.Module):
                     nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
                 elif isinstance(module, nn.Linear):
                     nn.init.xavier_normal_(module.weight)
-
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from gtzan_lightning.models.layers import Trunked
 from gtzan_lightning.recipe.model_settings import SmallCnnSettings
 from gtzan_lightning.recipe.section import Shape
 
 
-class SmallCnn(nn.Module):
+class SmallCnn(Trunked):
     """Convolution, batch norm, ReLU, halving max pool, five times; mean and max over the map."""
 
     def __init__(self, settings: SmallCnnSettings, genres: int, shape: Shape) -> None:
@@ -32,6 +33,3 @@ class SmallCnn(nn.Module):
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
         return self.out(self.dropout(pooled))
-
-    def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        return self.head(self.trunk(picture))

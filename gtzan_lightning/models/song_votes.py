@@ -53,6 +53,7 @@ class SongVotes(Metric):
         return {"log_mean": log_mean, "mean": self.mean[seen], "hard": self.hard[seen] + tie}
 
     def compute(self) -> dict[str, Tensor]:
+        """Scores of the songs that were seen."""
         votes, genre = self.votes(), self.genre[self.clips > 0]
         scores = clip_scores(votes["log_mean"], genre, self.genres)
         scores["loss"] = torch.nn.functional.nll_loss(votes["log_mean"], genre)

@@ -4,6 +4,7 @@ References: Szegedy et al., CVPR 2016; Simonyan and Zisserman, ICLR 2015. The so
 trunk's map; the default here is its average, which a clip of any length has.
 """
 
+import math
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,9 +34,8 @@ class Transfer(Backbone):
                 f"model.dropout has {len(settings.dropout)} values for {len(settings.dense)} "
                 "layers of model.dense: give one, or one each"
             )
-        channels, height, width = map_shape(_Trunk(self.net), shape)
-        flat = channels * height * width if settings.pooling == "flatten" else channels
-        self.flatten = settings.pooling == "flatten"
+        maps, self.flatten = map_shape(_Trunk(self.net), shape), settings.pooling == "flatten"
+        flat = math.prod(maps) if self.flatten else maps[0]
         self.dense = dense_layers(
             flat, settings.dense, settings.dropout, settings.activation, settings.batch_norm
         )
@@ -90,8 +90,7 @@ def _inception_layers(net: Any) -> list[Counted]:
     counts = {"Mixed_7a": 20, "Mixed_7b": 31, "Mixed_7c": 31}
     # blocks before the last three have at least 22 layers in Keras, never trained in part
     parts = ("Conv2d_", "Pool", "Mixed_")  # what follows is this package's head
-    trunk = [(n, m) for n, m in net.named_children() if n.startswith(parts)]
-    return [(m, counts.get(n, 22)) for n, m in trunk]
+    return [(m, counts.get(n, 22)) for n, m in net.named_children() if n.startswith(parts)]
 
 
 TRUNKS = {"inception": ("inception_v3", _inception_layers), "vgg": ("vgg16", _vgg_layers)}

@@ -74,12 +74,10 @@ def read_space(
         UserError: says the file and what is wrong.
     """
     content = read_recipe(file)
-    unknown = set(content) - {"base", "space"}
-    if unknown or not isinstance(content.get("space"), dict) or not content["space"]:
-        raise UserError(
-            f"space {file} needs a section 'space' with parameters (and may have 'base')"
-        )
-    dimensions = content["space"]
+    dimensions = content.get("space")
+    if set(content) - {"base", "space"} or not isinstance(dimensions, dict) or not dimensions:
+        needs = "needs a section 'space' with parameters (and may have 'base')"
+        raise UserError(f"space {file} {needs}")
     for name, dimension in dimensions.items():
         _check(file, model, name, dimension)
     under = [*layers, (str(file), content.get("base") or {}), ("", flags)]
@@ -125,12 +123,9 @@ def _suggest(trial: Suggests, name: str, dimension: Any) -> Any:
         return texts[trial.suggest_categorical(name, list(texts))]
     if "layers" not in dimension:
         return _number(trial, name, dimension)
-    layers = dimension["layers"]
-    count = (
-        trial.suggest_int(f"{name}.layers", *layers, step=1, log=False)
-        if isinstance(layers, list)
-        else layers
-    )
+    count = dimension["layers"]
+    if isinstance(count, list):
+        count = trial.suggest_int(f"{name}.layers", *count, step=1, log=False)
     if dimension.get("each"):
         return [_number(trial, f"{name}.{n + 1}", dimension) for n in range(count)]
     return [_number(trial, name, dimension)] * count
@@ -151,12 +146,10 @@ class Corner:
     def __init__(self, end: int) -> None:
         self.end = end
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+    def suggest_int(self, name: str, low: int, high: int, **how: Any) -> int:
         return (low, high)[self.end]
 
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float:
+    def suggest_float(self, name: str, low: float, high: float, **how: Any) -> float:
         return (low, high)[self.end]
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:

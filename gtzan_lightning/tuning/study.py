@@ -41,6 +41,7 @@ class Search:
 
     @property
     def pruner(self) -> optuna.pruners.BasePruner:
+        """Optuna's, which stops no trial without ``prune``."""
         if self.prune:
             return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         return optuna.pruners.NopPruner()
@@ -142,7 +143,7 @@ def revive(study: optuna.Study) -> int:
 
 
 def ended(study: optuna.Study) -> int:
-    """How many trials have ended, completed or pruned."""
+    """How many trials were completed or pruned."""
     return sum(t.state in ENDED for t in study.get_trials(deepcopy=False))
 
 

@@ -205,14 +205,12 @@ def trials_table(study: optuna.Study, track: TrackSettings) -> pd.DataFrame:
     if any(t.state == TrialState.COMPLETE for t in trials):
         best = _system(study.best_trial, track)
     for trial in sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
-        row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name.lower()}
-        row["song accuracy"] = trial.value
-        row["like the best"] = ""
+        alike = ""
         if best is not None and trial.state == TrialState.COMPLETE:
-            row["like the best"] = "yes" if mcnemar(best, _system(trial, track)) >= ALPHA else "no"
-        row |= trial.params
-        row["run"] = trial.user_attrs.get("run", "")
-        rows.append(row)
+            alike = "yes" if mcnemar(best, _system(trial, track)) >= ALPHA else "no"
+        row = {"trial": trial.number, "state": trial.state.name.lower()}
+        row |= {"song accuracy": trial.value, "like the best": alike, **trial.params}
+        rows.append({**row, "run": trial.user_attrs.get("run", "")})
     return pd.DataFrame(rows)
 
 
@@ -225,9 +223,7 @@ class _Pruning(Callback):
     """Reports every validation to the trial and stops a run that the pruner gives up."""
 
     def __init__(self, trial: optuna.Trial) -> None:
-        self.trial = trial
-        self.best = 0.0
-        self.pruned = False
+        self.trial, self.best, self.pruned = trial, 0.0, False
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if trainer.state.fn != "fit":
@@ -262,7 +258,6 @@ def _plots(study: optuna.Study, complete: int) -> dict[str, "Figure"]:
     plots = {}
     for name, make in makers.items():
         axes = make(study)
-        axes = axes if not hasattr(axes, "__len__") else axes[0]
-        plots[name] = axes.get_figure()
+        plots[name] = (axes[0] if hasattr(axes, "__len__") else axes).get_figure()
         plots[name].set_size_inches(12 if name == "slices" else 8, 5)
     return plots
