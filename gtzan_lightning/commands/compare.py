@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 from gtzan_lightning.recipe.settings import TrackSettings
 
 if TYPE_CHECKING:
@@ -19,23 +19,22 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> None:
     """Print the tables, or with systems the tests of their differences."""
     parser = Parser(
-        prog=program("compare"),
-        allow_abbrev=False,
-        description="Print a table of runs for each corpus and protocol: song accuracy with its "
-        "95 % Wilson interval, averaged over seeds and folds. Runs of different songs or protocols "
-        "never share a table; leaky and unfinished runs are marked.",
+        "compare",
+        "Print a table of runs per corpus and protocol: song accuracy with its 95 % Wilson "
+        "interval, averaged over seeds and folds. Runs of different songs or protocols never share "
+        "a table; leaky and unfinished runs are marked.",
     )
     parser.add_argument(
         "system",
         nargs="*",
-        help="two or more systems (a model, a recipe, a run's name or id) to pair by song: "
+        help="two or more systems (model, recipe, run name or run id) to compare song by song: "
         "difference with interval, permutation test (Holm for more than two), McNemar's exact test",
     )
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
-    parser.add_argument("--html", metavar="FILE", help="also write one page for a browser")
+    parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
     parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
     parser.add_argument(
-        "--table", metavar="FILE", help="print a table that --out wrote as CSV, and read no runs"
+        "--table", metavar="FILE", help="print a CSV table that --out wrote, without reading runs"
     )
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))

@@ -276,24 +276,10 @@ class CustomSettings(ModelSettings):
     """its name in tables; networks of the same title and recipe count as seeds of one system"""
 
 
-MODEL_SETTINGS: dict[str, type[ModelSettings]] = {
-    "efficientnet": EfficientNetSettings,
-    "resnet": ResNetSettings,
-    "inception": InceptionSettings,
-    "vgg": VggSettings,
-    "small_cnn": SmallCnnSettings,
-    "cnn": CnnSettings,
-    "cnn_lstm": CnnLstmSettings,
-    "simple_rnn": SimpleRnnSettings,
-    "bbnn": BbnnSettings,
-    "slice_cnn": SliceCnnSettings,
-    "baseline_cnn": BaselineCnnSettings,
-    "fcn_cnn": FcnCnnSettings,
-    "bigru": BiGruSettings,
-    "res_bigru": ResBiGruSettings,
-    "crnn": CrnnSettings,
-    "knn": KnnSettings,
-    "svm": SvmSettings,
-    "logistic_regression": LogisticRegressionSettings,
-    "random_forest": RandomForestSettings,
-}
+_CLASSES: tuple[type[ModelSettings], ...] = (
+    EfficientNetSettings, ResNetSettings, InceptionSettings, VggSettings, SmallCnnSettings,
+    CnnSettings, CnnLstmSettings, SimpleRnnSettings, BbnnSettings, SliceCnnSettings,
+    BaselineCnnSettings, FcnCnnSettings, BiGruSettings, ResBiGruSettings, CrnnSettings,
+    KnnSettings, SvmSettings, LogisticRegressionSettings, RandomForestSettings,
+)  # fmt: skip
+MODEL_SETTINGS = {cls.model_fields["name"].default: cls for cls in _CLASSES}

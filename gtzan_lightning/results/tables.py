@@ -60,6 +60,7 @@ class Row:
         return _text(self.accuracy) + spread
 
     def interval_text(self, between: str) -> str:
+        """The interval's ends, such as ``0.543-0.655``."""
         return between.join(_text(end) for end in (self.low, self.high) if end is not None)
 
     def cells(self, own: str = "") -> dict[str, str]:
@@ -94,6 +95,7 @@ class Table:
 
     @property
     def title(self) -> str:
+        """Corpus, protocol and part in one line."""
         return f"corpus {self.corpus} ({self.songs}), protocol {self.protocol}, {self.part} part"
 
     @property
@@ -104,7 +106,7 @@ class Table:
             return warnings
         remark = "Measured on the validation part (no test song is in this corpus)"
         if any(row.parameters is not None for row in self.rows):  # of networks
-            remark += ", on which each network's best epoch was chosen: such figures are optimistic"
+            remark += ", on which each network's best epoch was chosen: such scores are optimistic"
         return [f"{remark}.", *warnings]
 
     def markdown(self, own: str = "") -> str:
@@ -164,7 +166,7 @@ def tables(runs: pd.DataFrame) -> list[Table]:
 
 
 def table_of(runs: pd.DataFrame, own: str) -> Table:
-    """The one table that holds a run."""
+    """The one table that has a run."""
     return next(t for t in tables(runs) if any(own in row.runs for row in t.rows))
 
 
