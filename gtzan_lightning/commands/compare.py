@@ -25,11 +25,10 @@ def main(argv: list[str]) -> None:
         "a table; leaky and unfinished runs are marked.",
     )
     parser.add_argument(
-        "system",
-        nargs="*",
+        "system", nargs="*",
         help="two or more systems (model, recipe, run name or run id) to compare song by song: "
         "difference with interval, permutation test (Holm for more than two), McNemar's exact test",
-    )
+    )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
     parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
     parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
@@ -53,13 +52,7 @@ def main(argv: list[str]) -> None:
         return
     all_tables = tables(runs_table(track))
     print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
-    for file, text in _files(all_tables, args, track).items():
-        try:
-            with replacing(file) as part:
-                part.write_text(text)
-        except OSError as error:
-            raise UserError(f"{file} can't be written: {error.strerror}") from None
-        print(f"written: {file}")
+    _write(all_tables, args, track)
 
 
 def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
@@ -115,14 +108,13 @@ def _sentences(words: list[str], track: TrackSettings) -> str:
 
     systems = _systems(words, track)
     lines = [
-        f"{one.name}: {one.right.mean():.3f}, {one.runs} runs, {len(one.right)} songs"
-        for one in systems
+        f"{s.name}: {s.right.mean():.3f}, {s.runs} runs, {len(s.right)} songs" for s in systems
     ]
     return "\n".join([*lines, *(pair.sentence() for pair in pairs(systems))])
 
 
-def _files(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> dict[Path, str]:
-    """What the flags ask to write: file -> its text."""
+def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> None:
+    """Write the files that the flags ask for."""
     texts = {}
     for number, table in enumerate(tables if args["out"] else [], 1):
         base = Path(args["out"]) / f"compare-{number}"
@@ -139,4 +131,10 @@ def _files(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) ->
             lambda run: predictions_if_any(run, track),
             lambda run: metric_history(run, "valid/song_accuracy", track),
         )
-    return texts
+    for file, text in texts.items():
+        try:
+            with replacing(file) as part:
+                part.write_text(text)
+        except OSError as error:
+            raise UserError(f"{file} can't be written: {error.strerror}") from None
+        print(f"written: {file}")

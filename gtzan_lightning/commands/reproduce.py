@@ -11,11 +11,7 @@ RECIPES = Path("experiments") / "recipes" / "reproductions"
 
 
 def main(argv: list[str], recipes: Path = RECIPES) -> None:
-    """Print the table, with ``--out FILE`` also write it; or list the commands that fill it.
-
-    Args:
-        recipes: folder of ``systems.yaml`` and of the recipes (default of ``--recipes``).
-    """
+    """Print or write the table, or list its commands; ``recipes`` is the default of a flag."""
     parser = Parser(
         "reproduce",
         "Print the source documents' systems: published score, what was wrong, and our runs as "

@@ -36,6 +36,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
+        """Raise the UserError of a wrong command line."""
         raise UserError(f"{message} (see {self.prog} --help)")
 
     def parse_all(self, argv: list[str]) -> argparse.Namespace:

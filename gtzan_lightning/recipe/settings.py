@@ -22,6 +22,7 @@ from gtzan_lightning.recipe.section import (
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
 Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 PROTOCOLS: dict[Protocol, str] = {
     "stratified": "random songs, the same shares of every genre",
     "kfold": "random folds of songs; one fold is tested",
@@ -189,9 +190,7 @@ class TrainerSettings(Section):
     """number of machines"""
     strategy: str = place("auto")
     """Lightning strategy: auto, ddp, fsdp ..."""
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = part(
-        "32-true"
-    )
+    precision: Precision = part("32-true")
     """number format of the training"""
     deterministic: Literal["true", "warn", "false"] = place("warn")
     """deterministic algorithms; where there is none, true fails and warn warns"""

@@ -81,7 +81,7 @@ def markdown(runs: "pd.DataFrame", folder: Path) -> str:
 
 
 def key(folder: Path, name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
-    """``recipe`` of the runs that the command of a cell makes."""
+    """The recipe key of the runs that a cell's command makes."""
     return recipe_key(parse_run(["--config", _recipe(folder, name, kind), *flags])[0])
 
 

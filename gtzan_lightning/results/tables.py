@@ -16,8 +16,6 @@ from tabulate import tabulate
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.results.intervals import wilson
 
-MARK_OWN, MARK_LEAKY = " <- this run", " LEAKY"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -66,9 +64,9 @@ class Row:
     def cells(self, own: str = "") -> dict[str, str]:
         """Title -> text of each column; ``own`` is the id of a run whose row is marked."""
         unfinished = f" ({self.unfinished} unfinished)" if self.unfinished else ""
-        marks = MARK_LEAKY * bool(self.warning) + unfinished + MARK_OWN * (own in self.runs)
+        leaky, this = " LEAKY" * bool(self.warning), " <- this run" * (own in self.runs)
         return {
-            "model": self.model + marks,
+            "model": self.model + leaky + unfinished + this,
             "features": self.features,
             "n": _text(self.n, "d"),
             "seeds": str(self.seeds),
@@ -101,7 +99,7 @@ class Table:
     @property
     def remarks(self) -> list[str]:
         """What a reader must know of the numbers, a sentence each."""
-        warnings = sorted({row.warning for row in self.rows if row.warning})
+        warnings = sorted({row.warning for row in self.rows} - {""})
         if self.part != "valid":
             return warnings
         remark = "Measured on the validation part (no test song is in this corpus)"
@@ -213,7 +211,7 @@ def _groups(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame
         return []
     keys = ["corpus", "songs_fingerprint", "protocol"]
     groups = runs.dropna(subset=["corpus"]).groupby(keys, sort=True)
-    return [((str(name[0]), str(name[1]), str(name[2])), group) for name, group in groups]
+    return [((str(a), str(b), str(c)), group) for (a, b, c), group in groups]
 
 
 def _latest(runs: pd.DataFrame) -> pd.DataFrame:
