@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--run", required=True, nargs="+", help="MLflow run ids, checkpoints or models:/NAME/1"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", help="address of the server (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="port (7860)")
     parser.add_argument("--password", help="password of the page (user: gtzan)")
     parser.add_argument("--data.root", help="folder of the runs' corpus, if it has moved")

@@ -9,7 +9,7 @@ METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
 
 def main(argv: list[str]) -> None:
-    """Explain files, songs of the run's corpus, or one song of each of some genres."""
+    """Explain files, songs of the run's corpus, or one song of each of several genres."""
     parser = Parser(
         "explain",
         "Draw what a model looked at in a song: a map over the picture of the clip that speaks "
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--genres", nargs="+", default=[], metavar="GENRE",
                         help="a song of each genre, of the test part (else valid)")  # fmt: skip
     parser.add_argument("--genre", help="genre to explain (the predicted one)")
-    parser.add_argument("--method", choices=METHODS, help="(grad_cam where it is possible)")
+    parser.add_argument("--method", choices=METHODS, help="method (grad_cam where possible)")
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="folder of the plots")
     parser.add_argument("--data.root", help="folder of the run's corpus, if it has moved")
     parser.add_track("uri", "folder")

@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
         "never used. Repeat the command to resume the study. All other flags are those of "
         "experiments/run.py and hold for every trial, such as --data.root or --fit.max_epochs.",
     )
-    parser.add_argument("--space", required=True, metavar="FILE", help="experiments/recipes/spaces")
+    parser.add_argument("--space", required=True, help="space file, see experiments/recipes/spaces")
     parser.add_argument("--trials", type=int, default=30, help="trials to complete (30)")
     parser.add_argument(
         "--sampler", choices=["tpe", "qmc", "random"], default="tpe",
@@ -24,7 +24,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--sampler-seed", type=int, default=0, metavar="N", help="seed of the sampler (0)"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="number of processes (1)"
+    )
     parser.add_argument("--no-prune", action="store_true", help="train every trial to its end")
     parser.add_argument("--name", help="name of the study (MODEL-SPACE)")
     parser.add_argument("--storage", metavar="URL", help="database (a file in --track.folder)")

@@ -129,7 +129,7 @@ def parse_layers(argv: list[str], command: str) -> tuple[str, list[Layer], dict[
 
 
 def _named(argv: list[str], command: str) -> tuple[str | None, list[Layer]]:
-    """The model that is asked for, and the recipes that lie under the flags."""
+    """The chosen model, and the recipes that flags override."""
     first = Parser(command, add_help=False)
     first.add_argument("--model")
     first.add_argument("--config", action="append", default=[])

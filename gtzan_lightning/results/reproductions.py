@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gtzan_lightning.results.tables import Table
 
-OURS = {  # column -> recipe of the pair, and flags that lie over it
+OURS = {  # column -> recipe of the pair, and flags that override it
     "ours as published": ("as_published", ()),
     "ours corrected": ("corrected", ()),
     "ours artist-clean": ("corrected", ("--data.split", "filtered")),
