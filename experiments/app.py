@@ -1,4 +1,4 @@
-"""A web page that names genres: ``python experiments/app.py --run RUN``."""
+"""A web page that recognises genres: ``python experiments/app.py --run RUN``."""
 
 from gtzan_lightning.commands.app import main
 from gtzan_lightning.recipe.command_line import guarded

@@ -1,4 +1,4 @@
-"""Show why, and let it be heard: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
+"""What a model looked at: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
 
 from gtzan_lightning.commands.explain import main
 from gtzan_lightning.recipe.command_line import guarded

@@ -1,28 +1,26 @@
-"""A web page that names genres: ``python experiments/app.py --run RUN``."""
+"""A web page that recognises genres: ``python experiments/app.py --run RUN``."""
 
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 
 def main(argv: list[str]) -> None:
     """Load the models and serve the page until Ctrl-C."""
     parser = Parser(
-        prog=program("app"),
-        allow_abbrev=False,
-        description="A web page: record 30 s or drop a file; see the genre with all probabilities, "
-        "why (Grad-CAM over the picture) and when (the genres over the seconds), and songs like it "
-        "from the run's corpus. It needs no network and listens on this machine only, unless "
-        "--host says otherwise.",
+        "app",
+        "Serve a web page: record 30 s or drop a file, and see its genre with all probabilities, "
+        "why (Grad-CAM over the picture), when (genres over time), and similar songs of the run's "
+        "corpus. It needs no network; only this machine can reach it unless --host allows more.",
     )
     parser.add_argument(
         "--run", required=True, nargs="+", help="MLflow run ids, checkpoints or models:/NAME/1"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=7860, help="(7860)")
-    parser.add_argument("--password", help="ask for it (user gtzan)")
-    parser.add_argument("--data.root", help="where the runs' corpus is now, if elsewhere")
+    parser.add_argument("--host", default="127.0.0.1", help="address of the server (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=7860, help="port (7860)")
+    parser.add_argument("--password", help="password of the page (user: gtzan)")
+    parser.add_argument("--data.root", help="folder of the runs' corpus, if it has moved")
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     track = track_of(args)
@@ -35,8 +33,7 @@ def main(argv: list[str]) -> None:
     for run in args["run"]:
         tagger = Tagger.load(run, track)
         data = tagger.recipe.data
-        if args["data.root"]:
-            data = data.model_copy(update={"root": args["data.root"]})
+        data = data.model_copy(update={"root": args["data.root"] or data.root})
         try:
             songs = library(tagger, prepare(data), Path(track.folder) / "likeness")
         except UserError as error:

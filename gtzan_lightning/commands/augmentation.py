@@ -2,22 +2,21 @@
 
 from pathlib import Path
 
-from gtzan_lightning.recipe.command_line import Parser, parse_run, program
+from gtzan_lightning.recipe.command_line import Parser, parse_run
 
 
 def main(argv: list[str]) -> None:
-    """Take ``run.py``'s flags for the recipe; ``--song`` and ``--out`` are this command's own."""
+    """Draw and print the files; all flags but ``--song`` and ``--out`` make the recipe."""
     parser = Parser(
-        prog=program("augmentation"),
-        allow_abbrev=False,
-        description="Draw one clip, as waveform and picture, before and after every augmentation "
-        "of a recipe (each at probability 1), into --out and into an MLflow run. Every other flag "
-        "is one of experiments/run.py, such as --model efficientnet --augment.mask_bins 0.1.",
+        "augmentation",
+        "Draw a clip, as waveform and picture, before and after every augmentation of a recipe "
+        "(each at probability 1). Plots go to --out and to an MLflow run. All other flags are "
+        "those of experiments/run.py, such as --model efficientnet --augment.mask_bins 0.1.",
     )
-    parser.add_argument("--song", metavar="ID", help="song to draw (the first training song)")
+    parser.add_argument("--song", metavar="ID", help="song to draw (the first of training)")
     parser.add_argument("--out", metavar="FOLDER", default="augmentation", help="folder of plots")
     own, flags = parser.parse_known_args(argv)
-    recipe, _ = parse_run(flags, "experiments/augmentation.py")
+    recipe, _ = parse_run(flags, "augmentation")
     from gtzan_lightning.training.augmentation_plots import plot_augmentations
 
     files, remarks = plot_augmentations(recipe, own.song, Path(own.out))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gtzan_lightning.bench.run import PARTS, bench
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 from gtzan_lightning.recipe.settings import DataSettings
 
 HOW = """how the rows are measured:
@@ -30,25 +30,24 @@ ratios less so: the table says how busy it was."""
 def main(argv: list[str]) -> None:
     """Measure, print the table, record it, and with ``--out`` write it."""
     parser = Parser(
-        prog=program("bench"),
-        allow_abbrev=False,
-        description="Time this package beside what it is compared with, both sides in turn in one "
-        "run, and print one table: ours, against, ratio with its range, target, met or not. "
-        "Table, machine and the plot of growth are recorded as an MLflow run.",
+        "bench",
+        "Time this package against alternatives, both sides in turn, and print a table: ours, "
+        "against, ratio with its range, target, met or not. Table, machine and a plot of growth "
+        "are recorded as an MLflow run.",
         epilog=HOW,
         formatter_class=Parser.as_written,
     )
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
-        help=f"parts to measure, of {', '.join(PARTS)} (all)",
+        help=f"parts to measure: {', '.join(PARTS)} (all)",
     )  # fmt: skip
     root = DataSettings().root
     parser.add_argument(
         "--data.root", default=root, metavar="FOLDER",
-        help=f"copy of GTZAN for training, feeding and features ({root}; none there: synthetic)",
+        help=f"GTZAN, for training, feeding and features ({root}; synthetic if absent)",
     )  # fmt: skip
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="turns a side (5)")
-    parser.add_argument("--out", metavar="FILE.md", help="also write the table, as docs/bench.md")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="turns per side (5)")
+    parser.add_argument("--out", metavar="FILE.md", help="also write the table to a file")
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
     if args["repeats"] < 1:

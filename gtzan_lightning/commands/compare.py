@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 from gtzan_lightning.recipe.settings import TrackSettings
 
 if TYPE_CHECKING:
@@ -19,23 +19,21 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> None:
     """Print the tables, or with systems the tests of their differences."""
     parser = Parser(
-        prog=program("compare"),
-        allow_abbrev=False,
-        description="Print a table of runs for each corpus and protocol: song accuracy with its "
-        "95 % Wilson interval, averaged over seeds and folds. Runs of different songs or protocols "
-        "never share a table; leaky and unfinished runs are marked.",
+        "compare",
+        "Print a table of runs per corpus and protocol: song accuracy with its 95 % Wilson "
+        "interval, averaged over seeds and folds. Runs of different songs or protocols never share "
+        "a table; leaky and unfinished runs are marked.",
     )
     parser.add_argument(
-        "system",
-        nargs="*",
-        help="two or more systems (a model, a recipe, a run's name or id) to pair by song: "
+        "system", nargs="*",
+        help="two or more systems (model, recipe, run name or run id) to compare song by song: "
         "difference with interval, permutation test (Holm for more than two), McNemar's exact test",
-    )
+    )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
-    parser.add_argument("--html", metavar="FILE", help="also write one page for a browser")
+    parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
     parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
     parser.add_argument(
-        "--table", metavar="FILE", help="print a table that --out wrote as CSV, and read no runs"
+        "--table", metavar="FILE", help="print a CSV table that --out wrote, without reading runs"
     )
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
@@ -54,13 +52,7 @@ def main(argv: list[str]) -> None:
         return
     all_tables = tables(runs_table(track))
     print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
-    for file, text in _files(all_tables, args, track).items():
-        try:
-            with replacing(file) as part:
-                part.write_text(text)
-        except OSError as error:
-            raise UserError(f"{file} can't be written: {error.strerror}") from None
-        print(f"written: {file}")
+    _write(all_tables, args, track)
 
 
 def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
@@ -116,14 +108,13 @@ def _sentences(words: list[str], track: TrackSettings) -> str:
 
     systems = _systems(words, track)
     lines = [
-        f"{one.name}: {one.right.mean():.3f}, {one.runs} runs, {len(one.right)} songs"
-        for one in systems
+        f"{s.name}: {s.right.mean():.3f}, {s.runs} runs, {len(s.right)} songs" for s in systems
     ]
     return "\n".join([*lines, *(pair.sentence() for pair in pairs(systems))])
 
 
-def _files(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> dict[Path, str]:
-    """What the flags ask to write: file -> its text."""
+def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> None:
+    """Write the files that the flags ask for."""
     texts = {}
     for number, table in enumerate(tables if args["out"] else [], 1):
         base = Path(args["out"]) / f"compare-{number}"
@@ -140,4 +131,10 @@ def _files(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) ->
             lambda run: predictions_if_any(run, track),
             lambda run: metric_history(run, "valid/song_accuracy", track),
         )
-    return texts
+    for file, text in texts.items():
+        try:
+            with replacing(file) as part:
+                part.write_text(text)
+        except OSError as error:
+            raise UserError(f"{file} can't be written: {error.strerror}") from None
+        print(f"written: {file}")

@@ -1,35 +1,32 @@
-"""Show why, and let it be heard: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
+"""What a model looked at: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
 
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
 
 def main(argv: list[str]) -> None:
-    """Explain files, songs of the run's corpus, or one song of each of some genres."""
+    """Explain files, songs of the run's corpus, or one song of each of several genres."""
     parser = Parser(
-        prog=program("explain"),
-        allow_abbrev=False,
-        description="Draw what a model saw in a song: a map over the picture of the clip that "
-        "speaks most for the genre, the genres over the song's seconds, and a sound file of what "
-        "the map marks. Deletion, insertion and the map of an untrained network say whether the "
-        "map means anything. Plots go into --out and into the MLflow run. motyka's examples: "
-        "--genres jazz classical pop metal.",
+        "explain",
+        "Draw what a model looked at in a song: a map over the picture of the clip that speaks "
+        "most for the genre, the genres over time, and a sound file of what the map marks. "
+        "Deletion, insertion and the map of an untrained network tell whether the map means "
+        "anything. Plots go to --out and to the MLflow run. motyka's examples: --genres jazz "
+        "classical pop metal.",
     )
     parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
     parser.add_argument("--song", nargs="+", default=[], metavar="FILE_OR_ID",
                         help="sound files, or ids of songs in the run's corpus")  # fmt: skip
     parser.add_argument("--genres", nargs="+", default=[], metavar="GENRE",
-                        help="one song of each, of the run's test part (else valid)")  # fmt: skip
-    parser.add_argument("--genre", help="explain this genre in place of the predicted one")
-    parser.add_argument(
-        "--method", choices=METHODS, help="(default: grad_cam where it is possible)"
-    )
+                        help="a song of each genre, of the test part (else valid)")  # fmt: skip
+    parser.add_argument("--genre", help="genre to explain (the predicted one)")
+    parser.add_argument("--method", choices=METHODS, help="method (grad_cam where possible)")
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="folder of the plots")
-    parser.add_argument("--data.root", help="where the run's corpus is now, if elsewhere")
+    parser.add_argument("--data.root", help="folder of the run's corpus, if it has moved")
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     if not args["song"] and not args["genres"]:

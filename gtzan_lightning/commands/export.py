@@ -3,24 +3,21 @@
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 
 def main(argv: list[str]) -> None:
     """Export, compare with the checkpoint, say what the file takes."""
     parser = Parser(
-        prog=program("export"),
-        allow_abbrev=False,
-        description="Write a run's model as one ONNX file: mono waveforms of a fixed length at the "
-        "model's rate in, ten probabilities a song out; pictures, clips and vote are inside, and "
-        "genres and rate are in the file's metadata. It is kept only if ONNX Runtime gets the "
-        "probabilities of the checkpoint.",
+        "export",
+        "Write a model as one ONNX file: mono waveforms of a fixed length at the model's sample "
+        "rate in, the probability of every genre out; clips, pictures and vote are inside, genres "
+        "and rate are in its metadata. The file is kept only if ONNX Runtime predicts the "
+        "checkpoint's probabilities.",
     )
     parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
     parser.add_argument("--out", required=True, metavar="FILE", help="file to write: .onnx")
-    parser.add_argument(
-        "--seconds", type=float, default=30.0, help="length of the songs it takes (default: 30)"
-    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of the songs (30)")
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     out = Path(args["out"])

@@ -1,16 +1,15 @@
 """Print the models: every ``--model``, where it comes from, what it is and how large."""
 
-from gtzan_lightning.recipe.command_line import Parser, program
+from gtzan_lightning.recipe.command_line import Parser
 
 
 def main(argv: list[str]) -> None:
     """Print a Markdown table of the models."""
     parser = Parser(
-        prog=program("models"),
-        allow_abbrev=False,
-        description="Print every model: source, what it is, and its number of parameters on its "
-        "source's pictures (set up as published) and on the default ones. "
-        "experiments/run.py --model NAME --help explains a model's own settings.",
+        "models",
+        "Print every model: its source, what it is, and its parameters on the source's pictures "
+        "(as published) and on the default ones. experiments/run.py --model NAME --help explains "
+        "the settings of a model.",
     )
     parser.parse_all(argv)
     import pandas as pd

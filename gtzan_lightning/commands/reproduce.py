@@ -5,31 +5,24 @@ from pathlib import Path
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 RECIPES = Path("experiments") / "recipes" / "reproductions"
 
 
 def main(argv: list[str], recipes: Path = RECIPES) -> None:
-    """Print the table, with ``--out FILE`` also write it; or list the commands that fill it.
-
-    Args:
-        recipes: folder of ``systems.yaml`` and of the recipes (default of ``--recipes``).
-    """
+    """Print or write the table, or list its commands; ``recipes`` is the default of a flag."""
     parser = Parser(
-        prog=program("reproduce"),
-        allow_abbrev=False,
-        description="Print a table of the source documents' systems: published score, what was "
-        "wrong, and our runs as published, corrected, and on the artist-clean protocol. Cells that "
-        "were not run are empty; leaky runs are marked.",
+        "reproduce",
+        "Print the source documents' systems: published score, what was wrong, and our runs as "
+        "published, corrected, and on the artist-clean protocol. Cells without a run are empty; "
+        "leaky runs are marked.",
     )
     parser.add_argument("--list", action="store_true", help="print the commands and stop")
-    parser.add_argument(
-        "--out", metavar="FILE", help="also write the table, as docs/reproductions.md"
-    )
+    parser.add_argument("--out", metavar="FILE", help="also write the table to a file")
     parser.add_argument(
         "--recipes", metavar="FOLDER", type=Path, default=recipes,
-        help=f"systems.yaml and the recipes, of a checkout ({RECIPES})",
+        help=f"folder of systems.yaml and the recipes ({RECIPES})",
     )  # fmt: skip
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, program, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 if TYPE_CHECKING:
     from gtzan_lightning.inference.tag_files import Tagged
@@ -16,39 +16,36 @@ if TYPE_CHECKING:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog=program("tag"),
-        allow_abbrev=False,
-        description="Write a table of genres: a row for each sound file, with ten probabilities. "
-        "Any rate, channel count and length; wav, au, flac, mp3, ogg, opus, aiff. The same "
-        "command resumes a killed run. Broken files get a row with "
-        "the reason and are listed at the end.",
+        "tag",
+        "Write a table with one row per sound file and the probability of every genre. Any "
+        "sample rate, channels and length; wav, au, flac, mp3, ogg, opus, aiff. Repeat the "
+        "command to resume. Broken files get a row with the reason and are listed at the end.",
     )
-    parser.add_argument("place", nargs="+", help="folders, searched at any depth, or files")
+    parser.add_argument("place", nargs="+", help="files, or folders with all their subfolders")
     parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
     parser.add_argument("--out", required=True, metavar="FILE", help="table: .csv or .parquet")
     parser.add_argument(
-        "--write-tags", action="store_true", help="also write the genre into the files' own tags"
+        "--write-tags", action="store_true", help="also write the genre into the files' tags"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="with --write-tags: only print what would be written"
+        "--dry-run", action="store_true", help="with --write-tags: only print the changes"
     )
     parser.add_argument(
         "--ray", nargs="?", const="local", metavar="ADDRESS",
-        help="share the work out by Ray: without ADDRESS (or 'local') to a Ray of this machine; "
-        "'auto' or HOST:PORT joins a running cluster, whose machines have this package and see "
-        "the files at the same paths. The table is the same, and a worker that dies loses nothing",
+        help="distribute the work with Ray, here (no ADDRESS, or 'local') or on a running cluster "
+        "('auto' or HOST:PORT) whose machines have this package and the files at the same paths; "
+        "the table is the same, and a worker that dies loses nothing",
     )  # fmt: skip
     parser.add_argument(
         "--workers", type=int, metavar="N",
-        help="with --ray: taggers (default: one for every GPU of the cluster, without GPUs one "
-        "for every core)",
+        help="with --ray: number of workers (one per GPU of the cluster, else per core)",
     )  # fmt: skip
     parser.add_track("uri", "folder")
     return parser
 
 
 def main(argv: list[str]) -> None:
-    """Tag, say what was broken, and write the files' own tags if asked."""
+    """Tag, list the broken files, and write the files' own tags if asked."""
     args = vars(_parser().parse_all(argv))
     if args["dry_run"] and not args["write_tags"]:
         raise UserError("--dry-run belongs to --write-tags")

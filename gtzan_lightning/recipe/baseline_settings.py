@@ -1,4 +1,4 @@
-"""The knobs of the scikit-learn baselines, declared here once."""
+"""The settings of the scikit-learn baselines."""
 
 from typing import Annotated, Literal
 
@@ -8,19 +8,19 @@ from gtzan_lightning.recipe.section import Count, ModelSettings, Names, file, pa
 
 
 class ClassicalSettings(ModelSettings):
-    """What the scikit-learn baselines share: what is made of a picture before the classifier."""
+    """The features that every baseline classifies."""
 
     summary: Literal["mean", "mean_covariance", "flatten"] = part("mean_covariance")
-    """of a clip's picture: mean over the frames, mean and covariance of the bins, or all of it"""
+    """features of a clip's picture: means of the bins, means and covariances, or every pixel"""
     components: Count | None = part(None)
-    """principal components that are kept (none: no PCA)"""
+    """number of principal components (none: no PCA)"""
     table: str | None = file(None)
-    """feature table (CSV with a filename or id column) in place of pictures, such as Kaggle's
+    """feature table used instead of pictures (CSV with a filename or id column), such as Kaggle's
     features_30_sec.csv"""
     columns: Names = part(())
-    """columns of the table that are features (none given: all numbers but length and id)"""
+    """columns of the table used as features (none: all numeric ones but length and id)"""
     leaky_id: bool = part(False)
-    """with a table: use the row number as a feature, as basak did (it tells the genre)"""
+    """with a table: use the row number as a feature, as basak did (it gives the genre away)"""
 
 
 class KnnSettings(ClassicalSettings):
@@ -38,9 +38,9 @@ class SvmSettings(ClassicalSettings):
     source = "basak, zhang"
     name: Literal["svm"] = part("svm")
     kernel: Literal["rbf", "linear", "poly"] = part("rbf")
-    """kernel"""
+    """kernel of the support vector machine"""
     penalty: Annotated[float, Field(gt=0)] = part(1.0)
-    """C, the weight of errors"""
+    """C, the inverse strength of the regularisation"""
 
 
 class LogisticRegressionSettings(ClassicalSettings):
@@ -49,9 +49,9 @@ class LogisticRegressionSettings(ClassicalSettings):
     source = "basak"
     name: Literal["logistic_regression"] = part("logistic_regression")
     penalty: Annotated[float, Field(gt=0)] = part(0.1)
-    """C, the weight of errors against small coefficients"""
+    """C, the inverse strength of the regularisation"""
     iterations: Count = part(1000)
-    """largest number of iterations"""
+    """maximum number of iterations"""
 
 
 class RandomForestSettings(ClassicalSettings):

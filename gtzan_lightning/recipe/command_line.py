@@ -4,49 +4,43 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from gtzan_lightning.errors import EXTRAS, UserError
+from gtzan_lightning.recipe import recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
-from gtzan_lightning.recipe.recipes import (
-    SECTIONS,
-    Layer,
-    Recipe,
-    as_flags,
-    build_recipe,
-    complaint,
-    doc,
-    dump,
-    interrupted_recipe,
-    near,
-    own_recipe,
-    read_recipe,
-)
+from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
 from gtzan_lightning.recipe.section import Section
 from gtzan_lightning.recipe.settings import PROTOCOLS, TrackSettings
 
-LAST = "last"  # --resume last: whatever is left of this recipe
+LAST = "last"  # --resume last: the newest unfinished run of this recipe
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
-
-
-def program(command: str) -> str:
-    """How a command was called: ``gtzan run`` or ``experiments/run.py``."""
-    return f"gtzan {command}" if Path(sys.argv[0]).stem == "gtzan" else f"experiments/{command}.py"
+_CHOOSE = f"choose a model with --model: {', '.join(MODEL_SETTINGS)}"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose complaints are one line and name the nearest flag."""
+    """argparse whose complaints are one line and name the nearest flag.
+
+    Args:
+        command: such as ``run``: it was called as ``gtzan run`` or ``experiments/run.py``.
+    """
 
     as_written = argparse.RawDescriptionHelpFormatter  # keeps the lines of an epilog
 
+    def __init__(self, command: str, description: str | None = None, **options: Any) -> None:
+        gtzan = Path(sys.argv[0]).stem == "gtzan"
+        prog = f"gtzan {command}" if gtzan else f"experiments/{command}.py"
+        super().__init__(prog=prog, description=description, allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
+        """Raise the UserError of a wrong command line."""
         raise UserError(f"{message} (see {self.prog} --help)")
 
     def parse_all(self, argv: list[str]) -> argparse.Namespace:
+        """The flags; UserError for one that is unknown."""
         args, unknown = self.parse_known_args(argv)
         if unknown:
             flag = unknown[0].partition("=")[0]
@@ -65,20 +59,18 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Run an entry point: errors, a library of an extra that is not installed and Ctrl-C become
     one line on stderr (status 2, 2, 130)."""
     try:
-        status = main(sys.argv[1:])
+        raise SystemExit(main(sys.argv[1:]) or 0)
     except UserError as error:
-        print(f"error: {as_flags(str(error))}", file=sys.stderr)
-        status = 2
+        status, message = 2, f"error: {as_flags(str(error))}"
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get(error.name or "")
-        if extra is None:
+        if error.name not in EXTRAS:
             raise
-        print(f"error: {error.name} is missing: pip install -e '.[{extra}]'", file=sys.stderr)
-        status = 2
+        extra = EXTRAS[error.name]
+        status, message = 2, f"error: {error.name} is missing: pip install -e '.[{extra}]'"
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    raise SystemExit(status or 0)
+        status, message = 130, "interrupted"
+    print(message, file=sys.stderr)
+    raise SystemExit(status)
 
 
 def track_of(args: dict[str, Any]) -> TrackSettings:
@@ -87,25 +79,22 @@ def track_of(args: dict[str, Any]) -> TrackSettings:
     Raises:
         UserError: a user's name or password in the address.
     """
-    given = {flag: value for flag, value in args.items() if flag.startswith("track.")}
     try:
-        return TrackSettings(**{flag.removeprefix("track."): v for flag, v in given.items()})
+        return TrackSettings(**recipes.nested(args)["track"])
     except ValidationError as error:
-        raise UserError(complaint(error)) from None
+        raise UserError(recipes.complaint(error)) from None
 
 
-def parse_run(argv: list[str], prog: str = "") -> tuple[Recipe, str | None]:
+def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None]:
     """Recipe of a run, and the id of the run to resume (then the recipe is that run's own) or LAST.
 
     Raises:
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
         SystemExit: after ``--help``, ``--list`` and ``--print_config``.
     """
-    prog = prog or program("run")
-    name, layers = _named(argv, prog)
+    name, layers = _named(argv, command)
     before = build_recipe(name, layers, {}) if name is not None else None
-    parser = _full_parser(prog, before)
-    args = vars(parser.parse_all(argv))
+    args = vars(_full_parser(command, before).parse_all(argv))
     if args["list"]:
         print(listing(args["list"]))
         raise SystemExit(0)
@@ -116,40 +105,40 @@ def parse_run(argv: list[str], prog: str = "") -> tuple[Recipe, str | None]:
                 "--resume RUN_ID takes the run's own recipe: give --track.folder at most"
             )
         folder = args.get("track.folder", TrackSettings().folder)
-        return interrupted_recipe(folder, args["resume"]), args["resume"]
+        return recipes.interrupted_recipe(folder, args["resume"]), args["resume"]
     if name is None:
-        raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
+        raise UserError(_CHOOSE)
     recipe = build_recipe(name, layers, _flags_given(args))
     if args["print_config"]:
-        print(dump(recipe), end="")
+        print(recipes.dump(recipe), end="")
         raise SystemExit(0)
     return recipe, args["resume"]
 
 
-def parse_layers(argv: list[str], prog: str) -> tuple[str, list[Layer], dict[str, Any]]:
+def parse_layers(argv: list[str], command: str) -> tuple[str, list[Layer], dict[str, Any]]:
     """Model, recipes and flags of a command that varies the recipe: ``build_recipe``'s arguments.
 
     Raises:
         UserError: as ``parse_run`` does.
     """
-    name, layers = _named(argv, prog)
+    name, layers = _named(argv, command)
     if name is None:
-        raise UserError(f"choose a model with --model: {', '.join(MODEL_SETTINGS)}")
-    args = vars(_full_parser(prog, build_recipe(name, layers, {})).parse_all(argv))
+        raise UserError(_CHOOSE)
+    args = vars(_full_parser(command, build_recipe(name, layers, {})).parse_all(argv))
     return name, layers, _flags_given(args)
 
 
-def _named(argv: list[str], prog: str) -> tuple[str | None, list[Layer]]:
-    """The model that is asked for, and the recipes that lie under the flags."""
-    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
+def _named(argv: list[str], command: str) -> tuple[str | None, list[Layer]]:
+    """The chosen model, and the recipes that flags override."""
+    first = Parser(command, add_help=False)
     first.add_argument("--model")
     first.add_argument("--config", action="append", default=[])
     chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
-    layers = [(file, read_recipe(Path(file))) for file in chosen.config]
+    layers = [(file, recipes.read_recipe(Path(file))) for file in chosen.config]
     name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_of(r))), None)
     if name == "custom":
         raise UserError("a custom network is trained from Python: train(recipe, network=...)")
-    return name, layers if name is None else [*own_recipe(name), *layers]
+    return name, layers if name is None else [*recipes.own_recipe(name), *layers]
 
 
 def listing(what: str) -> str:
@@ -159,81 +148,70 @@ def listing(what: str) -> str:
     return "\n".join(f"{name:14} {line}" for name, line in PROTOCOLS.items())
 
 
-def _full_parser(prog: str, before: Recipe | None) -> Parser:
+def _full_parser(command: str, before: Recipe | None) -> Parser:
     """The flags, with the values that recipes give them as defaults in the help."""
     parser = Parser(
-        prog=prog,
+        command,
+        "Train and test a genre classifier and record the run.",
         usage="%(prog)s --model NAME [--section.key value ...] [--config FILE] [--seed N]",
-        allow_abbrev=False,
-        description="Train, test and record one genre classifier.",
         epilog="example: run.py --model efficientnet --data.root data/gtzan --data.split filtered",
     )
     parser.add_argument("--model", metavar="NAME", help=f"one of: {', '.join(MODEL_SETTINGS)}")
     parser.add_argument(
-        "--config", action="append", metavar="FILE", help="recipe laid over the model's own (YAML)"
+        "--config", action="append", metavar="FILE", help="recipe over the model's own (YAML)"
     )
     parser.add_argument(
         "--resume",
         metavar="RUN_ID",
-        help="go on with an interrupted run; last: with the newest unfinished one of this very "
-        "recipe, or start it (so a cluster may repeat the command as it is)",
+        help="resume an interrupted run; last: resume the newest unfinished run of the same "
+        "recipe, or start one, so that a cluster can repeat the command unchanged",
     )
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
     seed = Recipe.model_fields["seed"]
     _add_flag(parser, "--seed", seed, before.seed if before else seed.default)
     settings: dict[str, Section] = {"model": before.model} if before else {}
-    settings |= {key: getattr(before, key, None) or cls() for key, cls in SECTIONS.items()}
+    settings |= {key: getattr(before, key, None) or cls() for key, cls in recipes.SECTIONS.items()}
     for key, section in settings.items():
         group = parser.add_argument_group(f"--{key}.*", doc(type(section)))
         for name, field in type(section).model_fields.items():
             if (key, name) != ("model", "name"):
                 _add_flag(group, f"--{key}.{name}", field, getattr(section, name))
     if not before:
-        parser.add_argument_group("--model.*", "add --model NAME to see that model's own flags")
+        parser.add_argument_group("--model.*", "add --model NAME to see the model's flags")
     return parser
 
 
 def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:
     kinds = (field.annotation, *get_args(field.annotation))
     many = any(get_origin(kind) is tuple for kind in kinds)
-    default = " ".join(map(str, value)) or "none" if isinstance(value, tuple) else _word(value)
     text = " ".join((field.description or "").split()).replace("%", "%%")
     parser.add_argument(
         flag,
         metavar=_type_name(field.annotation),
         nargs="+" if many else None,
         default=argparse.SUPPRESS,
-        help=f"{text} (default: {default})",
+        help=f"{text} (default: {_word(value)})",
     )
 
 
 def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "{" + ",".join(map(str, get_args(annotation))) + "}"
-    if isinstance(annotation, UnionType):
-        return _type_name(get_args(annotation)[0])
-    if get_args(annotation):
-        return _type_name(get_args(annotation)[0])
-    return annotation.__name__.upper()
+    inner = get_args(annotation)
+    return _type_name(inner[0]) if inner else annotation.__name__.upper()
 
 
 def _flags_given(args: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for flag, value in args.items():
-        section, dot, name = flag.partition(".")
-        value = None if value in ("none", "null", ["none"]) else value
-        if dot:
-            given.setdefault(section, {})[name] = value
-        elif flag == "seed":
-            given["seed"] = value
-    return given
+    given = {flag: value for flag, value in args.items() if flag not in _NOT_SETTINGS}
+    none = ("none", "null", ["none"])
+    return recipes.nested({flag: None if v in none else v for flag, v in given.items()})
 
 
 def _word(value: Any) -> str:
-    if value is None:
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _model_of(recipe: dict[str, Any]) -> str | None:

@@ -36,16 +36,11 @@ def identities(recipe: Recipe) -> dict[str, str]:
     Raises:
         KeyError: a field that does not say which.
     """
-    declared: dict[str, str] = {}
+    fields: dict[str, Any] = {}
     for key, field in type(recipe).model_fields.items():
         section = getattr(recipe, key)
-        if not isinstance(section, Section):
-            declared[key] = _declared(field)
-            continue
-        for name, inner in type(section).model_fields.items():
-            declared[f"{key}.{name}"] = _declared(inner)
-    return declared
-
-
-def _declared(field: Any) -> str:
-    return (field.json_schema_extra or {})["identity"]
+        if isinstance(section, Section):
+            fields |= {f"{key}.{name}": f for name, f in type(section).model_fields.items()}
+        else:
+            fields[key] = field
+    return {name: (f.json_schema_extra or {})["identity"] for name, f in fields.items()}

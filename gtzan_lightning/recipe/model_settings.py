@@ -1,4 +1,4 @@
-"""The knobs of every model, declared here once; the docstring is its line in the listing."""
+"""The settings of every model; a class's docstring is the model's line in listings."""
 
 from typing import Annotated, Literal
 
@@ -20,15 +20,14 @@ def _number(value: object) -> object:
 
 
 class Pretrained(ModelSettings):
-    """What every network made for ImageNet shares."""
+    """What all networks made for ImageNet share."""
 
     pretrained: bool = part(False)
-    """start from timm's ImageNet weights (downloaded at the first use)"""
+    """start from timm's ImageNet weights (downloaded on first use)"""
     weights: str | None = file(None)
-    """local file of such weights, in place of the download"""
+    """local file of such weights, instead of the download"""
     preprocessing: Literal["expected", "published"] = part("expected")
-    """colour pictures only. expected: as the weights were trained; published: navas's division
-    by 255, which the authors' networks do not expect"""
+    """of colour pictures: as the weights expect, or as published (navas's division by 255)"""
 
 
 class ImageBackbone(Pretrained):
@@ -47,8 +46,8 @@ class EfficientNetSettings(ImageBackbone):
     input = (3, 64, 1292)
     name: Literal["efficientnet"] = part("efficientnet")
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = part(None)
-    """weight of a batch in the running statistics (none: so that they look back 1.5 epochs, within
-    0.01, which the authors use, and 0.1, PyTorch's)"""
+    """weight of a batch in the running statistics (none: they look back 1.5 epochs, limited to
+    0.01, the authors' value, and 0.1, PyTorch's)"""
 
 
 class ResNetSettings(ImageBackbone):
@@ -62,20 +61,20 @@ class ResNetSettings(ImageBackbone):
 
 
 class TransferSettings(Pretrained):
-    """navas's search space: how much of the trunk is trained, and the head on it."""
+    """navas's search space: the trainable part of the trunk, and the head."""
 
     trainable_layers: Annotated[int, Field(ge=0)] | None = part(None)
-    """last layers of the trunk that are trained, counted as in Keras (0: none, none: all)"""
+    """number of the trunk's last layers that are trained, counted as in Keras (none: all)"""
     pooling: Literal["flatten", "average"] = part("average")
-    """from the trunk's map to the head: flatten (navas) or the average over the map"""
+    """what the head takes from the trunk's map: all of it (flatten, navas) or its average"""
     dense: tuple[Count, ...] = part((256,))
     """widths of the head's hidden layers"""
     dropout: tuple[Share, ...] = part((0.2,))
-    """dropout after each hidden layer: one value for all, or one each"""
+    """dropout after each hidden layer: one value for all, or one per layer"""
     batch_norm: bool = part(False)
     """batch norm in the head, before each activation"""
     activation: Activation = part("relu")
-    """of the head's hidden layers"""
+    """activation of the head's hidden layers"""
 
 
 class InceptionSettings(TransferSettings):
@@ -100,7 +99,7 @@ class SmallCnnSettings(ModelSettings):
     source = "this package"
     name: Literal["small_cnn"] = part("small_cnn")
     channels: tuple[Count, ...] = part((32, 64, 128, 256, 256))
-    """channels of the convolutions; every one halves the picture"""
+    """channels of the convolutions; each halves the picture"""
     dropout: Share = part(0.3)
     """dropout before the last layer"""
 
@@ -112,11 +111,11 @@ class CnnSettings(ModelSettings):
     input = (3, 480, 640)
     name: Literal["cnn"] = part("cnn")
     stride: Annotated[Literal[1, 2], BeforeValidator(_number)] = part(1)
-    """of the third and fourth convolution: 2 as published at 480 x 640, 1 for small pictures"""
+    """stride of the third and fourth convolution: 2 as published, 1 for small pictures"""
     dropout: Share = part(0.3)
-    """after each average pooling"""
+    """dropout after each average pooling"""
     dense_dropout: Share = part(0.5)
-    """after each hidden dense layer"""
+    """dropout after each hidden dense layer"""
 
 
 class CnnLstmSettings(ModelSettings):
@@ -126,13 +125,13 @@ class CnnLstmSettings(ModelSettings):
     input = (3, 480, 640)
     name: Literal["cnn_lstm"] = part("cnn_lstm")
     axis: Literal["time", "frequency"] = part("time")
-    """axis that the LSTM walks along: time, or frequency as published"""
+    """axis of the LSTMs' steps: time, or frequency as published"""
     units: tuple[Count, Count] = part((1000, 500))
-    """of the two LSTMs"""
+    """units of the two LSTMs"""
     dropout: Share = part(0.3)
-    """after each average pooling"""
+    """dropout after each average pooling"""
     dense_dropout: Share = part(0.5)
-    """after each hidden dense layer"""
+    """dropout after each hidden dense layer"""
 
 
 class SimpleRnnSettings(ModelSettings):
@@ -141,11 +140,11 @@ class SimpleRnnSettings(ModelSettings):
     source = "basak"
     name: Literal["simple_rnn"] = part("simple_rnn")
     units: Count = part(128)
-    """of each layer"""
+    """units of each layer"""
     layers: Count = part(2)
-    """recurrent layers"""
+    """number of recurrent layers"""
     dropout: Share = part(0.3)
-    """between and after the recurrent layers"""
+    """dropout between and after the recurrent layers"""
 
 
 class BbnnSettings(ModelSettings):
@@ -157,7 +156,7 @@ class BbnnSettings(ModelSettings):
     variant: Literal["paper", "basak"] = part("paper")
     """paper: batch norm, ReLU, convolution; basak: batch norm, convolution, ReLU"""
     filters: Count = part(32)
-    """of every convolution"""
+    """filters of every convolution"""
 
 
 class SliceCnnSettings(ModelSettings):
@@ -167,15 +166,15 @@ class SliceCnnSettings(ModelSettings):
     input = (3, 244, 244)
     name: Literal["slice_cnn"] = part("slice_cnn")
     layers: Annotated[Literal[2, 4], BeforeValidator(_number)] = part(4)
-    """convolutions: 2 or 4"""
+    """number of convolutions: 2 or 4"""
     initialisation: Literal["torch", "kaiming_xavier"] = part("kaiming_xavier")
-    """torch's own, or Kaiming uniform convolutions and Xavier normal dense layers"""
+    """PyTorch's own, or Kaiming uniform convolutions and Xavier normal dense layers"""
     dropout: Share = part(0.5)
-    """after each hidden dense layer"""
+    """dropout after each hidden dense layer"""
     batch_norm: bool = part(True)
-    """after each convolution"""
+    """batch norm after each convolution"""
     log_softmax: bool = part(True)
-    """end with log-softmax (changes nothing: the loss takes it again)"""
+    """end with log-softmax (without effect, as the loss applies it again)"""
 
 
 class BaselineCnnSettings(ModelSettings):
@@ -187,23 +186,23 @@ class BaselineCnnSettings(ModelSettings):
     convolutions: Annotated[int, Field(ge=1, le=8)] = part(4)
     """number of convolutions (searched: 3 to 6)"""
     kernel: Annotated[int, Field(ge=1, le=15)] = part(4)
-    """side of a kernel (searched: 3 to 7)"""
+    """side of the kernels (searched: 3 to 7)"""
     kernels: Count = part(88)
     """channels of every convolution (searched: 16 to 128)"""
     stride: Annotated[int, Field(ge=1, le=4)] = part(2)
-    """of every convolution (searched: 1 to 3)"""
+    """stride of every convolution (searched: 1 to 3)"""
     activation: Activation = part("swish")
-    """of all hidden layers"""
+    """activation of all hidden layers"""
     dropout: Share = part(0.131)
-    """after each convolution"""
+    """dropout after each convolution"""
     batch_norm: bool = part(False)
-    """after each convolution"""
+    """batch norm after each convolution"""
     dense: tuple[Count, ...] = part((309, 94))
     """widths of the hidden dense layers (searched: 1 to 3 of 10 to 500)"""
     dense_dropout: Share = part(0.293)
-    """after each hidden dense layer"""
+    """dropout after each hidden dense layer"""
     dense_batch_norm: bool = part(True)
-    """after each hidden dense layer"""
+    """batch norm after each hidden dense layer"""
 
 
 class FcnCnnSettings(ModelSettings):
@@ -213,11 +212,11 @@ class FcnCnnSettings(ModelSettings):
     input = (3, 224, 224)
     name: Literal["fcn_cnn"] = part("fcn_cnn")
     channels: tuple[Count, ...] = part((32, 64, 128))
-    """channels of the convolutions; every one halves the picture"""
+    """channels of the convolutions; each halves the picture"""
     dropout: Share = part(0.25)
-    """after each convolution"""
+    """dropout after each convolution"""
     dense_dropout: Share = part(0.5)
-    """after the hidden dense layer"""
+    """dropout after the hidden dense layer"""
 
 
 class BiGruSettings(ModelSettings):
@@ -227,13 +226,13 @@ class BiGruSettings(ModelSettings):
     input = (3, 224, 224)
     name: Literal["bigru"] = part("bigru")
     as_coded: bool = part(False)
-    """the source's own axes: a view that mixes time with colour, and a GRU without time order"""
+    """use the source's axes: a view that mixes time with colour, and a GRU without order in time"""
     units: Count = part(256)
-    """of each direction"""
+    """units of each direction"""
     layers: Count = part(3)
-    """recurrent layers"""
+    """number of recurrent layers"""
     dropout: Share = part(0.5)
-    """before the last layer"""
+    """dropout before the last layer"""
 
 
 class ResBiGruSettings(Pretrained):
@@ -243,11 +242,11 @@ class ResBiGruSettings(Pretrained):
     input = (3, 224, 224)
     name: Literal["res_bigru"] = part("res_bigru")
     as_coded: bool = part(False)
-    """the source's own view of the picture, whose steps mix time with colour"""
+    """use the source's view of the picture, whose steps mix time with colour"""
     units: Count = part(256)
-    """of each direction of the GRU, and of each branch"""
+    """units of each direction of the GRU, and width of each branch"""
     dropout: Share = part(0.5)
-    """in the ResNet branch and before the last layer"""
+    """dropout in the ResNet branch and before the last layer"""
 
 
 class CrnnSettings(ModelSettings):
@@ -257,15 +256,15 @@ class CrnnSettings(ModelSettings):
     input = (1, 96, 1366)
     name: Literal["crnn"] = part("crnn")
     channels: tuple[Count, Count, Count, Count] = part((64, 128, 128, 128))
-    """of the convolutions"""
+    """channels of the convolutions"""
     bin_pools: tuple[Count, Count, Count, Count] = part((2, 3, 4, 4))
     """bins that each max pooling joins"""
     frame_pools: tuple[Count, Count, Count, Count] = part((2, 2, 2, 1))
     """frames that each max pooling joins (the paper, on 29 s: 2 3 4 4)"""
     units: Count = part(32)
-    """of each GRU"""
+    """units of each GRU"""
     dropout: Share = part(0.1)
-    """after each convolution; 0.3 follows the GRUs"""
+    """dropout after each convolution; after the GRUs it is 0.3"""
 
 
 class CustomSettings(ModelSettings):
@@ -274,27 +273,13 @@ class CustomSettings(ModelSettings):
     source = "you"
     name: Literal["custom"] = part("custom")
     title: str = part("custom")
-    """what tables call it; two networks with one title and recipe count as seeds of one system"""
+    """its name in tables; networks of the same title and recipe count as seeds of one system"""
 
 
-MODEL_SETTINGS: dict[str, type[ModelSettings]] = {
-    "efficientnet": EfficientNetSettings,
-    "resnet": ResNetSettings,
-    "inception": InceptionSettings,
-    "vgg": VggSettings,
-    "small_cnn": SmallCnnSettings,
-    "cnn": CnnSettings,
-    "cnn_lstm": CnnLstmSettings,
-    "simple_rnn": SimpleRnnSettings,
-    "bbnn": BbnnSettings,
-    "slice_cnn": SliceCnnSettings,
-    "baseline_cnn": BaselineCnnSettings,
-    "fcn_cnn": FcnCnnSettings,
-    "bigru": BiGruSettings,
-    "res_bigru": ResBiGruSettings,
-    "crnn": CrnnSettings,
-    "knn": KnnSettings,
-    "svm": SvmSettings,
-    "logistic_regression": LogisticRegressionSettings,
-    "random_forest": RandomForestSettings,
-}
+_CLASSES: tuple[type[ModelSettings], ...] = (
+    EfficientNetSettings, ResNetSettings, InceptionSettings, VggSettings, SmallCnnSettings,
+    CnnSettings, CnnLstmSettings, SimpleRnnSettings, BbnnSettings, SliceCnnSettings,
+    BaselineCnnSettings, FcnCnnSettings, BiGruSettings, ResBiGruSettings, CrnnSettings,
+    KnnSettings, SvmSettings, LogisticRegressionSettings, RandomForestSettings,
+)  # fmt: skip
+MODEL_SETTINGS = {cls.model_fields["name"].default: cls for cls in _CLASSES}

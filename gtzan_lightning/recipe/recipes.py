@@ -1,7 +1,6 @@
-"""Recipes: everything a run is made from, read from YAML files that lie over one another.
+"""Recipes: everything a run is made from.
 
-Values lie over one another: defaults, ``models/MODEL.yaml``, every ``--config`` in its order, then
-the flags.
+Each overrides those before it: defaults, ``models/MODEL.yaml``, every ``--config``, the flags.
 """
 
 import difflib
@@ -67,15 +66,20 @@ class Recipe(Section):
         Raises:
             UserError: an unknown model or setting, a value out of bounds, a file that is no recipe.
         """
-        flags: dict[str, Any] = {}
-        for name, value in (settings or {}).items():
-            section, dot, key = name.partition(".")
-            if dot:
-                flags.setdefault(section, {})[key] = value
-            else:
-                flags[name] = value
         given = [(str(file), read_recipe(Path(file))) for file in configs]
-        return build_recipe(model, [*own_recipe(model), *given], flags)
+        return build_recipe(model, [*own_recipe(model), *given], nested(settings or {}))
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``section.name`` -> value as section -> name -> value."""
+    sections: dict[str, Any] = {}
+    for flag, value in settings.items():
+        section, dot, name = flag.partition(".")
+        if dot:
+            sections.setdefault(section, {})[name] = value
+        else:
+            sections[flag] = value
+    return sections
 
 
 def own_recipe(model: str) -> list[Layer]:
@@ -114,7 +118,7 @@ def interrupted_recipe(track_folder: str, run_id: str) -> Recipe:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """A recipe file as nested dicts."""
+    """A recipe file as nested dicts; UserError if it is none."""
     try:
         recipe = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -171,9 +175,8 @@ def _check_keys(recipe: dict[str, Any], model: str, where: str) -> None:
             raise UserError(f"{source}{key} must be a section with keys")
         for name in value:
             if name not in cls.model_fields:
-                raise UserError(
-                    f"{source}unknown key '{key}.{name}'{near(str(name), cls.model_fields)}"
-                )
+                hint = near(name, cls.model_fields)
+                raise UserError(f"{source}unknown key '{key}.{name}'{hint}")
 
 
 def complaint(error: ValidationError) -> str:
@@ -188,10 +191,8 @@ def complaint(error: ValidationError) -> str:
 
 def as_flags(message: str) -> str:
     """A message about settings with the dashes that they have on the command line."""
-    sections = {**SECTIONS, **{f"model {n}": cls for n, cls in _ANY_MODEL.items()}}
-    known = {
-        f"{key.split()[0]}.{name}" for key, cls in sections.items() for name in cls.model_fields
-    }
+    sections = [*SECTIONS.items(), *(("model", cls) for cls in _ANY_MODEL.values())]
+    known = {f"{key}.{name}" for key, cls in sections for name in cls.model_fields}
     return re.sub(
         r"(?<![\w.-])(?:data|augment|fit|track|model)\.\w+",
         lambda match: f"--{match[0]}" if match[0] in known else match[0],

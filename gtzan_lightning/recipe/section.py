@@ -53,11 +53,11 @@ class Section(BaseModel):
 
 
 class ModelSettings(Section):
-    """What every model says of itself."""
+    """What every model declares."""
 
     source: ClassVar[str]
-    """where it comes from"""
+    """where the model comes from"""
     input: ClassVar[Shape] = (1, 128, 130)
-    """the picture that the source fed it"""
+    """the source's picture"""
     if TYPE_CHECKING:
         name: str = ""  # each model has it as a field, a Literal

@@ -1,7 +1,7 @@
-"""Every knob of the package: declared here once, with its type, its bounds and one line of help.
+"""Every setting of a run but the model's, with its type, bounds and help text.
 
-Nothing heavy is imported, so the command line can be parsed in a fraction of a second. The line
-under a field is its ``--help`` text; a recipe (YAML) has the same sections and names as the flags.
+The string under a field is its ``--help`` text. A recipe (YAML) has the same sections and names.
+Nothing heavy is imported, so that the command line answers at once.
 """
 
 from typing import Annotated, Literal
@@ -22,89 +22,90 @@ from gtzan_lightning.recipe.section import (
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
 Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 PROTOCOLS: dict[Protocol, str] = {
     "stratified": "random songs, the same shares of every genre",
     "kfold": "random folds of songs; one fold is tested",
     "filtered": "GTZAN's published lists: no artist is on two sides, no repeated or distorted song",
     "artist": "folds of GTZAN's artists: no artist is on two sides",
     "first20": "songs 00 to 19 of each of GTZAN's genres are tested, as bar_tov did",
-    "clips": "LEAKY: clips of one song are on both sides, to measure what that is worth",
+    "clips": "LEAKY: clips of one song are on both sides, to measure what the leak is worth",
 }
 
 
 class DataSettings(Section):
-    """Songs, protocol, clips and the picture that is made of a clip."""
+    """Songs, protocol, clips, and the picture made of a clip."""
 
     corpus: Literal["auto", "gtzan", "folder", "pictures", "synthetic"] = place("auto")
-    """auto: GTZAN where --data.root holds it, else synthetic; gtzan: insist; folder: any
-    ROOT/GENRE/*.audio; pictures: a packed corpus; synthetic: songs made by the package"""
+    """auto: GTZAN if data.root has it, else synthetic; gtzan: GTZAN or an error; folder: sound
+    files in a folder per genre; pictures: a packed corpus; synthetic: songs made by the package"""
     root: str = place("data/gtzan")
-    """folder of the songs, or of the packed corpus with --data.corpus pictures"""
+    """folder of the songs, or of the packed corpus if data.corpus is pictures"""
     packed: str = place("data/packed")
-    """folder that keeps the decoded songs, so that they are decoded once"""
+    """folder of the decoded songs, so that each is decoded only once"""
     pack: Literal["waveforms", "pictures"] = part("waveforms")
-    """what is kept: waveforms, or their pictures (no feature is computed again while training)"""
+    """what is kept: waveforms, or pictures, which are then not computed again"""
     sample_rate: Annotated[int, Field(ge=4000, le=192000)] = part(22050)
-    """samples a second after resampling"""
+    """samples per second after resampling"""
     min_seconds: Positive = part(1.0)
-    """a song shorter than this is left out as too short"""
+    """shortest song that is used, seconds"""
     synthetic_songs: Annotated[int, Field(ge=3, le=1000)] = place(14)
-    """songs a genre of the synthetic corpus"""
+    """songs per genre of the synthetic corpus"""
     synthetic_seconds: Positive = place(12.0)
     """length of a synthetic song, seconds"""
     synthetic_seed: Annotated[int, Field(ge=0)] = place(0)
     """seed of the synthetic corpus"""
 
     split: Protocol = part("stratified")
-    """protocol that cuts the songs into train, valid and test; clips is the leaky one"""
+    """protocol that splits the songs into train, valid and test; clips leaks"""
     fractions: tuple[Probability, ...] = draw((0.7, 0.2, 0.1))
-    """stratified and clips: train valid test, or train test (valid is then cut from train);
-    exact in each genre of GTZAN, on average in a folder of your own"""
+    """stratified and clips: shares of train, valid and test, or of train and test (valid is then
+    taken from train); exact in every genre of GTZAN, on average in a folder of your own"""
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = draw(0.15)
-    """share of the training songs that becomes valid where a protocol states no valid part"""
+    """share of the training songs used for validation where the protocol has no valid part"""
     folds: Annotated[int, Field(ge=2)] = draw(5)
     """kfold and artist: number of folds"""
     fold: Annotated[int, Field(ge=0)] = place(0)
-    """kfold and artist: the fold that is the test part"""
+    """kfold and artist: the fold that is tested"""
     split_seed: Annotated[int, Field(ge=0)] = draw(0)
-    """stratified, kfold, artist and clips: seed of the draw"""
+    """stratified, kfold, artist and clips: seed of the random split"""
 
     clip_seconds: Positive = part(3.0)
     """length of a clip, seconds"""
     clips_per_song: Count = part(5)
-    """training clips drawn from every song in an epoch, at random starts"""
+    """training clips per song and epoch, with random starts"""
     fixed_windows: bool = part(False)
-    """draw the training clips' starts once, as zhang did, instead of anew in every epoch"""
+    """draw the starts of the training clips once, as zhang did, not anew in every epoch"""
     leave_out: Names = part(())
     """genres to leave out, as bar_tov did with country"""
     features: Features = part("mel")
-    """kind of picture, as librosa makes it: mel (Slaney scale and norm), spectrogram (all Fourier
-    bins), stft (the same, linear), mfcc, chroma; raw: the waveform, for the classical baselines"""
+    """picture, as librosa computes it: mel (Slaney scale and norm), spectrogram (all Fourier bins),
+    stft (the same, linear), mfcc, chroma; raw: the waveform, for the classical baselines"""
     bins: Annotated[int, Field(ge=8, le=512)] = part(128)
-    """mel bins of a mel picture, and under an mfcc picture"""
+    """mel bins of a mel picture, and those an mfcc picture is computed from"""
     coefficients: Annotated[int, Field(ge=2, le=128)] = part(20)
     """cepstral coefficients of an mfcc picture"""
     scale: Literal["decibels", "linear"] | None = part(None)
-    """unit of a picture (none: decibels, for stft and chroma linear)"""
+    """unit of the picture (none: decibels, but linear for stft and chroma)"""
     picture_size: tuple[Count, Count] | None = part(None)
-    """resize every picture to so many bins and frames, as the sources did (none: as it is)"""
+    """bins and frames that every picture is resized to, as the sources did (none: not resized)"""
     colour: Literal["viridis", "magma", "cool"] | None = part(None)
-    """draw the picture in three channels with this colour map, as four of the sources did"""
+    """colour map that gives the picture three channels, as in four sources (none: one channel)"""
     n_fft: Annotated[int, Field(ge=64, le=16384)] = part(2048)
     """length of the Fourier transform, samples"""
     window: Annotated[int, Field(ge=64, le=16384)] | None = part(None)
     """length of the Hann window, samples (none: n_fft)"""
     hop_length: Annotated[int, Field(ge=16, le=8192)] = part(512)
-    """samples from one frame to the next"""
+    """samples between the starts of two frames"""
     f_min: Annotated[float, Field(ge=0)] = part(0.0)
     """lowest frequency of the mel bins, hertz"""
     f_max: Positive | None = part(None)
     """highest frequency of the mel bins, hertz (none: half the sample rate)"""
     workers: Annotated[int, Field(ge=0)] = place(0)
-    """processes that load batches; 0 loads in the training process, enough for a packed corpus"""
+    """processes that load batches; 0 uses the training process, enough for a packed corpus"""
     resident: bool = place(False)
-    """keep the packed corpus in the GPU's memory and cut clips there, for networks that a processor
-    can't feed; the loader's own shift and noise (augment.audio) must be off"""
+    """keep the packed corpus in GPU memory and cut clips there, for networks that train faster than
+    a processor can supply clips; augment.audio must be 0"""
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> "DataSettings":
@@ -130,122 +131,117 @@ class DataSettings(Section):
 
 
 class AugmentSettings(Section):
-    """Training only. The defaults are the probabilities of motyka; a probability of 0 is off."""
+    """Training only. The defaults are motyka's probabilities; 0 turns an augmentation off."""
 
     audio: Probability = part(0.5)
-    """probability that a clip's waveform is augmented at all"""
+    """probability that a clip's waveform is augmented"""
     shift: Probability = part(0.3)
-    """of those: probability of a circular time shift by up to half the clip"""
+    """probability of a circular time shift by up to half the clip, if the waveform is augmented"""
     noise: Probability = part(0.35)
-    """of those: probability of Gaussian noise (amplitude 0.001 to 0.015)"""
+    """probability of Gaussian noise (amplitude 0.001 to 0.015), if the waveform is augmented"""
     spectrogram: Probability = part(0.8)
-    """probability that a clip's picture is augmented at all"""
+    """probability that a clip's picture is augmented"""
     mixup: Probability = part(0.65)
-    """of those: probability of mixup with another clip of the batch (targets are mixed too)"""
+    """probability of mixup with another clip and its target, if the picture is augmented"""
     mixup_alpha: Positive = part(0.5)
-    """mixup weight ~ Beta(alpha, alpha)"""
+    """alpha of the mixup weight, Beta(alpha, alpha)"""
     cutmix: Probability = part(0.0)
-    """of those: probability of cutmix with another clip of the batch (targets are mixed too)"""
+    """probability of cutmix with another clip and its target, if the picture is augmented"""
     cutmix_alpha: Positive = part(0.5)
-    """cutmix area ~ Beta(alpha, alpha)"""
+    """alpha of the cutmix area, Beta(alpha, alpha)"""
     mask: Probability = part(0.65)
-    """of those: probability of one frequency and one time mask"""
+    """probability of one frequency and one time mask, if the picture is augmented"""
     mask_bins: Probability = part(0.2)
     """widest frequency mask, share of the bins"""
     mask_frames: Probability = part(0.3)
     """widest time mask, share of the frames"""
     warp: Probability = part(0.0)
-    """of those: probability of another tempo and register"""
+    """probability of a change of tempo and register, if the picture is augmented"""
     warp_tempo: Share = part(0.15)
-    """largest change of tempo, share"""
+    """largest change of tempo, as a share"""
     warp_bins: Share = part(0.04)
     """largest shift of the register, share of the bins"""
     equaliser: Probability = part(0.0)
-    """of those: probability of a random smooth curve over the bins, as other masterings have"""
+    """probability of a smooth random gain over the bins, if the picture is augmented"""
     equaliser_gain: Positive = part(0.3)
-    """its spread, in units of the picture's own spread (about 15 dB)"""
+    """spread of that gain, in units of the picture's own spread (about 15 dB)"""
     cutout: Probability = part(0.0)
-    """of those: probability of a cutout, a box of the picture's mean"""
+    """probability of a cutout, a box filled with the picture's mean, if the picture is augmented"""
     cutout_side: Probability = part(0.4)
     """widest cutout, share of the bins and of the frames"""
     width_shift: Probability = part(0.0)
-    """of those: probability of a width shift, whose gap repeats the edge (navas)"""
+    """probability of a shift in time that repeats the edge (navas), if the picture is augmented"""
     width_shift_frames: Probability = part(0.2)
     """widest width shift, share of the frames"""
 
 
 class TrainerSettings(Section):
-    """Handed to Lightning's Trainer as they are."""
+    """Passed to Lightning's Trainer unchanged."""
 
     max_epochs: Count = part(30)
     """epochs to train; an epoch draws data.clips_per_song clips from every training song"""
     max_time: Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")] | None = part(None)
-    """stop after this time, DD:HH:MM:SS (none: no limit)"""
+    """longest training time, DD:HH:MM:SS (none: no limit)"""
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = place("auto")
     """hardware to train on"""
     devices: Annotated[str, Field(pattern=r"^(auto|-1|\d+(,\d+)*)$")] = part("auto")
     """number of devices, or a list such as 0,1"""
     num_nodes: Count = part(1)
-    """machines of a cluster"""
+    """number of machines"""
     strategy: str = place("auto")
     """Lightning strategy: auto, ddp, fsdp ..."""
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = part(
-        "32-true"
-    )
+    precision: Precision = part("32-true")
     """number format of the training"""
     deterministic: Literal["true", "warn", "false"] = place("warn")
-    """deterministic algorithms: true fails where there is none, warn only says so"""
+    """deterministic algorithms; where there is none, true fails and warn warns"""
     gradient_clip_val: Positive | None = part(5.0)
     """largest norm of the gradient (none: no limit)"""
     accumulate_grad_batches: Count = part(1)
     """batches whose gradients are summed before a step"""
     check_val_every_n_epoch: Count = part(1)
-    """epochs between two validations"""
+    """epochs from one validation to the next"""
     log_every_n_steps: Count = place(50)
-    """steps between two records of the training loss"""
+    """steps from one record of the training loss to the next"""
     limit_train_batches: Count | None = part(None)
-    """train on this many batches an epoch only, to try things out (none: all)"""
+    """batches per epoch, to try things out (none: all)"""
     profiler: Literal["simple", "advanced", "pytorch"] | None = place(None)
-    """time the training's parts (simple), functions (advanced) or kernels (pytorch): the table is
-    the run's artifact fit-profile.txt"""
+    """profile parts (simple), functions (advanced) or kernels (pytorch) into fit-profile.txt"""
 
 
 class FitSettings(TrainerSettings):
-    """Optimisation, and what Lightning's Trainer takes."""
+    """Optimisation, and the settings of Lightning's Trainer."""
 
     batch_size: Annotated[int, Field(ge=2)] = part(32)
-    """clips in a batch (in each process)"""
+    """clips per batch and process"""
     optimizer: Literal["adamw", "adam", "rmsprop"] = part("adamw")
-    """optimiser; adam and rmsprop have no weight decay, rmsprop is Keras' (rho 0.9)"""
+    """optimiser; adam and rmsprop without weight decay, rmsprop as in Keras (rho 0.9)"""
     learning_rate: Positive = part(1e-3)
-    """largest learning rate"""
+    """peak learning rate"""
     weight_decay: Annotated[float, Field(ge=0)] = part(0.05)
-    """weight decay of adamw; biases and norms are not decayed"""
+    """weight decay of adamw, not applied to biases and norms"""
     schedule: Literal["one_cycle", "cosine", "constant", "plateau"] = part("one_cycle")
-    """learning rate over the steps; plateau: halved after three epochs without a lower training
-    loss"""
+    """course of the learning rate; plateau: halved after 3 epochs without a lower training loss"""
     warm_up: Annotated[float, Field(gt=0, lt=1)] = part(0.2)
-    """one_cycle: share of the steps that raise the learning rate"""
+    """one_cycle: share of the steps in which the learning rate rises"""
     label_smoothing: Share = part(0.1)
-    """share of the target that is spread over all genres"""
+    """share of the target spread over all genres"""
     class_weights: bool = part(False)
-    """weigh the loss by the inverse number of training songs of a genre"""
+    """weight the loss of each genre by the inverse of its number of training songs"""
     test: bool = part(True)
-    """measure the test part at the end; a sweep leaves it closed"""
+    """test at the end; a sweep never does"""
     average_epochs: Annotated[float, Field(ge=0)] = part(0.0)
-    """validate and keep a moving average of the weights that looks back this many epochs (0: the
-    last weights)"""
+    """epochs over which weights are averaged for validation and checkpoints (0: no average)"""
     matmul_precision: Literal["highest", "high", "medium"] = part("highest")
-    """float32 matrix products on a GPU: high takes TensorFloat-32, medium bfloat16; both are faster
-    and coarser (convolutions take TensorFloat-32 anyway)"""
+    """float32 matrix products on a GPU: high uses TensorFloat-32, medium bfloat16, both faster and
+    less exact (convolutions use TensorFloat-32 anyway)"""
     compile: bool = part(False)
-    """compile the network with torch.compile: a minute or more before the first step, other draws
-    of dropout; made for GPUs (two cores were no faster); needs a C++ compiler"""
+    """compile the network with torch.compile, for GPUs (no faster on two cores); takes a minute or
+    more before the first step, changes the draws of dropout, needs a C++ compiler"""
     monitor: Literal["valid/song_accuracy", "valid/song_loss"] = part("valid/song_accuracy")
-    """what the best checkpoint is best at"""
+    """score that selects the best checkpoint"""
     patience: Annotated[int, Field(ge=0)] = part(0)
-    """stop after this many validations without a better one; 0 never stops early, as a schedule
-    that ends at a low learning rate needs its last epochs"""
+    """stop after this many validations without improvement; 0: never, as a schedule that ends at a
+    low learning rate needs its last epochs"""
 
     @model_validator(mode="after")
     def _validates_at_least_once(self) -> "FitSettings":
@@ -261,16 +257,15 @@ class TrackSettings(Section):
     """Where the run is recorded."""
 
     uri: str | None = place(None)
-    """MLflow tracking server; local: the store in track.folder; none: MLFLOW_TRACKING_URI if set,
-    else local"""
+    """MLflow server; local: the store in track.folder; none: MLFLOW_TRACKING_URI, else local"""
     folder: str = place("mlruns")
-    """folder of the local store and of checkpoints while they are made"""
+    """folder of the local store, and of checkpoints during the training"""
     experiment: str = place("gtzan_lightning")
     """MLflow experiment"""
     name: str | None = place(None)
-    """name of the run (none: made of model, corpus, protocol and seed)"""
+    """name of the run (none: model, corpus, protocol and seed)"""
     log_model: bool = place(True)
-    """log a model that mlflow.pyfunc.load_model loads (waveforms in, probabilities out)"""
+    """log the model for mlflow.pyfunc.load_model (waveforms in, probabilities out)"""
 
     @model_validator(mode="after")
     def _no_secrets(self) -> "TrackSettings":

@@ -1,11 +1,11 @@
-"""Comparison tables as one HTML page that needs no network: ``page.html.jinja`` draws it.
+"""Comparison tables as one HTML page that needs no network (``page.html.jinja``).
 
-The page holds its own style and script: tables sort on a click, intervals are drawn, learning
-curves and confusion matrices fold out.
+Tables sort on a click, intervals are drawn, learning curves and confusion matrices fold out.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +29,7 @@ class Details:
 
     Attributes:
         curves: validation song accuracy of every epoch, of every run.
-        counts: (genre, genre) songs of the first run that has predictions; empty
-            without one.
+        counts: (genre, genre) songs of the first run that has predictions; empty without one.
     """
 
     name: str
@@ -51,19 +50,18 @@ def html(
         predictions: run id -> its predictions, or None.
         history: run id -> (step, validation song accuracy) of its epochs.
     """
-    loader = FileSystemLoader(Path(__file__).parent)
-    page = Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
-    ).get_template("page.html.jinja")  # fmt: skip
-    sections = []
-    for table in tables:
-        colours = COLOURS * len(table.rows)
-        details = [
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    sections = [
+        (table, [
             _details(row, colour, table.part, predictions, history)
-            for row, colour in zip(table.rows, colours, strict=False)
-        ]
-        sections.append((table, details))
+            for row, colour in zip(table.rows, cycle(COLOURS), strict=False)
+        ])
+        for table in tables
+    ]  # fmt: skip
+    page = environment.get_template("page.html.jinja")
     return page.render(sections=sections, sorted_by=SORTED_BY)
 
 

@@ -1,4 +1,4 @@
-"""How sure a share of so many songs is. Imports nothing large: tables are made in no time."""
+"""Confidence intervals. Nothing large is imported, so that tables are made in no time."""
 
 from statistics import NormalDist
 

@@ -1,6 +1,7 @@
 """Plots of a run's results (matplotlib, without a display)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,11 +65,10 @@ def before_and_after(
     waves: Sequence[np.ndarray] | None,
     seconds: float,
 ) -> Figure:
-    """A clip before (left) and after (right) something; waveforms above pictures if there are any.
+    """A clip before and after something, side by side; waveforms, if any, above the pictures.
 
     Args:
-        pictures: two of (bin, frame).
-        waves: two of (sample,), or None.
+        pictures, waves: two of (bin, frame) and of (sample,).
     """
     rows = 2 if waves else 1
     figure = Figure(figsize=(10, 2.6 * rows), layout="constrained")
@@ -76,8 +76,8 @@ def before_and_after(
     low, high = pictures[0].min(), pictures[0].max()
     for column, when in enumerate(("before", "after")):
         if waves:
-            wave = waves[column]
-            axes[0, column].plot(np.linspace(0, seconds, len(wave)), wave, linewidth=0.3)
+            times = np.linspace(0, seconds, len(waves[column]))
+            axes[0, column].plot(times, waves[column], linewidth=0.3)
             axes[0, column].set(ylim=(-1, 1), xlim=(0, seconds))
         picture = pictures[column]
         axes[-1, column].imshow(
@@ -101,8 +101,7 @@ def explanation(
     """A map over a clip's picture, beside the bare picture, above the genres over the song.
 
     Args:
-        picture: (bin, frame).
-        shown: (bin, frame) between 0 and 1.
+        picture, shown: (bin, frame); the map ``shown`` is between 0 and 1.
         span: seconds of the clip in the song.
         hertz: (bin,) frequencies, or None.
         curve: (moment,) seconds, (moment, genre) probabilities.
@@ -110,29 +109,24 @@ def explanation(
     """
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     grid = figure.add_gridspec(2, 2)
-    for column in (0, 1):
+    extent = (*span, -0.5, len(picture) - 0.5)
+    place: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": extent}
+    for column, title in enumerate(("picture", titles[0])):
         axes = figure.add_subplot(grid[0, column])
-        extent = (*span, -0.5, len(picture) - 0.5)
-        axes.imshow(picture, origin="lower", aspect="auto", cmap="gray", extent=extent)
+        axes.imshow(picture, cmap="gray", **place)
         if column:
-            axes.imshow(
-                shown, origin="lower", aspect="auto", cmap="inferno", extent=extent,
-                alpha=np.clip(shown, 0, 1) * 0.75, vmin=0, vmax=1,
-            )  # fmt: skip
-        axes.set(xlabel="seconds", title=titles[0] if column else "picture")
-        if hertz is None:
-            axes.set_ylabel("bin")
-        else:
+            alpha = np.clip(shown, 0, 1) * 0.75
+            axes.imshow(shown, cmap="inferno", alpha=alpha, vmin=0, vmax=1, **place)
+        axes.set(xlabel="seconds", ylabel="bin" if hertz is None else "hertz", title=title)
+        if hertz is not None:
             rows = np.linspace(0, len(picture) - 1, 6).round().astype(int)
             axes.set_yticks(rows, [f"{hertz[row]:.0f}" for row in rows])
-            axes.set_ylabel("hertz")
     axes = figure.add_subplot(grid[1, :])
-    seconds, moments = curve
-    for column in np.argsort(-moments.mean(0))[:5]:
-        axes.plot(seconds, moments[:, column], label=genres[column], marker=".")
+    for column in np.argsort(-curve[1].mean(0))[:5]:
+        axes.plot(curve[0], curve[1][:, column], label=genres[column], marker=".")
     axes.axvspan(*span, color="0.9")
-    axes.set(ylim=(0, 1), xlabel="start of the clip, seconds", ylabel="probability")
-    axes.set_title(titles[1])
+    axes.set(ylim=(0, 1), ylabel="probability", title=titles[1])
+    axes.set_xlabel("start of the clip, seconds")
     axes.legend(ncols=5, loc="upper right")
     return figure
 

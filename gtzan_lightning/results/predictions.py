@@ -50,27 +50,26 @@ class ClipPredictions:
         Args:
             songs: ids of the corpus' songs.
         """
-        keys = {
+        table = pd.DataFrame({
             "part": part,
             "song": [songs[row] for row in self.song],
             "start": (self.start * seconds_per_step).round(3),
             "genre": [genres[number] for number in self.genre],
-        }
-        table = pd.DataFrame(keys)
+        })  # fmt: skip
         table[list(genres)] = self.log_probs.astype(np.float64)
-        table = table.drop_duplicates(["part", "song", "start"])
-        return table.sort_values(["part", "song", "start"], ignore_index=True)
+        clip = ["part", "song", "start"]
+        return table.drop_duplicates(clip).sort_values(clip, ignore_index=True)
 
 
 def genre_columns(predictions: pd.DataFrame) -> list[str]:
+    """The genres, in the order of the columns."""
     return [column for column in predictions.columns if column not in KEYS]
 
 
 def vote(predictions: pd.DataFrame, how: str = "log_mean") -> pd.DataFrame:
     """Predictions of one part -> a row for each song: song, genre and a score for each genre.
 
-    Args:
-        how: one of ``VOTES``.
+    ``how`` is one of ``VOTES``.
     """
     log_probs = predictions[genre_columns(predictions)].astype(float)
     songs = [predictions["song"], predictions["genre"]]
@@ -80,7 +79,9 @@ def vote(predictions: pd.DataFrame, how: str = "log_mean") -> pd.DataFrame:
     elif how == "mean":
         voted = log_probs.transform(np.exp).groupby(songs).mean()
     else:  # of a tie, the genre that the headline vote prefers: its share is below one clip's
-        voted = _one_hot(log_probs).groupby(songs).mean() + log_mean.transform(np.exp) * 1e-6
+        hot = np.eye(log_probs.shape[1])[log_probs.to_numpy().argmax(1)]
+        hard = pd.DataFrame(hot, log_probs.index, log_probs.columns).groupby(songs).mean()
+        voted = hard + log_mean.transform(np.exp) * 1e-6
     return voted.reset_index()
 
 
@@ -126,11 +127,10 @@ def _scores(table: pd.DataFrame) -> dict[str, float]:
     genres = genre_columns(table)
     truth, answers = table["genre"], predicted(table)
     present = [g for g in genres if (truth == g).any()]
+    probabilities = _softmax(table[genres])
     areas = [
-        sk.roc_auc_score(truth == g, _softmax(table[genres])[g])
-        for g in present
-        if len(present) > 1
-    ]
+        sk.roc_auc_score(truth == g, probabilities[g]) for g in present if len(present) > 1
+    ]  # fmt: skip
     return {
         "accuracy": float(sk.accuracy_score(truth, answers)),
         "f1": float(sk.f1_score(truth, answers, labels=present, average="macro", zero_division=0)),
@@ -141,8 +141,3 @@ def _scores(table: pd.DataFrame) -> dict[str, float]:
 def _softmax(table: pd.DataFrame) -> pd.DataFrame:
     e = table.sub(table.max(axis=1), axis=0).transform(np.exp)
     return e.div(e.sum(axis=1), axis=0)
-
-
-def _one_hot(table: pd.DataFrame) -> pd.DataFrame:
-    hot = np.eye(table.shape[1])[table.to_numpy().argmax(1)]
-    return pd.DataFrame(hot, columns=table.columns, index=table.index)

@@ -1,8 +1,8 @@
 """The systems of the five source documents: what they published, and what our runs measured.
 
 A system has two recipes, NAME-as_published and NAME-corrected, and an entry in ``systems.yaml``.
-Runs are found by their recipe, which knows nothing of corpus and seed. Importing this file is
-cheap, so that commands can be listed at once.
+Runs are found by their recipe, whatever their corpus and seed. Nothing large is imported, so that
+commands are listed at once.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gtzan_lightning.results.tables import Table
 
-OURS = {  # column -> recipe of the pair, and flags that lie over it
+OURS = {  # column -> recipe of the pair, and flags that override it
     "ours as published": ("as_published", ()),
     "ours corrected": ("corrected", ()),
     "ours artist-clean": ("corrected", ("--data.split", "filtered")),
@@ -33,10 +33,10 @@ share no artist (`--data.split filtered`). The recipes are in `experiments/recip
 `python experiments/reproduce.py --list` prints the commands that fill the table, and
 `python experiments/reproduce.py --out FILE` writes it anew from the recorded runs.
 
-Our figures are song accuracy (mean ± standard deviation over seeds) with its 95 % Wilson interval,
+Our scores are song accuracy (mean ± standard deviation over seeds) with its 95 % Wilson interval,
 the number of songs and seeds, and the corpus with its fingerprint. Every run keeps the epoch that
-is best on validation songs. *valid* marks a figure of those very songs, where no test song was at
-hand: it is optimistic. **LEAKY** marks a figure that measures a leak. An empty cell was not run."""
+is best on validation songs. *valid* marks a score of those very songs, where no test song was at
+hand: it is optimistic. **LEAKY** marks a score that measures a leak. An empty cell was not run."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def markdown(runs: "pd.DataFrame", folder: Path) -> str:
         runs: a row for each run, as ``tracking.reading.runs_table`` gives them.
         folder: of the recipes and ``systems.yaml``.
     """
-    titles = ("system", "published figure; protocol", "what was wrong", *OURS)
+    titles = ("system", "published score; protocol", "what was wrong", *OURS)
     rows = [titles, ("---",) * len(titles)]
     for one in systems(folder):
         facts = (f"{one.system} (`{one.name}`)", f"{one.published}; {one.protocol}", one.wrong)
@@ -81,7 +81,7 @@ def markdown(runs: "pd.DataFrame", folder: Path) -> str:
 
 
 def key(folder: Path, name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
-    """``recipe`` of the runs that the command of a cell makes."""
+    """The recipe key of the runs that a cell's command makes."""
     return recipe_key(parse_run(["--config", _recipe(folder, name, kind), *flags])[0])
 
 

@@ -14,6 +14,7 @@ are paired by song:
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,15 +55,13 @@ class Pair:
             f"difference {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}], permutation "
             f"p = {self.p:.3g}, McNemar p = {self.mcnemar:.3g}"
         )
-        if self.p < ALPHA:
-            better, worse = self.first, self.second
-            if self.difference < 0:
-                better, worse = worse, better
-            return f"{better} is better than {worse} on these {self.songs} songs: {numbers}"
-        return (
-            f"{self.first} and {self.second} cannot be told apart on these {self.songs} songs: "
-            f"{numbers}"
-        )
+        if self.p >= ALPHA:
+            verdict = f"{self.first} and {self.second} cannot be told apart"
+        elif self.difference < 0:
+            verdict = f"{self.second} is better than {self.first}"
+        else:
+            verdict = f"{self.first} is better than {self.second}"
+        return f"{verdict} on these {self.songs} songs: {numbers}"
 
 
 def system(name: str, predictions: Sequence[pd.DataFrame], part: str) -> System:
@@ -120,20 +119,16 @@ def mcnemar(a: System, b: System) -> float:
 
 
 def _pair(a: System, b: System, difference: np.ndarray, seed: int) -> Pair:
-    random = np.random.default_rng(seed)
+    draws: dict[str, Any] = {"n_resamples": DRAWS, "rng": np.random.default_rng(seed)}
     low, high, p = 0.0, 0.0, 1.0
     if difference.any():
-        bounds = stats.bootstrap(
-            (difference,), np.mean, n_resamples=DRAWS, method="percentile", rng=random
-        ).confidence_interval
-        low, high = float(bounds.low), float(bounds.high)
+        bounds = stats.bootstrap((difference,), np.mean, method="percentile", **draws)
+        low, high = map(float, bounds.confidence_interval)
         p = stats.permutation_test(
-            (difference,), np.mean, permutation_type="samples", n_resamples=DRAWS, rng=random
-        ).pvalue
-    exact = mcnemar(a, b)
-    return Pair(
-        a.name, b.name, len(difference), float(difference.mean()), low, high, float(p), exact
-    )
+            (difference,), np.mean, permutation_type="samples", **draws
+        ).pvalue  # fmt: skip
+    numbers = (float(difference.mean()), low, high, float(p), mcnemar(a, b))
+    return Pair(a.name, b.name, len(difference), *numbers)
 
 
 def _holm(pairs: list[Pair]) -> list[Pair]:

@@ -16,8 +16,6 @@ from tabulate import tabulate
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.results.intervals import wilson
 
-MARK_OWN, MARK_LEAKY = " <- this run", " LEAKY"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -60,14 +58,15 @@ class Row:
         return _text(self.accuracy) + spread
 
     def interval_text(self, between: str) -> str:
+        """The interval's ends, such as ``0.543-0.655``."""
         return between.join(_text(end) for end in (self.low, self.high) if end is not None)
 
     def cells(self, own: str = "") -> dict[str, str]:
         """Title -> text of each column; ``own`` is the id of a run whose row is marked."""
         unfinished = f" ({self.unfinished} unfinished)" if self.unfinished else ""
-        marks = MARK_LEAKY * bool(self.warning) + unfinished + MARK_OWN * (own in self.runs)
+        leaky, this = " LEAKY" * bool(self.warning), " <- this run" * (own in self.runs)
         return {
-            "model": self.model + marks,
+            "model": self.model + leaky + unfinished + this,
             "features": self.features,
             "n": _text(self.n, "d"),
             "seeds": str(self.seeds),
@@ -94,17 +93,18 @@ class Table:
 
     @property
     def title(self) -> str:
+        """Corpus, protocol and part in one line."""
         return f"corpus {self.corpus} ({self.songs}), protocol {self.protocol}, {self.part} part"
 
     @property
     def remarks(self) -> list[str]:
         """What a reader must know of the numbers, a sentence each."""
-        warnings = sorted({row.warning for row in self.rows if row.warning})
+        warnings = sorted({row.warning for row in self.rows} - {""})
         if self.part != "valid":
             return warnings
         remark = "Measured on the validation part (no test song is in this corpus)"
         if any(row.parameters is not None for row in self.rows):  # of networks
-            remark += ", on which each network's best epoch was chosen: such figures are optimistic"
+            remark += ", on which each network's best epoch was chosen: such scores are optimistic"
         return [f"{remark}.", *warnings]
 
     def markdown(self, own: str = "") -> str:
@@ -164,7 +164,7 @@ def tables(runs: pd.DataFrame) -> list[Table]:
 
 
 def table_of(runs: pd.DataFrame, own: str) -> Table:
-    """The one table that holds a run."""
+    """The one table that has a run."""
     return next(t for t in tables(runs) if any(own in row.runs for row in t.rows))
 
 
@@ -211,7 +211,7 @@ def _groups(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame
         return []
     keys = ["corpus", "songs_fingerprint", "protocol"]
     groups = runs.dropna(subset=["corpus"]).groupby(keys, sort=True)
-    return [((str(name[0]), str(name[1]), str(name[2])), group) for name, group in groups]
+    return [((str(a), str(b), str(c)), group) for (a, b, c), group in groups]
 
 
 def _latest(runs: pd.DataFrame) -> pd.DataFrame:
