@@ -1,4 +1,4 @@
-"""Commands around the models: the printed models, augmentation figures, the nightly training."""
+"""Commands around the models: the printed models, augmentation plots, the nightly training."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -24,9 +24,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--sampler-seed", type=int, default=0, metavar="N", help="seed of the sampler (0)"
     )
-    parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="number of processes (1)"
-    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
     parser.add_argument("--no-prune", action="store_true", help="train every trial to its end")
     parser.add_argument("--name", help="name of the study (MODEL-SPACE)")
     parser.add_argument("--storage", metavar="URL", help="database (a file in --track.folder)")

@@ -63,12 +63,10 @@ def train(
 ) -> Outcome:
     """Prepare the songs, train, test the best checkpoint, record everything.
 
-    Seeds, warning filters, log levels and environment variables of the process are afterwards
-    what they were before.
+    The process keeps its seeds, warning filters, log levels and environment variables.
 
     Args:
-        resume: id of an interrupted run of the same recipe; ``LAST``: the newest one that no
-            process is at, or else a new run.
+        resume: id of an interrupted run of this recipe, or ``LAST``: the newest, else a new run.
         network: with the model ``custom``: makes your network, which maps pictures
             (clip, channel, bin, frame) to logits (clip, genre).
         more_tags: of the MLflow run.

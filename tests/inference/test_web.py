@@ -93,6 +93,7 @@ def browser(tmp_path):
         chromium.close()
 
 
+@pytest.mark.many
 def test_an_upload_a_recording_and_a_broken_file_in_a_real_browser(page, browser, tmp_path):
     sound, broken = tmp_path / "song.flac", tmp_path / "broken.wav"
     soundfile.write(sound, render("metal", 1, 9, 4.0, 22_050), 22_050)
