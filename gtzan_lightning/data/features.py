@@ -1,4 +1,6 @@
-"""What kinds of pictures there are, and what a picture is. The only file that imports torchaudio.
+"""What kinds of pictures there are, and what a picture is.
+
+Only this file and a benchmark import torchaudio.
 
 Each kind equals librosa (tested). Frames are centred and padded with zeros.
 """

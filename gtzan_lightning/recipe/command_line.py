@@ -1,6 +1,7 @@
 """The command line -> one frozen ``Recipe``. Nothing heavy is imported here."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,8 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             flag = unknown[0].partition("=")[0]
             known = [o for action in self._actions for o in action.option_strings]
-            raise UserError(f"unknown flag {flag!r}{near(flag, known)} (see {self.prog} --help)")
+            what = "flag" if flag.startswith("-") else "word"
+            raise UserError(f"unknown {what} {flag!r}{near(flag, known)} (see {self.prog} --help)")
         return args
 
     def add_track(self, *names: str) -> None:
@@ -59,7 +61,10 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Run an entry point: errors, a library of an extra that is not installed and Ctrl-C become
     one line on stderr (status 2, 2, 130)."""
     try:
-        raise SystemExit(main(sys.argv[1:]) or 0)
+        try:
+            raise SystemExit(main(sys.argv[1:]) or 0)
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         status, message = 2, f"error: {as_flags(str(error))}"
     except ModuleNotFoundError as error:
@@ -67,6 +72,9 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
             raise
         extra = EXTRAS[error.name]
         status, message = 2, f"error: {error.name} is missing: pip install -e '.[{extra}]'"
+    except BrokenPipeError:  # such as of `| head`; what is left to print goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
     print(message, file=sys.stderr)
@@ -102,7 +110,7 @@ def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None
         others = set(args) - {*_NOT_SETTINGS, "track.folder"}
         if others or args["model"] or args["config"]:
             raise UserError(
-                "--resume RUN_ID takes the run's own recipe: give --track.folder at most"
+                "--resume RUN_ID takes no settings but --track.folder: the run has its own recipe"
             )
         folder = args.get("track.folder", TrackSettings().folder)
         return recipes.interrupted_recipe(folder, args["resume"]), args["resume"]

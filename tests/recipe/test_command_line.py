@@ -177,3 +177,10 @@ def test_a_library_that_is_not_installed_is_one_line(capsys):
         guarded(main)
     assert stopped.value.code == 2
     assert "gradio is missing: pip install -e '.[web]'" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_traceback():
+    """As of ``run.py --list models | head -1``."""
+    command = f"{sys.executable} {RUN} --list models | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
