@@ -149,6 +149,7 @@ def test_two_workers_share_one_study(flags, tmp_path, capfd):
     assert len(numbers) in (4, 5)  # two that end at once may both be counted
 
 
+@pytest.mark.many
 def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
     script = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *flags, "--trials", "3"]
     process = subprocess.Popen(
