@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
 from gtzan_lightning.recipe.settings import TrackSettings
 
 if TYPE_CHECKING:
@@ -132,9 +131,5 @@ def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) ->
             lambda run: metric_history(run, "valid/song_accuracy", track),
         )
     for file, text in texts.items():
-        try:
-            with replacing(file) as part:
-                part.write_text(text)
-        except OSError as error:
-            raise UserError(f"{file} can't be written: {error.strerror}") from None
+        write_output(file, text)
         print(f"written: {file}")

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
 
 RECIPES = Path("experiments") / "recipes" / "reproductions"
 
@@ -42,8 +41,4 @@ def main(argv: list[str], recipes: Path = RECIPES) -> None:
     text = markdown(runs_table(track_of(args)), recipes)
     print(text)
     if out:
-        try:
-            with replacing(out) as part:
-                part.write_text(text + "\n")
-        except OSError as error:
-            raise UserError(f"the table can't be written to {out}: {error.strerror}") from None
+        write_output(out, text + "\n")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.recipes import Recipe, stored_recipe
 from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.version import __version__
 
@@ -73,10 +73,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "or train again"
         )
     try:
-        settings = plain["recipe"]["model"]
-        if settings.get("variant") == "seed_001":  # the sources had numbers before their names
-            settings["variant"] = "basak"
-        recipe = Recipe.model_validate(plain["recipe"])
+        recipe = stored_recipe(plain["recipe"])
         return Checkpoint(Contents(**{**plain, "recipe": recipe}), checkpoint["state_dict"])
     except (ValidationError, KeyError, TypeError) as error:
         raise of_another_version(plain["version"], error) from None

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from gtzan_lightning.errors import EXTRAS, UserError
+from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe import recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
@@ -79,6 +80,19 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
         status, message = 130, "interrupted"
     print(message, file=sys.stderr)
     raise SystemExit(status)
+
+
+def write_output(file: Path, text: str) -> None:
+    """A command's text into the file that a flag names, whole or not at all.
+
+    Raises:
+        UserError: it can't be written there.
+    """
+    try:
+        with replacing(file) as part:
+            part.write_text(text)
+    except OSError as error:
+        raise UserError(f"{file} can't be written: {error.strerror}") from None
 
 
 def track_of(args: dict[str, Any]) -> TrackSettings:

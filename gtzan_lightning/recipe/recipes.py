@@ -112,9 +112,21 @@ def interrupted_recipe(track_folder: str, run_id: str) -> Recipe:
     # the folder may have been moved, or be named from another place now
     recipe["track"] = {**recipe.get("track", {}), "folder": track_folder}
     try:
-        return Recipe.model_validate(recipe)
+        return stored_recipe(recipe)
     except ValidationError as error:
         raise UserError(f"run {run_id} is of another version: {complaint(error)}") from None
+
+
+def stored_recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe that a run or a checkpoint keeps, of this or an earlier version.
+
+    Raises:
+        ValidationError, KeyError, TypeError: of a version with other settings.
+    """
+    model = values["model"]
+    if model.get("variant") == "seed_001":  # the sources had numbers before they had names
+        values = {**values, "model": {**model, "variant": "basak"}}
+    return Recipe.model_validate(values)
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _measure_baseline(data: GenreData, tracker: Tracker, folder: Path) -> dict[s
 
     of_parts, minutes = fit_and_predict(data.recipe, data)
     predictions = predictions_table(of_parts, data)
-    return _record(tracker, data, folder, predictions, {"minutes": minutes})
+    return _record(tracker, data, folder, predictions, {"minutes": minutes}) or {}
 
 
 def _train_network(
@@ -177,11 +177,9 @@ def _train_network(
     minutes = _fit(data, model, tracker, folder, more_callbacks)
     trainer = make_trainer(data.recipe, False, [])
     predictions = predict(trainer, model, data, folder / "best.ckpt")
-    if not trainer.is_global_zero:
-        return {}
     parameters = sum(p.numel() for p in model.network.parameters())
     numbers = {"minutes": minutes, "parameters": parameters}
-    scores = _record(tracker, data, folder, predictions, numbers)
+    scores = _record(tracker, data, folder, predictions, numbers) or {}
     tracker.log_file(folder / "best.ckpt", "checkpoints")
     # MLflow can't rebuild a network that this package does not know
     if data.recipe.track.log_model and data.recipe.model.name != "custom":
@@ -191,6 +189,7 @@ def _train_network(
     return scores
 
 
+@rank_zero_only
 def _record(
     tracker: Tracker,
     data: GenreData,
@@ -198,7 +197,7 @@ def _record(
     predictions: pd.DataFrame,
     numbers: dict[str, float],
 ) -> dict[str, float]:
-    """Predictions, and every score recomputed from them, into the run."""
+    """Predictions, and every score recomputed from them, into the run; by the first process."""
     write_predictions(predictions, data, folder)
     scores = report(tracker, predictions, data)
     tracker.log_metrics({**numbers, **scores})

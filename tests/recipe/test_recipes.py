@@ -5,7 +5,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.identity import identities, recipe_key
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, EfficientNetSettings
-from gtzan_lightning.recipe.recipes import Recipe, as_flags, dump
+from gtzan_lightning.recipe.recipes import Recipe, as_flags, dump, interrupted_recipe
 from gtzan_lightning.recipe.section import part
 from gtzan_lightning.recipe.settings import DataSettings
 
@@ -89,6 +89,14 @@ def test_the_command_line_adds_the_dashes():
         "--data.clip_seconds 3 is above fit.nothing and data.csv; see --data.root and model.width"
     )
     assert as_flags("model.stride: 3") == "--model.stride: 3"
+
+
+def test_an_old_run_resumes_with_the_name_that_its_source_has_now(tmp_path):
+    recipe = Recipe.load("bbnn", {"model.variant": "basak", "track.folder": str(tmp_path)})
+    folder = tmp_path / "runs" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(dump(recipe).replace("variant: basak", "variant: seed_001"))
+    assert interrupted_recipe(str(tmp_path), "abc") == recipe
 
 
 def test_a_custom_network_is_not_for_the_command_line():
