@@ -1,22 +1,21 @@
 """Which songs there are: folders -> a catalogue of songs, and what is wrong with the folder.
 
-Knows GTZAN's ten genres, its 1,000 song ids, its artists and its known faults; opens no sound.
+Knows GTZAN's ten genres, its 1,000 song ids, and its known faults; opens no sound.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from gtzan_lightning.data.artists import artists, recordings
 from gtzan_lightning.errors import UserError
 
 GENRES = (
     "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock",
 )  # fmt: skip
 AUDIO = (".wav", ".au", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
-FACTS = Path(__file__).parent / "facts"
 KAGGLE = (
     "kaggle datasets download -d andradaolteanu/gtzan-dataset-music-genre-classification "
     "--unzip -p data/gtzan"
@@ -25,7 +24,7 @@ ADVICE = (
     f"get it with '{KAGGLE}' (a Kaggle account; or by hand from that dataset's page), "
     "or name its folder with data.root"
 )
-# faults that no decoder notices; repetitions are in facts/identical_songs.txt.
+# faults that no decoder notices; repetitions are in facts/same_recordings.txt
 KNOWN_FAULTS = {
     "jazz.00054": "unreadable header in the Kaggle copy",
     "reggae.00086": "the last half is unusable (Sturm 2013)",
@@ -35,7 +34,7 @@ KNOWN_FAULTS = {
 
 @dataclass(frozen=True)
 class Song:
-    """One recording with one genre; ``artist`` is a group id, the song's own id where unknown."""
+    """One recording with one genre; ``artist`` is empty where unknown."""
 
     id: str
     genre: str
@@ -57,24 +56,6 @@ class Problem:
 def gtzan_ids() -> list[str]:
     """The 1,000 song ids of GTZAN, ``blues.00000`` to ``rock.00099``."""
     return [f"{genre}.{number:05}" for genre in GENRES for number in range(100)]
-
-
-def read_facts(name: str) -> list[list[str]]:
-    """Words of each line of ``facts/NAME.txt``; lines that begin with # state the source."""
-    lines = (FACTS / f"{name}.txt").read_text().splitlines()
-    return [line.split() for line in lines if line and not line.startswith("#")]
-
-
-@cache
-def artists() -> dict[str, str]:
-    """Song id -> artist group, for the 948 songs of GTZAN whose artist group is published."""
-    return {song: f"group{group}" for group, song in read_facts("artist_groups")}
-
-
-@cache
-def twins() -> dict[str, str]:
-    """Song id -> the id of the first song that is the same recording (only for the later one)."""
-    return {later: first for first, later in read_facts("identical_songs")}
 
 
 def find_gtzan(root: Path) -> Path | None:
@@ -104,7 +85,7 @@ def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
         if id_ in songs:
             problems.append(Problem("extra", str(path), f"{songs[id_].path.name} is used"))
         else:
-            songs[id_] = Song(id_, genre, path, artists().get(id_, id_), _known_faults(id_))
+            songs[id_] = Song(id_, genre, path, artists().get(id_, ""), _known_faults(id_))
     known = {path for _, _, path in files}
     for folder in (p for p in _listing(base) if p.is_dir() and _genre(p.name)):
         for path in _listing(folder):
@@ -129,7 +110,7 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
         for path in _listing(folder):
             id_ = f"{folder.name}/{path.name}"
             if path.suffix.lower() in AUDIO and path.is_file():
-                songs.append(Song(id_, folder.name, path, id_))
+                songs.append(Song(id_, folder.name, path, ""))
             elif not path.name.startswith("."):
                 problems.append(Problem("extra", str(path), "not a sound file"))
     if not songs:
@@ -186,6 +167,6 @@ def _listing(folder: Path) -> list[Path]:
 
 def _known_faults(id_: str) -> str:
     faults = [KNOWN_FAULTS[id_]] if id_ in KNOWN_FAULTS else []
-    if id_ in twins():
-        faults.append(f"same recording as {twins()[id_]}")
+    if id_ in recordings():
+        faults.append(f"same recording as {recordings()[id_]}")
     return "; ".join(faults)

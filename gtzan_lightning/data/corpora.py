@@ -72,7 +72,7 @@ def _synthetic(data: DataSettings) -> Catalogue:
     seed, seconds, rate = data.synthetic_seed, data.synthetic_seconds, data.sample_rate
     return Catalogue(
         name="synthetic",
-        songs=[Song(id_, genre, Path(), id_) for id_, (genre, _) in ids.items()],
+        songs=[Song(id_, genre, Path(), "") for id_, (genre, _) in ids.items()],
         genres=list(GENRES),
         seconds=lambda song: seconds,
         waveform=lambda song: render(*ids[song.id], seed, seconds, rate),

@@ -15,6 +15,7 @@ from typing import Literal, Required, TypedDict, cast
 
 import numpy as np
 
+from gtzan_lightning.data.artists import artists
 from gtzan_lightning.data.catalogue import GENRES, Problem, gtzan_ids
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest
@@ -81,6 +82,14 @@ class Corpus:
         if self.info.get("universe") == "all":
             return [*self.ids, *(problem.name for problem in self.problems if problem.left_out)]
         return gtzan_ids() if set(self.ids) <= set(gtzan_ids()) else None
+
+    @property
+    def artists(self) -> dict[str, str]:
+        """Song id -> artist, empty where unknown; of GTZAN as is known today, whenever packed."""
+        if self.universe == gtzan_ids():
+            return {song: artists().get(song, "") for song in self.ids}
+        named = {song["id"]: song.get("artist") or "" for song in self.songs}
+        return {song: "" if artist == song else artist for song, artist in named.items()}
 
     @property
     def fingerprint(self) -> str:

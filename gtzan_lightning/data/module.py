@@ -14,7 +14,7 @@ from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.prepared import Prepared, part_grid, prepare_clips
-from gtzan_lightning.data.protocols import Split
+from gtzan_lightning.data.protocols import Split, concrete
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
@@ -54,7 +54,11 @@ class GenreData(lightning.LightningDataModule):
                 "data.resident: shift and noise are made by the loader, which it does without: "
                 "turn them off with augment.audio 0"
             )
-        self._prepared = prepare_clips(self.recipe.data, self.corpus)
+        genre_of = {song["id"]: song["genre"] for song in self.corpus.songs}
+        settings = concrete(self.recipe.data, genre_of, self.corpus.universe)
+        # what is recorded names the protocol, not "auto"
+        self.recipe = self.recipe.model_copy(update={"data": settings})
+        self._prepared = prepare_clips(settings, self.corpus)
 
     @property
     def corpus(self) -> Corpus:

@@ -19,8 +19,9 @@ import numpy as np
 from filelock import FileLock
 from rich.progress import Progress
 
+from gtzan_lightning.data.artists import recordings
 from gtzan_lightning.data.audio import BrokenSong, check_song, to_int16, windowed
-from gtzan_lightning.data.catalogue import Problem, Song, summary, twins
+from gtzan_lightning.data.catalogue import Problem, Song, summary
 from gtzan_lightning.data.corpora import CORPORA, Catalogue
 from gtzan_lightning.data.corpus import Corpus, CorpusInfo, SongRow, open_corpus
 from gtzan_lightning.errors import UserError
@@ -167,7 +168,8 @@ def _checked(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings)
 
 def _refuse_twin(song: Song, first: str) -> None:
     # GTZAN's own repetitions are part of its protocols, which keep them on one side
-    if first not in (song.id, twins().get(song.id)):
+    same = recordings().get
+    if same(first, first) != same(song.id, song.id):
         raise BrokenSong("duplicate", f"same sound as {first}")
 
 

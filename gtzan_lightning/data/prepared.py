@@ -36,7 +36,7 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
             become.
     """
     genre_of = {song["id"]: song["genre"] for song in corpus.songs}
-    split = make_split(data, genre_of, corpus.universe, corpus.name)
+    split = make_split(data, genre_of, corpus.universe, corpus.name, corpus.artists)
     spec = _spec(data, corpus)
     seconds_per_step = spec.seconds_per_frame if corpus.is_pictures else 1 / data.sample_rate
     steps = _clip_steps(data, corpus, seconds_per_step)

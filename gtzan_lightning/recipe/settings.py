@@ -21,14 +21,18 @@ from gtzan_lightning.recipe.section import (
 )
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
-Protocol = Literal["stratified", "kfold", "filtered", "artist", "first20", "clips"]
+Protocol = Literal[
+    "auto", "filtered", "artist", "stratified", "kfold", "first20", "artist_groups", "clips"
+]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 PROTOCOLS: dict[Protocol, str] = {
-    "stratified": "random songs, the same shares of every genre",
-    "kfold": "random folds of songs; one fold is tested",
+    "auto": "GTZAN: filtered, or artist if songs of its lists are missing; other songs: stratified",
     "filtered": "GTZAN's published lists: no artist is on two sides, no repeated or distorted song",
     "artist": "folds of GTZAN's artists: no artist is on two sides",
-    "first20": "songs 00 to 19 of each of GTZAN's genres are tested, as bar_tov did",
+    "stratified": "random songs as in the sources, the same shares of every genre: artists leak",
+    "kfold": "random folds of songs; one fold is tested: artists leak",
+    "first20": "songs 00 to 19 of each of GTZAN's genres are tested, as bar_tov did: artists leak",
+    "artist_groups": "folds of published groups that are finer than artists: some artists leak",
     "clips": "LEAKY: clips of one song are on both sides, to measure what the leak is worth",
 }
 
@@ -56,19 +60,19 @@ class DataSettings(Section):
     synthetic_seed: Annotated[int, Field(ge=0)] = place(0)
     """seed of the synthetic corpus"""
 
-    split: Protocol = part("stratified")
-    """protocol that splits the songs into train, valid and test; clips leaks"""
+    split: Protocol = part("auto")
+    """protocol that splits the songs into train, valid and test (see --list splits)"""
     fractions: tuple[Probability, ...] = draw((0.7, 0.2, 0.1))
     """stratified and clips: shares of train, valid and test, or of train and test (valid is then
     taken from train); exact in every genre of GTZAN, on average in a folder of your own"""
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = draw(0.15)
     """share of the training songs used for validation where the protocol has no valid part"""
     folds: Annotated[int, Field(ge=2)] = draw(5)
-    """kfold and artist: number of folds"""
+    """kfold, artist and artist_groups: number of folds"""
     fold: Annotated[int, Field(ge=0)] = place(0)
-    """kfold and artist: the fold that is tested"""
+    """kfold, artist and artist_groups: the fold that is tested"""
     split_seed: Annotated[int, Field(ge=0)] = draw(0)
-    """stratified, kfold, artist and clips: seed of the random split"""
+    """seed of every split that is drawn"""
 
     clip_seconds: Positive = part(3.0)
     """length of a clip, seconds"""

@@ -42,6 +42,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "features": _features(recipe, data),
         "protocol": data.split.label,
         "songs": data.split.counts(),
+        **{f"leak_{part}": leak.sentence for part, leak in data.split.leaks.items()},
         "songs_fingerprint": data.corpus.fingerprint,
         "split_fingerprint": data.split.fingerprint,
         "seed": str(recipe.seed),
@@ -68,6 +69,8 @@ def remarks(recipe: Recipe, data: GenreData) -> list[str]:
     if corpus.problems:
         lines.append(f"verification: {summary(corpus.problems)} (the run's verification.csv)")
     lines.append(f"{corpus.name}, {split.label}: {split.counts()} songs")
+    leaks = [leak.sentence for leak in split.leaks.values() if leak.songs]
+    lines.append(f"what training has heard before: {'; '.join(leaks)}")
     if data.warning:
         lines.append(f"WARNING: {data.warning}")
     genre_of = {song["id"]: song["genre"] for song in corpus.songs}

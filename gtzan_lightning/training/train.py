@@ -79,7 +79,7 @@ def train(
     check_output(recipe.track)
     with isolated(recipe.seed, recipe.fit.matmul_precision):
         trainer = checked_trainer(recipe)
-        data = _songs(recipe)
+        data, recipe = _songs(recipe)
         model = None if recipe.model.name in BASELINES else make_model(recipe, data, network)
         tracker = Tracker(recipe.track)
         run_id = _open_run(tracker, recipe, data, resume, more_tags or {})
@@ -96,12 +96,13 @@ def train(
     return Outcome(folder.name, folder, scores)
 
 
-def _songs(recipe: Recipe) -> GenreData:
+def _songs(recipe: Recipe) -> tuple[GenreData, Recipe]:
+    """The songs, and the recipe with the protocol that they have."""
     data = GenreData(recipe)
     data.setup()
-    for line in remarks(recipe, data):
+    for line in remarks(data.recipe, data):
         say(line)
-    return data
+    return data, data.recipe
 
 
 def make_model(

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtzan_lightning.data.catalogue import GENRES, artists, gtzan_ids, twins
-from gtzan_lightning.data.protocols import PARTS, PROTOCOLS, make_split
+from gtzan_lightning.data.artists import artists, credits, gtzan_facts
+from gtzan_lightning.data.catalogue import GENRES, gtzan_ids
+from gtzan_lightning.data.leaks import leaks
+from gtzan_lightning.data.protocols import PARTS, PROTOCOLS, concrete, make_split
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe import settings as settings_module
 from gtzan_lightning.recipe.settings import DataSettings
@@ -16,13 +18,22 @@ SHARES = [(0.7, 0.2, 0.1), (0.7, 0.15, 0.15), (0.8, 0.2), (0.9, 0.1), (0.5, 0.25
 
 
 def split(ids=IDS, universe=IDS, genre_of=None, **data):
+    data = {"split": "stratified", **data}
     genres = genre_of or {i: i.split(".")[0] for i in ids}
     return make_split(DataSettings(**data), genres, universe, "test")
 
 
+def pairs_between(one, other):
+    """Pairs of the same recording with a song in each of two sets."""
+    pairs = [set(pair[:2]) for pair in gtzan_facts("same_recordings")]
+    return [pair for pair in pairs if pair & set(one) and pair & set(other)]
+
+
 protocols = st.fixed_dictionaries(
     {
-        "split": st.sampled_from(["stratified", "kfold", "filtered", "artist", "first20"]),
+        "split": st.sampled_from(
+            ["stratified", "kfold", "filtered", "artist", "artist_groups", "first20"]
+        ),
         "fractions": st.sampled_from(SHARES),
         "folds": st.integers(2, 10),
         "fold": st.integers(0, 1),
@@ -38,9 +49,9 @@ def test_no_part_shares_a_song_with_another_and_membership_ignores_the_disk(data
     parts = {part: set(whole.songs(part)) for part in PARTS}
     for one, other in combinations(PARTS, 2):
         assert not parts[one] & parts[other]
-        same = {twins().get(i, i) for i in parts[one]} & {twins().get(i, i) for i in parts[other]}
-        # bar_tov's protocol is kept as published; the others hold a recording on one side
-        assert not same or data["split"] == "first20"
+        # bar_tov's test part is kept as published; all others hold a recording on one side
+        if data["split"] != "first20" or "test" not in (one, other):
+            assert not pairs_between(parts[one], parts[other])
     for part in PARTS:
         assert set(partly.songs(part)) == parts[part] & here
     for song in here:  # whatever the clip
@@ -48,7 +59,7 @@ def test_no_part_shares_a_song_with_another_and_membership_ignores_the_disk(data
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(2, 8), st.integers(0, 20), st.sampled_from(["kfold", "artist"]))
+@given(st.integers(2, 8), st.integers(0, 20), st.sampled_from(["kfold", "artist", "artist_groups"]))
 def test_every_song_is_tested_in_exactly_one_fold(folds, seed, name):
     tested = []
     for fold in range(folds):
@@ -58,12 +69,61 @@ def test_every_song_is_tested_in_exactly_one_fold(folds, seed, name):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(2, 6), st.integers(0, 20))
-def test_artist_keeps_every_artist_on_one_side(folds, seed):
+def test_artist_keeps_every_artist_of_the_index_and_every_recording_on_one_side(folds, seed):
     made = split(split="artist", folds=folds, split_seed=seed)
     sides: dict[str, set[str]] = {}
-    for song, artist in artists().items():
-        sides.setdefault(artist, set()).add(made.part(song, 0))
+    # the published index itself, not the table that the split is made of
+    for song, artist, _ in gtzan_facts("artists_and_titles", "\t"):
+        if artist:
+            sides.setdefault(artist.lower(), set()).add(made.part(song, 0))
+    for group, song in gtzan_facts("artist_groups"):
+        sides.setdefault(group, set()).add(made.part(song, 0))
     assert all(len(parts) == 1 for parts in sides.values())
+    assert not pairs_between(made.songs("train"), made.songs("test"))
+
+
+def test_artists_join_duets_other_spellings_and_recordings():
+    artist = artists()
+    assert artist["metal.00058"] == artist["rock.00016"]  # one recording in two genres
+    names: dict[str, set[str]] = {}
+    for song, name, _ in gtzan_facts("artists_and_titles", "\t"):
+        names.setdefault(name, set()).add(artist.get(song, ""))
+    assert names["Lauryn Hill"] == names["Bob Marley"] == names["Lauryn Hill and Bob Marley"]
+    assert names["Earth Wind and Fire"] == names["Earth, Wind & Fire"]
+    assert names["Coleman Hawkins"] != names["Bob Marley"]
+    assert len(credits()) == 1000 - 81  # as many as the index leaves without a name
+
+
+def test_a_split_says_what_is_on_both_sides():
+    made = split(split="first20")
+    first20 = made.leaks["test"]
+    later = {"train": set(IDS) - set(made.songs("test")), "valid": set()}
+    against_all = leaks({**later, "test": set(made.songs("test"))}, is_gtzan=True)["test"]
+    # 89 songs by the letters of the index, which writes one band in two ways
+    assert against_all.artists == 90
+    assert (first20.share, first20.recordings) == (0.44, 5)
+    assert first20.sentence == "artists on both sides: 44 % of test songs, recordings: 5"
+    drawn = [split(fractions=(0.8, 0.2), split_seed=n).leaks["test"].share for n in range(10)]
+    assert 0.74 < sum(drawn) / len(drawn) < 0.81  # 0.777 in the field notes' own draws
+    for name in ("filtered", "artist"):
+        clean = split(split=name).leaks["test"]
+        assert clean.sentence == "no artist and no recording of the test songs is in training"
+    assert 0.2 < split(split="artist_groups").leaks["test"].share < 0.5
+    leaky = split(split="clips").leaks["test"]
+    assert leaky.same_song == leaky.songs > 500
+    genres = {f"g{n % 2}/{n}": f"g{n % 2}" for n in range(60)}
+    unknown = split(universe=None, genre_of=genres).leaks["test"]
+    assert "artists unknown" in unknown.sentence
+
+
+def test_auto_is_artist_disjoint_on_gtzan_and_random_elsewhere():
+    genre_of = {i: i.split(".")[0] for i in IDS}
+    assert concrete(DataSettings(), genre_of, IDS).split == "filtered"
+    tested = set(split(split="filtered").songs("test"))
+    without = {i: g for i, g in genre_of.items() if i not in tested}
+    assert concrete(DataSettings(), without, IDS).split == "artist"
+    assert concrete(DataSettings(), {"a/1": "a"}, None).split == "stratified"
+    assert concrete(DataSettings(split="kfold"), genre_of, IDS).split == "kfold"
 
 
 def test_shares_are_as_asked_in_every_genre():
@@ -71,7 +131,7 @@ def test_shares_are_as_asked_in_every_genre():
         made = split(fractions=fractions)
         for genre in GENRES:
             count = sum(i.startswith(genre) for i in made.songs("test"))
-            assert abs(count - 100 * fractions[-1]) <= 2  # twins move with their first song
+            assert abs(count - 100 * fractions[-1]) <= 2  # recordings move together
         assert made.songs("valid")
 
 
@@ -89,18 +149,20 @@ def test_first20_tests_songs_00_to_19():
 
 def test_every_protocol_that_can_be_asked_for_is_made():
     asked = get_args(DataSettings.model_fields["split"].annotation)
-    assert tuple(PROTOCOLS) == asked == tuple(settings_module.PROTOCOLS)
+    assert set(PROTOCOLS) == set(asked) - {"auto"}
+    assert tuple(settings_module.PROTOCOLS) == asked
 
 
 def test_memberships_never_change():
     """Published tables rest on these; a new fingerprint is a new protocol."""
     fingerprints = {
-        name: split(split=name).fingerprint for name in ("stratified", "kfold", "artist")
+        name: split(split=name).fingerprint for name in ("stratified", "kfold", "artist", "first20")
     }
     assert fingerprints == {
-        "stratified": "9924ed6c1fcb",
-        "kfold": "06f8d47d250a",
-        "artist": "d40d4a9c1154",
+        "stratified": "9c642f16db84",
+        "kfold": "b331cbf405ae",
+        "artist": "c0a7c8330854",
+        "first20": "7b941d192d4a",
     }
 
 
