@@ -4,6 +4,8 @@ A song whose artist is unknown is an artist of its own. Of several trainings wit
 the seeds are drawn first and then the artists, so that both kinds of chance are in the interval.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 
@@ -42,8 +44,19 @@ def resampled(values: np.ndarray, cluster: np.ndarray, seed: int = 1) -> np.ndar
     )
     share = np.full(len(values), 1 / len(values))
     seeds = np.random.default_rng(seed).multinomial(len(values), share, DRAWS)
-    drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), DRAWS)
+    drawn = _drawn(size)
     return (drawn * (seeds @ sums)).sum(1) / (drawn * (seeds @ counts)).sum(1).clip(1)
+
+
+@lru_cache(maxsize=2)
+def _drawn(size: int) -> np.ndarray:
+    """(draw, artist) how often each artist is drawn; the same for all systems of a table."""
+    return np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), DRAWS).astype(float)
+
+
+@lru_cache(maxsize=2)
+def _signs(size: int) -> np.ndarray:
+    return np.random.default_rng(0).choice([-1.0, 1.0], (DRAWS, size))
 
 
 def interval(right: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
@@ -65,8 +78,7 @@ def sign_flips(differences: np.ndarray, cluster: np.ndarray) -> float:
         differences: (song,)
         cluster: (song,) numbers of the artists.
     """
-    random = np.random.default_rng(0)
     sums = np.bincount(cluster, differences)
-    flipped = random.choice([-1.0, 1.0], (DRAWS, len(sums))) @ sums
+    flipped = _signs(len(sums)) @ sums
     as_far = np.abs(flipped) >= abs(sums.sum()) - 1e-9
     return float((as_far.sum() + 1) / (DRAWS + 1))

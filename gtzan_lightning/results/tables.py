@@ -172,16 +172,24 @@ def choose(runs: pd.DataFrame, words: list[str]) -> Choice:
             "songs and protocol can be paired, give their run ids"
         )
     (choice,) = whole.values()
-    for word, of_word in choice.runs.items():
-        recipes = sorted(set(of_word["recipe"]))
-        if len(recipes) > 1:
-            raise UserError(f"{word!r} means {len(recipes)} recipes: give {', '.join(recipes)}")
-        if len(states := sorted(set(code(of_word)))) > 1:
-            raise UserError(
-                f"{word!r} means runs of {len(states)} states of the code ({', '.join(states)}): "
-                "give the ids of runs of one"
-            )
-    return replace(choice, runs={word: latest(rows) for word, rows in choice.runs.items()})
+    return replace(choice, runs={w: _one_system(w, rows) for w, rows in choice.runs.items()})
+
+
+def _one_system(word: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The newest run of each seed and fold.
+
+    Raises:
+        UserError: the word means runs that are no one system.
+    """
+    recipes, states = sorted(set(runs["recipe"])), sorted(set(code(runs)))
+    if len(recipes) > 1:
+        raise UserError(f"{word!r} means {len(recipes)} recipes: give {', '.join(recipes)}")
+    if len(states) > 1:
+        raise UserError(
+            f"{word!r} means runs of {len(states)} states of the code ({', '.join(states)}): give "
+            "the ids of runs of one"
+        )
+    return latest(runs)
 
 
 def _groups(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:

@@ -103,3 +103,79 @@ def test_what_can_not_be_paired_is_one_line():
         pairs([made("a", [1, 0]), made("b", [1, 0, 1])])
     with pytest.raises(UserError, match="no predictions of the test part"):
         system("m", [predictions({"a": 0.9})], "test")
+
+
+def of_artists(name, right, each, runs=1):
+    """A system whose every ``each`` songs are one artist's."""
+    songs = [f"s{n:03}" for n in range(len(right))]
+    artists = pd.Series([f"a{n // each}" for n in range(len(right))], index=songs)
+    return System(name, runs, pd.Series(right, index=songs, dtype=float), None, artists)
+
+
+def test_songs_of_one_artist_do_not_count_alone():
+    """Ten songs of each of ten artists that are right or wrong together are ten answers."""
+    a = np.repeat([1] * 8 + [0] * 2, 10)
+    b = np.repeat([1] * 4 + [0] * 6, 10)
+    (alone,) = pairs([made("a", a), made("b", b)])
+    (together,) = pairs([of_artists("a", a, 10), of_artists("b", b, 10)])
+    assert alone.apart
+    assert not together.apart
+    assert together.p == pytest.approx(2 / 2**4, abs=0.02)  # the signs of four artists
+    assert together.high - together.low > 2.5 * (alone.high - alone.low)
+    assert (together.artists, alone.artists) == (10, None)
+    assert "10 artists" in together.sentence()
+    assert "artists unknown" in alone.sentence()
+
+
+def test_what_could_not_have_been_seen_is_said():
+    """The smallest visible difference: seen in about four of five comparisons of that size."""
+    random = np.random.default_rng(2)
+    b = random.random(300) < 0.5
+    visible = pairs([made("a", b ^ (random.random(300) < 0.2)), made("b", b)])[0].visible
+    seen = 0
+    for _ in range(60):
+        changed = random.random(300) < 0.2  # 20 % of the answers differ, as above
+        better = random.random(300) < 0.5 + visible / 0.4
+        seen += pairs(
+            [made("a", np.where(changed, better, b)), made("b", np.where(changed, ~better, b))]
+        )[0].apart
+    assert 36 <= seen <= 58  # binomial(60, 0.8)
+    a = b.copy()
+    a[0] = ~a[0]
+    assert (
+        "would be missed in more than one of five"
+        in pairs([made("a", a), made("b", b)])[0].sentence()
+    )
+
+
+def test_the_sentence_reads_in_its_own_order_and_has_a_floor():
+    better, base = [1] * 90 + [0] * 10, [1] * 30 + [0] * 70
+    (pair,) = pairs([made("base", base), made("better", better)])
+    assert pair.difference < 0
+    assert "better is better than base" in pair.sentence()
+    assert "difference +0.600 [+0.5" in pair.sentence()
+    assert "sign flips p < 1e-4" in pair.sentence()
+    three = pairs([made("base", base), made("better", better), made("c", base)])
+    assert "sign flips p < 3e-4" in three[0].sentence()
+
+
+def test_interval_verdict_and_p_never_contradict():
+    random = np.random.default_rng(3)
+    for _ in range(10):
+        systems = [made(str(n), random.random(120) < 0.45 + 0.05 * n) for n in range(4)]
+        for pair in pairs(systems):
+            if pair.apart:
+                assert pair.p < 0.05
+                assert not pair.low <= 0 <= pair.high
+            assert pair.level >= 95
+
+
+def test_seeds_are_a_chance_of_their_own_and_unequal_numbers_are_said():
+    songs = {f"s{n}": 0.9 if n % 2 else 0.2 for n in range(60)}
+    worse = {song: 0.2 for song in songs}
+    same = system("same", [predictions(songs)] * 2, "valid")
+    varied = system("varied", [predictions(songs), predictions(worse)], "valid")
+    base = system("base", [predictions(worse)], "valid")
+    steady, shaky = (pairs([one, base])[0] for one in (same, varied))
+    assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
+    assert "same has 2 runs, base 1" in steady.sentence()
