@@ -144,5 +144,7 @@ def _bandwidth(wave: np.ndarray, rate: int) -> tuple[float, bool]:
     level = 10 * np.log10(power / max(power.max(), 1e-20) + 1e-12)
     above = np.flatnonzero(level > FLOOR_DB)
     edge = above[-1] if len(above) else 0
-    before = np.searchsorted(hertz, hertz[edge] - STEEP_HZ)
-    return float(hertz[edge]), bool(level[before] - level[edge] >= STEEP_DB - 1e-9)
+    near = max(1, round(STEEP_HZ / float(hertz[1])))
+    before, after = level[max(0, edge - near) : edge + 1], level[edge + 1 : edge + 1 + near]
+    is_steep = len(after) == near and np.median(before) - np.median(after) >= STEEP_DB
+    return float(hertz[edge]), bool(is_steep)
