@@ -110,7 +110,7 @@ class _Stack:
         other = own if a == b else self.spectra(b)
         cross = np.matmul(own, other.conj().transpose(0, 2, 1)).transpose(1, 2, 0)
         sums = scipy.fft.irfft(cross, size, axis=2, workers=-1)[..., self.lags]
-        of_one, of_two = self.lengths[a : a + BLOCK], self.lengths[b : b + BLOCK]
+        of_one, of_two = self._lengths(a), self._lengths(b)
         start = np.maximum(self.lags, 0)
         end = np.minimum(of_one[:, None, None], of_two[:, None] + self.lags)
         end = np.maximum(end, start)  # (song, song, lag) of the first song's frames
@@ -120,9 +120,14 @@ class _Stack:
         shorter = np.minimum(of_one[:, None], of_two) / 2
         enough = end - start >= np.maximum(shorter, self.overlap)[..., None]
         sums /= np.sqrt(np.maximum(energy, 0)) + 1e-3
-        sums[~enough] = -1
+        sums = np.where(enough, sums, -1)
         best = sums.argmax(2)
         return np.take_along_axis(sums, best[..., None], 2)[..., 0], self.lags[best]
+
+    def _lengths(self, block: int) -> np.ndarray:
+        """(song,) or, where all are equal, (1,): then overlaps are computed once."""
+        lengths = self.lengths[block : block + BLOCK]
+        return lengths[:1] if np.ptp(lengths) == 0 else lengths
 
     def _between(self, block: int, axis: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Sum of squares between frames (lag,) and (song, song, lag); the block's songs on axis."""
