@@ -12,6 +12,7 @@ from gtzan_lightning.version import __version__
 COMMANDS = {
     "run": "train, test and record one model",
     "compare": "tables of the recorded runs; whether systems can be told apart",
+    "audit": "judge songs, protocols and feature tables before training",
     "sweep": "tune a model over a space of settings",
     "tag": "genres of many sound files",
     "explain": "what a model looked at in a song",

@@ -120,6 +120,19 @@ def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None
     return None
 
 
+def read_songs(run_id: str, track: TrackSettings) -> Path:
+    """songs.csv of a run, as a file: song, genre, part and digest.
+
+    Raises:
+        UserError: no such run, it has no songs, there is no store, or its server does not answer.
+    """
+    client = _client(track)
+    try:
+        return Path(client.download_artifacts(run_id, "songs.csv"))
+    except (mlflow.MlflowException, OSError):
+        raise UserError(f"run {run_id} has no songs.csv: gtzan compare lists the runs") from None
+
+
 def metric_history(run_id: str, metric: str, track: TrackSettings) -> list[tuple[int, float]]:
     """(step, value) points of a metric of a run, in order; of a step its last value.
 

@@ -1,0 +1,1 @@
+"""Judges songs, protocols and feature tables before anyone trains on them."""
