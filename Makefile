@@ -1,5 +1,5 @@
 # make env: .venv with the pinned set; make run: the main job; make test: the tests; make many: those
-# of several processes and servers; make ui: MLflow; make mutants: whether tests find planted faults;
+# of several processes and servers; make ui: MLflow; make mutants: whether the tests find faults;
 # make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
 # moments of a run, dying and slow servers, runs at once
 PYTHON ?= python3

@@ -159,7 +159,8 @@ MUTANTS = [
     Mutant("weight averaging undone", CALLBACKS,
            "if fit.average_epochs:", "if fit.average_epochs < 0:", AVERAGED),
     Mutant("the last weights are validated, not the average", CALLBACKS,
-           "        super().on_validation_epoch_start(trainer, module)\n        self.swapped = True",
+           "        super().on_validation_epoch_start(trainer, module)\n"
+           "        self.swapped = True",
            "        self.swapped = False", AVERAGED),
     Mutant("the training goes on from the average", CALLBACKS,
            "            self._swap_models(module)\n", "", AVERAGED),
@@ -175,8 +176,8 @@ MUTANTS = [
     # baselines
     Mutant("scaler and PCA are fitted on the validation part too", BASELINES,
            'fitted.fit(train["vector"], train["genre"])',
-           'both = [vectors(part) for part in ("train", "valid")]\n'
-           '        fitted.fit(*(np.concatenate([p[k] for p in both]) for k in ("vector", "genre")))',
+           'more = vectors("valid")\n'
+           '        fitted.fit(*(np.concatenate([train[k], more[k]]) for k in ("vector", "genre")))',
            FITTED),
     Mutant("the scaler is fitted on what is predicted", BASELINES,
            "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))",
