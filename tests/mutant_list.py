@@ -176,8 +176,8 @@ MUTANTS = [
     # baselines
     Mutant("scaler and PCA are fitted on the validation part too", BASELINES,
            'fitted.fit(train["vector"], train["genre"])',
-           'more = vectors("valid")\n'
-           '        fitted.fit(*(np.concatenate([train[k], more[k]]) for k in ("vector", "genre")))',
+           'more, names = vectors("valid"), ("vector", "genre")\n'
+           "        fitted.fit(*(np.concatenate([train[n], more[n]]) for n in names))",
            FITTED),
     Mutant("the scaler is fitted on what is predicted", BASELINES,
            "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))",
@@ -202,14 +202,14 @@ MUTANTS = [
     # tracking
     Mutant("runs are listed from the oldest", READING,
            "return pd.DataFrame(rows)\n", "return pd.DataFrame(rows[::-1])\n",
-           ("tests/tracking/test_reading.py", "tests/tracking/test_tracker.py")),
+           ("tests/tracking/test_reading.py",)),
     Mutant("a run that is done is resumed", RUN_FOLDER,
            '(folder / "done").exists() or not own.exists()', "not own.exists()",
            ("tests/training/test_training.py"
             "::test_a_run_that_stopped_early_does_not_train_on_when_it_is_resumed",)),
     Mutant("minutes before an interruption are lost", RUN_FOLDER,
            "return before + (time.monotonic() - start) / 60",
-           "return (time.monotonic() - start) / 60", ("tests/tracking/test_tracker.py",)),
+           "return (time.monotonic() - start) / 60", ("tests/tracking/test_run_folder.py",)),
     # recipe, sweeps
     Mutant("augmentation is no part of a recipe", IDENTITY,
            'if identity == "part" or', 'if identity == "part" and name[:8] != "augment." or',
