@@ -19,14 +19,14 @@ def main(argv: list[str]) -> None:
     """Print the tables, or with systems the tests of their differences."""
     parser = Parser(
         "compare",
-        "Print a table of runs per corpus and protocol: song accuracy with its 95 % Wilson "
-        "interval, averaged over seeds and folds. Runs of different songs or protocols never share "
+        "Print a table of runs per corpus and protocol: song accuracy with its 95 % "
+        "interval, over all seeds and folds. Runs of different songs or protocols never share "
         "a table; leaky and unfinished runs are marked.",
     )
     parser.add_argument(
         "system", nargs="*",
         help="two or more systems (model, recipe, run name or run id) to compare song by song: "
-        "difference with interval, permutation test (Holm for more than two), McNemar's exact test",
+        "difference with interval and test by artist, McNemar's test (Holm for more than two)",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
     parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
@@ -43,13 +43,13 @@ def main(argv: list[str]) -> None:
     if args["table"]:
         print(read_csv(Path(args["table"])).markdown())
         return
-    from gtzan_lightning.tracking.reading import runs_table
+    from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
 
     track = track_of(args)
     if args["system"]:
         print(_sentences(args["system"], track))
         return
-    all_tables = tables(runs_table(track))
+    all_tables = tables(runs_table(track), lambda run: predictions_if_any(run, track))
     print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
     _write(all_tables, args, track)
 
@@ -66,7 +66,7 @@ def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
     """
     from gtzan_lightning.results.significance import pairs
 
-    return pairs(_systems(systems, track or TrackSettings()))
+    return pairs(_systems(systems, track or TrackSettings())[1])
 
 
 def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
@@ -83,21 +83,22 @@ def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
     from gtzan_lightning.tracking.reading import read_predictions, runs_table
 
     track = track or TrackSettings()
-    (meant,) = choose(runs_table(track), [run])[1].values()
+    (meant,) = choose(runs_table(track), [run]).runs.values()
     if len(meant) > 1:
         raise UserError(f"{run!r} means {len(meant)} runs: give {' or '.join(meant['run_id'])}")
     return read_predictions(meant["run_id"].iloc[0], track)
 
 
-def _systems(words: Sequence[str], track: TrackSettings) -> "list[System]":
+def _systems(words: Sequence[str], track: TrackSettings) -> "tuple[str, list[System]]":
+    """What is to be said of the runs that words mean, and their answers."""
     from gtzan_lightning.results.significance import system
     from gtzan_lightning.results.tables import choose
     from gtzan_lightning.tracking.reading import read_predictions, runs_table
 
-    part, chosen = choose(runs_table(track), list(words))
-    return [
-        system(word, [read_predictions(run, track) for run in of_word["run_id"]], part)
-        for word, of_word in chosen.items()
+    chosen = choose(runs_table(track), list(words))
+    return chosen.context, [
+        system(word, [read_predictions(r, track) for r in of_word["run_id"]], chosen.table.part)
+        for word, of_word in chosen.runs.items()
     ]
 
 
@@ -105,11 +106,11 @@ def _sentences(words: list[str], track: TrackSettings) -> str:
     """The systems that words mean, and what the tests say of each pair."""
     from gtzan_lightning.results.significance import pairs
 
-    systems = _systems(words, track)
+    context, systems = _systems(words, track)
     lines = [
         f"{s.name}: {s.right.mean():.3f}, {s.runs} runs, {len(s.right)} songs" for s in systems
     ]
-    return "\n".join([*lines, *(pair.sentence() for pair in pairs(systems))])
+    return "\n".join([*lines, *(pair.sentence(context) for pair in pairs(systems))])
 
 
 def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> None:

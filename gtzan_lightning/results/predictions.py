@@ -6,17 +6,19 @@ mean log-probability (the headline; a product of experts), the mean probability,
 majority (ties go to the clips' mean log-probability).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn import metrics as sk
 
+from gtzan_lightning.results.by_artist import artist_of, clusters, interval
 from gtzan_lightning.results.intervals import wilson
 
 VOTES = ("log_mean", "mean", "hard")
-KEYS = ("part", "song", "start", "genre")
+KEYS = ("part", "song", "artist", "start", "genre")
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,26 @@ class ClipPredictions:
         return cls(*map(np.concatenate, zip(*(vars(s).values() for s in shares), strict=True)))
 
     def table(
-        self, part: str, songs: Sequence[str], genres: Sequence[str], seconds_per_step: float = 1
+        self,
+        part: str,
+        songs: Sequence[str],
+        genres: Sequence[str],
+        seconds_per_step: float = 1,
+        artists: Mapping[str, str] | None = None,
     ) -> pd.DataFrame:
-        """Columns part, song, start (seconds), genre and one log-probability for each genre.
+        """Columns part, song, artist, start (seconds), genre, a log-probability for each genre.
 
         A clip that several processes predicted has one row.
 
         Args:
             songs: ids of the corpus' songs.
+            artists: artist of each song by id, "" where unknown.
         """
+        ids = [songs[row] for row in self.song]
         table = pd.DataFrame({
             "part": part,
-            "song": [songs[row] for row in self.song],
+            "song": ids,
+            "artist": [(artists or {}).get(song, "") for song in ids],
             "start": (self.start * seconds_per_step).round(3),
             "genre": [genres[number] for number in self.genre],
         })  # fmt: skip
@@ -102,8 +112,42 @@ def scores(predictions: pd.DataFrame, part: str) -> dict[str, float]:
         values |= {f"{level}_{name}": value for name, value in _scores(table).items()}
     for how in ("mean", "hard"):
         values[f"song_accuracy_{how}"] = _scores(vote(clips, how))["accuracy"]
-    low, high = wilson(values["song_accuracy"], len(songs))
-    return values | {"song_accuracy_low": low, "song_accuracy_high": high}
+    return values | _intervals(songs, artist_of(clips))
+
+
+def _intervals(songs: pd.DataFrame, artists: pd.Series) -> dict[str, float]:
+    """The headline's interval: by artist where any is known, else Wilson's, which stands beside."""
+    right = (songs["genre"] == predicted(songs)).to_numpy(dtype=float)
+    low, high = own = wilson(float(right.mean()), len(right))
+    cluster = clusters(artists.reindex(songs["song"]))
+    values = {"song_accuracy_wilson_low": low, "song_accuracy_wilson_high": high}
+    if (artists != "").any():
+        own = interval(right[None], cluster)
+        values["artists"] = int(cluster.max()) + 1
+    return values | {"song_accuracy_low": own[0], "song_accuracy_high": own[1]}
+
+
+def pooled_scores(seeds: Sequence[pd.DataFrame], part: str) -> dict[str, Any]:
+    """Scores of several seeds, each the predictions of all its folds.
+
+    F1 and AUROC are of all songs of a seed, averaged over seeds. Where artists are known, the
+    interval of the accuracy is over seeds and artists.
+    """
+    parts = [table[table["part"] == part] for table in seeds]
+    of_seeds = [_scores(vote(clips)) for clips in parts]
+    values: dict[str, Any] = {
+        name: float(np.mean([scores[name] for scores in of_seeds])) for name in ("f1", "auroc")
+    }
+    artists = artist_of(parts[0])
+    if not (artists != "").any():
+        return values
+    answers = []
+    for clips in parts:
+        songs = vote(clips).set_index("song")
+        answers.append((songs["genre"] == predicted(songs)).astype(float).reindex(artists.index))
+    cluster = clusters(artists)
+    low, high = interval(np.stack(answers), cluster)
+    return values | {"low": low, "high": high, "artists": int(cluster.max()) + 1}
 
 
 def per_genre(predictions: pd.DataFrame, part: str) -> pd.DataFrame:

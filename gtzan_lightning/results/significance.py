@@ -2,29 +2,34 @@
 
 A system is all runs of one recipe, over seeds (and folds, which test different songs). Its answer
 for a song is the share of its runs that got the song right, so seeds do not count as songs. Systems
-are paired by song:
+are paired by song, and songs of one artist are resampled together (``by_artist``):
 
-- difference of accuracy, with the 95 % interval of a bootstrap over songs;
-- permutation test: the sign of each song's difference is flipped at random;
+- difference of accuracy, with the interval of a bootstrap over seeds and artists;
+- sign flips: the sign of each artist's differences is flipped at random;
 - McNemar's exact test on songs that one system gets right in most of its runs and the other wrong
-  in most of its own (a song on which half of an even number of runs are right counts for neither);
-- with more than two systems every p of the permutation test is Holm's.
+  in most of its own (a song on which half of an even number of runs are right counts for neither).
+  It takes songs as independent, which songs of one artist are not;
+- with more than two systems both p are Holm's, and intervals have the level of the same step.
+
+Two systems are told apart where the test says so and the interval leaves out zero.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.results.by_artist import DRAWS, artist_of, clusters, resampled, sign_flips
 from gtzan_lightning.results.predictions import predicted, vote
 
-DRAWS = 10_000
 ALPHA = 0.05
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -34,34 +39,76 @@ class System:
     name: str
     runs: int
     right: pd.Series  # index: song
+    # (seed, song): the answers of each seed, all folds joined; none where there is one seed
+    seeds: pd.DataFrame | None = None
+    artists: pd.Series | None = None  # song -> artist, "" where unknown
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What the tests say of two systems; ``p`` is the permutation test's, after Holm."""
+    """What the tests say of two systems.
+
+    Attributes:
+        artists: of the songs; None where no artist is known, then songs are resampled.
+        low, high: interval of the difference, at the level of the Holm step.
+        p: of the sign flips, after Holm; never below what so many draws can tell.
+        floor: the least p that the draws could have given, after Holm.
+        mcnemar: McNemar's p, after Holm.
+        visible: the smallest difference that would be seen in four of five such comparisons.
+        remark: unequal numbers of runs, or "".
+    """
 
     first: str
     second: str
     songs: int
+    artists: int | None
     difference: float
     low: float
     high: float
+    level: float
     p: float
+    floor: float
     mcnemar: float
+    visible: float
+    remark: str = ""
 
-    def sentence(self) -> str:
-        """Such as "a and b cannot be told apart on these 197 songs: …"."""
+    @property
+    def apart(self) -> bool:
+        """Whether the two can be told apart."""
+        return self.p < ALPHA and not self.low <= 0 <= self.high
+
+    def sentence(self, context: str = "") -> str:
+        """Such as "b is better than a on these 197 songs (74 artists): …".
+
+        The difference is the first named system's less the other's.
+
+        Args:
+            context: such as the part, protocol and corpus; stands behind the songs.
+        """
+        better, other = self.first, self.second
+        low, high, difference = self.low, self.high, self.difference
+        if difference < 0:
+            better, other, low, high, difference = other, better, -high, -low, -difference
+        by = "artists unknown" if self.artists is None else f"{self.artists} artists"
+        songs = f"on these {self.songs} songs ({by}){context}"
         numbers = (
-            f"difference {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}], permutation "
-            f"p = {self.p:.3g}, McNemar p = {self.mcnemar:.3g}"
+            f"difference {difference:+.3f} [{low:+.3f}, {high:+.3f}] ({self.level:.3g} % interval)"
+            f", sign flips p {_shown(self.p, self.floor)}, McNemar of single songs p "
+            f"{_shown(self.mcnemar)}{self.remark}"
         )
-        if self.p >= ALPHA:
-            verdict = f"{self.first} and {self.second} cannot be told apart"
-        elif self.difference < 0:
-            verdict = f"{self.second} is better than {self.first}"
-        else:
-            verdict = f"{self.first} is better than {self.second}"
-        return f"{verdict} on these {self.songs} songs: {numbers}"
+        if self.apart:
+            return f"{better} is better than {other} {songs}: {numbers}"
+        return (
+            f"{better} and {other} cannot be told apart {songs}: {numbers}; a difference below "
+            f"{self.visible:.3f} would be missed in more than one of five such comparisons"
+        )
+
+
+def _shown(p: float, floor: float = 0.0) -> str:
+    """Such as ``= 0.0312``, or ``< 1e-4`` where it is the least that can be told."""
+    if p <= floor:
+        return f"< {math.ceil(floor * 1e5) / 1e5:.0e}".replace("e-0", "e-")
+    return f"= {p:.3g}"
 
 
 def system(name: str, predictions: Sequence[pd.DataFrame], part: str) -> System:
@@ -70,16 +117,27 @@ def system(name: str, predictions: Sequence[pd.DataFrame], part: str) -> System:
     Raises:
         UserError: a run has no predictions of that part.
     """
-    columns = []
+    columns, artists = [], []
     for table in predictions:
         rows = table[table["part"] == part]
         if rows.empty:
             raise UserError(f"a run of {name} has no predictions of the {part} part")
         songs = vote(rows).set_index("song")
-        columns.append(songs["genre"] == predicted(songs))
+        columns.append((songs["genre"] == predicted(songs)).astype(float))
+        artists.append(artist_of(rows))
     # folds test different songs: a song counts the runs that tested it
-    right = pd.concat(columns, axis=1).mean(axis=1).astype(float)
-    return System(name, len(predictions), right)
+    answers = pd.concat(columns, axis=1)
+    known = pd.concat(artists).groupby(level=0).first()
+    return System(name, len(predictions), answers.mean(axis=1), _of_seeds(answers), known)
+
+
+def _of_seeds(answers: pd.DataFrame) -> pd.DataFrame | None:
+    """(song, run) -> (seed, song): the n-th answer of every song is the n-th seed's."""
+    counts = answers.notna().sum(axis=1)
+    if counts.nunique() > 1 or counts.iloc[0] < 2:  # not every seed tested every song
+        return None
+    rows = [row[row.notna()].to_numpy() for _, row in answers.iterrows()]
+    return pd.DataFrame(np.stack(rows, axis=1), columns=answers.index)
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame, part: str = "test") -> Pair:
@@ -91,7 +149,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, part: str = "test") -> Pair:
     return pairs([system("a", [a], part), system("b", [b], part)])[0]
 
 
-def pairs(systems: Sequence[System], seed: int = 0) -> list[Pair]:
+def pairs(systems: Sequence[System]) -> list[Pair]:
     """Every pair of systems, in their order.
 
     Raises:
@@ -104,10 +162,14 @@ def pairs(systems: Sequence[System], seed: int = 0) -> list[Pair]:
                 f"{systems[0].name} and {other.name} were not measured on the same songs: only "
                 "runs of one corpus and protocol can be paired"
             )
-    return _holm([
-        _pair(a, b, (a.right[songs] - b.right[songs]).to_numpy(), seed)
-        for a, b in combinations(systems, 2)
-    ])  # fmt: skip
+    both = list(combinations(systems, 2))
+    tests = [_Test.of(a, b, songs) for a, b in both]
+    flips = _holm([test.p for test in tests])
+    single = _holm([mcnemar(a, b) for a, b in both])
+    return [
+        test.pair(a, b, len(songs), p, factor, by_song)
+        for (a, b), test, (p, factor), (by_song, _) in zip(both, tests, flips, single, strict=True)
+    ]
 
 
 def mcnemar(a: System, b: System) -> float:
@@ -118,24 +180,59 @@ def mcnemar(a: System, b: System) -> float:
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def _pair(a: System, b: System, difference: np.ndarray, seed: int) -> Pair:
-    draws: dict[str, Any] = {"n_resamples": DRAWS, "rng": np.random.default_rng(seed)}
-    low, high, p = 0.0, 0.0, 1.0
-    if difference.any():
-        bounds = stats.bootstrap((difference,), np.mean, method="percentile", **draws)
-        low, high = map(float, bounds.confidence_interval)
-        p = stats.permutation_test(
-            (difference,), np.mean, permutation_type="samples", **draws
-        ).pvalue  # fmt: skip
-    numbers = (float(difference.mean()), low, high, float(p), mcnemar(a, b))
-    return Pair(a.name, b.name, len(difference), *numbers)
+@dataclass(frozen=True)
+class _Test:
+    """The resampled differences of two systems, before they are corrected for their number."""
+
+    difference: float
+    drawn: np.ndarray  # (draw,)
+    p: float
+    artists: int | None
+
+    @classmethod
+    def of(cls, a: System, b: System, songs: pd.Index) -> "_Test":
+        artists = pd.Series("", index=songs) if a.artists is None else a.artists.reindex(songs)
+        known = artists.fillna("") != ""
+        cluster = clusters(artists.fillna(""))
+        values = [_answers(one, songs) for one in (a, b)]
+        # seeds of two systems are no pairs: each is drawn by itself, the artists are the same
+        drawn = resampled(values[0], cluster, seed=1) - resampled(values[1], cluster, seed=2)
+        means = [value.mean(axis=0) for value in values]
+        differences = means[0] - means[1]
+        p = sign_flips(differences, cluster)
+        count = int(cluster.max()) + 1 if known.any() else None
+        return cls(float(differences.mean()), drawn, p, count)
+
+    def pair(self, a: System, b: System, songs: int, p: float, factor: int, by_song: float) -> Pair:
+        """The pair, with an interval of the level at which ``p`` was corrected."""
+        tail = ALPHA / factor
+        low, high = np.percentile(self.drawn, [50 * tail, 100 - 50 * tail])
+        normal = NormalDist()
+        spread = (normal.inv_cdf(1 - tail / 2) + normal.inv_cdf(POWER)) * self.drawn.std()
+        remark = "" if a.runs == b.runs else f"; {a.name} has {a.runs} runs, {b.name} {b.runs}"
+        return Pair(
+            a.name, b.name, songs, self.artists, self.difference, float(low), float(high),
+            100 * (1 - tail), p, factor / (DRAWS + 1), by_song, float(spread), remark,
+        )  # fmt: skip
 
 
-def _holm(pairs: list[Pair]) -> list[Pair]:
-    """Holm's step-down correction: the k-th smallest of m is multiplied by m - k, in order."""
-    order = np.argsort([pair.p for pair in pairs], kind="stable")
-    corrected, least = list(pairs), 0.0
+def _answers(system: System, songs: pd.Index) -> np.ndarray:
+    """(seed, song)"""
+    if system.seeds is None:
+        return system.right[songs].to_numpy(dtype=float)[None]
+    return system.seeds[songs].to_numpy()
+
+
+def _holm(values: Sequence[float]) -> list[tuple[float, int]]:
+    """Holm's step-down correction: (corrected p, the factor of the step that gave it).
+
+    The k-th smallest of m is multiplied by m - k, in order, and none is below the one before.
+    """
+    order = np.argsort(values, kind="stable")
+    corrected, least, step = [(1.0, 1)] * len(values), 0.0, len(values)
     for rank, index in enumerate(order):
-        least = max(least, min(1.0, pairs[index].p * (len(pairs) - rank)))
-        corrected[index] = replace(pairs[index], p=least)
+        factor = len(values) - rank
+        if values[index] * factor >= least:
+            least, step = min(1.0, values[index] * factor), factor
+        corrected[index] = (least, step)
     return corrected

@@ -6,7 +6,7 @@ A table is numbers. Markdown, CSV, LaTeX, the page and the reproductions only fo
 import csv
 import re
 import types
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,87 +14,29 @@ import pandas as pd
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results.intervals import wilson
-
-
-@dataclass(frozen=True)
-class Row:
-    """The runs of one recipe, averaged over seeds and folds; None where no run has a number.
-
-    Attributes:
-        recipe: the six digits that runs of one recipe share.
-        runs: ids, of unfinished runs too; only finished ones count in the numbers.
-        folds: how many were run, of ``of_folds`` where the protocol has folds.
-        warning: what is leaky about it, or "".
-        n: songs; those of different folds are added up.
-        accuracy: share of songs, each counted once whatever the number of seeds.
-        spread: standard deviation of the seeds' accuracies.
-        low, high: Wilson's 95 % interval of the accuracy.
-        minutes: of a training.
-    """
-
-    model: str
-    features: str
-    recipe: str
-    runs: tuple[str, ...]
-    seeds: int
-    folds: int
-    of_folds: int | None
-    unfinished: int
-    warning: str
-    n: int | None
-    accuracy: float | None
-    spread: float | None
-    low: float | None
-    high: float | None
-    f1: float | None
-    auroc: float | None
-    parameters: int | None
-    minutes: float | None
-
-    def accuracy_text(self) -> str:
-        """Such as ``0.600 ± 0.010``; empty where no run has ended."""
-        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
-        return _text(self.accuracy) + spread
-
-    def interval_text(self, between: str) -> str:
-        """The interval's ends, such as ``0.543-0.655``."""
-        return between.join(_text(end) for end in (self.low, self.high) if end is not None)
-
-    def cells(self, own: str = "") -> dict[str, str]:
-        """Title -> text of each column; ``own`` is the id of a run whose row is marked."""
-        unfinished = f" ({self.unfinished} unfinished)" if self.unfinished else ""
-        leaky, this = " LEAKY" * bool(self.warning), " <- this run" * (own in self.runs)
-        return {
-            "model": self.model + leaky + unfinished + this,
-            "features": self.features,
-            "n": _text(self.n, "d"),
-            "seeds": str(self.seeds),
-            "folds": f"{self.folds}/{self.of_folds}" if self.of_folds else "",
-            "song accuracy": self.accuracy_text(),
-            "95 % interval": self.interval_text("-"),
-            "macro F1": _text(self.f1),
-            "AUROC": _text(self.auroc),
-            "parameters": _text(self.parameters, ",d"),
-            "minutes": _text(self.minutes, ".1f"),
-            "recipe": self.recipe,
-        }
+from gtzan_lightning.results.rows import Reader, Row, code, column, latest, make_row
 
 
 @dataclass(frozen=True)
 class Table:
-    """One corpus, its songs' fingerprint, one protocol, one part; the best recipe first."""
+    """One corpus, its songs' fingerprint, one protocol, one part; the best recipe first.
+
+    ``leak`` says what the part shares with training; folds may differ. Empty where not recorded.
+    """
 
     corpus: str
     songs: str
     protocol: str
     part: str
+    leak: str
     rows: list[Row]
 
     @property
     def title(self) -> str:
         """Corpus, protocol and part in one line."""
-        return f"corpus {self.corpus} ({self.songs}), protocol {self.protocol}, {self.part} part"
+        leak = f"; {self.leak}" if self.leak else ""
+        place = f"corpus {self.corpus} ({self.songs}), protocol {self.protocol}"
+        return f"{place}, {self.part} part{leak}"
 
     @property
     def remarks(self) -> list[str]:
@@ -102,7 +44,9 @@ class Table:
         warnings = sorted({row.warning for row in self.rows} - {""})
         if self.part != "valid":
             return warnings
-        remark = "Measured on the validation part (no test song is in this corpus)"
+        remark = (
+            "Measured on the validation part (the test part stays closed until it is asked for)"
+        )
         if any(row.parameters is not None for row in self.rows):  # of networks
             remark += ", on which each network's best epoch was chosen: such scores are optimistic"
         return [f"{remark}.", *warnings]
@@ -119,7 +63,10 @@ class Table:
         style = style.format(escape="latex").format_index(escape="latex", axis=1)
         caption = re.sub(r"([&%$#_{}])", r"\\\1", f"{self.title}.")
         return style.to_latex(
-            hrules=True, caption=caption, position_float="centering", column_format="llrrrrrrrrrl"
+            hrules=True,
+            caption=caption,
+            position_float="centering",
+            column_format="ll" + "r" * (len(style.columns) - 4) + "ll",
         )
 
     def csv(self) -> str:
@@ -158,32 +105,59 @@ def _value(kind: Any, text: str) -> Any:
     return kind(text) if kind in (int, str) else tuple(text.split())
 
 
-def tables(runs: pd.DataFrame) -> list[Table]:
-    """Tables of runs, a row for each run as ``tracking.reading.runs_table`` lists them."""
-    return [_table(key, group) for key, group in _groups(runs)]
+def tables(runs: pd.DataFrame, read: Reader | None = None) -> list[Table]:
+    """Tables of runs, a row for each run as ``tracking.reading.runs_table`` lists them.
+
+    Args:
+        read: as ``rows.make_row`` takes it.
+    """
+    return [_table(*group, read) for group in _groups(runs)]
 
 
-def table_of(runs: pd.DataFrame, own: str) -> Table:
-    """The one table that has a run."""
-    return next(t for t in tables(runs) if any(own in row.runs for row in t.rows))
+def table_of(runs: pd.DataFrame, own: str, read: Reader | None = None) -> Table:
+    """The one table that has a run: of the test part, if the run opened it."""
+    return [t for t in tables(runs, read) if any(own in row.runs for row in t.rows)][-1]
 
 
-def choose(runs: pd.DataFrame, words: list[str]) -> tuple[str, dict[str, pd.DataFrame]]:
-    """The finished runs that each word means, and the part that their table measures.
+@dataclass(frozen=True)
+class Choice:
+    """The finished runs that words mean, and the table that all of them are in."""
 
-    A word is a model, a recipe, a run's name or the beginning of its id.
+    table: Table
+    runs: dict[str, pd.DataFrame]  # word -> its runs
+
+    @property
+    def context(self) -> str:
+        """What a sentence about these runs must say of them."""
+        of_runs = pd.concat(self.runs.values())
+        warnings = sorted(set(column(of_runs, "warning", "").fillna("")) - {""})
+        part = "validation" if self.table.part == "valid" else self.table.part
+        words = [f"the {part} part of {self.table.corpus}, {self.table.protocol}"]
+        words += [self.table.leak] if self.table.leak else []
+        if self.table.part == "valid" and column(of_runs, "parameters").notna().any():
+            words.append("on which best epochs were chosen")
+        seeds = sorted(set(column(of_runs, "seed", "").astype(str)))
+        words += [f"seeds {' '.join(seeds)}", *warnings]
+        return f", {'; '.join(words)}"
+
+
+def choose(runs: pd.DataFrame, words: list[str]) -> Choice:
+    """The finished runs that each word means, in the one table that has all of them.
+
+    A word is a model, a recipe, a run's name or the beginning of its id. Where the runs were
+    measured on the test part too, that part is meant.
 
     Raises:
         UserError: a word means nothing or several recipes, or no one table has all of them.
     """
     done = runs[runs["status"] == "FINISHED"] if len(runs) else runs
     known: set[str] = set()
-    whole = []
-    for key, group in _groups(done):
+    whole: dict[tuple[str, str, str], Choice] = {}
+    for key, part, group in _groups(done):
         here = {word: group[_meant(group, word)] for word in words}
         known |= {word for word, of_word in here.items() if len(of_word)}
-        if all(map(len, here.values())):
-            whole.append((key, _part(group), here))
+        if all(map(len, here.values())):  # of the two parts the test part comes last
+            whole[key] = Choice(_table(key, part, group), here)
     unknown = [word for word in words if word not in known]
     if unknown:
         raise UserError(
@@ -192,97 +166,55 @@ def choose(runs: pd.DataFrame, words: list[str]) -> tuple[str, dict[str, pd.Data
         )
     if len(whole) != 1:
         what = "no table has all of" if not whole else "several tables have"
-        places = "; ".join(f"{corpus}, {protocol}" for (corpus, _, protocol), _, _ in whole)
+        places = "; ".join(f"{corpus}, {protocol}" for corpus, _, protocol in whole)
         raise UserError(
             f"{what} {', '.join(words)}{': ' + places if places else ''}: only runs of the same "
             "songs and protocol can be paired, give their run ids"
         )
-    _, part, here = whole[0]
-    for word, of_word in here.items():
+    (choice,) = whole.values()
+    for word, of_word in choice.runs.items():
         recipes = sorted(set(of_word["recipe"]))
         if len(recipes) > 1:
             raise UserError(f"{word!r} means {len(recipes)} recipes: give {', '.join(recipes)}")
-    return part, {word: _latest(of_word) for word, of_word in here.items()}
+        if len(states := sorted(set(code(of_word)))) > 1:
+            raise UserError(
+                f"{word!r} means runs of {len(states)} states of the code ({', '.join(states)}): "
+                "give the ids of runs of one"
+            )
+    return replace(choice, runs={word: latest(rows) for word, rows in choice.runs.items()})
 
 
-def _groups(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
-    """Runs by corpus, songs and protocol."""
+def _groups(runs: pd.DataFrame) -> list[tuple[tuple[str, str, str], str, pd.DataFrame]]:
+    """Runs by corpus, songs and protocol, and by the parts on which they were measured.
+
+    All are in the table of the valid part; those that opened the test part are in one of it too.
+    """
     if runs.empty or "corpus" not in runs:
         return []
     keys = ["corpus", "songs_fingerprint", "protocol"]
-    groups = runs.dropna(subset=["corpus"]).groupby(keys, sort=True)
-    return [((str(a), str(b), str(c)), group) for (a, b, c), group in groups]
-
-
-def _latest(runs: pd.DataFrame) -> pd.DataFrame:
-    """A run that was repeated counts once: the newest is listed first."""
-    return runs.drop_duplicates(["seed", "fold"])
+    groups = []
+    for (a, b, c), group in runs.dropna(subset=["corpus"]).groupby(keys, sort=True):
+        key = (str(a), str(b), str(c))
+        opened = column(group, "final/test/songs") > 0
+        closed = column(group, "final/valid/songs") > 0
+        if closed.any() or not opened.any():
+            groups.append((key, "valid", group))
+        if opened.any():
+            groups.append((key, "test", group[opened | (group["status"] != "FINISHED")]))
+    return groups
 
 
 def _meant(runs: pd.DataFrame, word: str) -> pd.Series:
     exact = (runs["model"] == word) | (runs["recipe"] == word)
-    exact |= _column(runs, "name", "") == word
+    exact |= column(runs, "name", "") == word
     return exact if len(word) < 6 else exact | runs["run_id"].str.startswith(word)
 
 
-def _part(runs: pd.DataFrame) -> str:
-    return "test" if (_column(runs, "final/test/songs") > 0).any() else "valid"
-
-
-def _table(key: tuple[str, str, str], runs: pd.DataFrame) -> Table:
-    part = _part(runs)
-    rows = [_row(group, part) for _, group in runs.groupby("recipe")]
+def _table(
+    key: tuple[str, str, str], part: str, runs: pd.DataFrame, read: Reader | None = None
+) -> Table:
+    alike = runs.groupby([runs["recipe"], code(runs)])
+    rows = [make_row(group, part, read) for _, group in alike]
     rows.sort(key=lambda row: 1.0 if row.accuracy is None else -row.accuracy)
-    return Table(*key, part, rows)
-
-
-def _row(runs: pd.DataFrame, part: str) -> Row:
-    done = _latest(runs[runs["status"] == "FINISHED"])
-    first = runs.iloc[0]
-    protocol = str(first["protocol"]).split()
-    parameters = _column(runs, "parameters").max()
-    return Row(
-        model=str(first["model"]),
-        features=str(first["features"]),
-        recipe=str(first["recipe"]),
-        runs=tuple(sorted(runs["run_id"])),
-        seeds=done["seed"].nunique(),
-        folds=done["fold"].nunique(),
-        of_folds=int(protocol[1]) if protocol[0] in ("kfold", "artist") else None,
-        unfinished=int((runs["status"] != "FINISHED").sum()),
-        warning=next((w for w in _column(runs, "warning", "").fillna("") if w), ""),
-        **_accuracy(done, part),
-        f1=_mean(done, f"final/{part}/song_f1"),
-        auroc=_mean(done, f"final/{part}/song_auroc"),
-        parameters=None if pd.isna(parameters) else int(parameters),
-        minutes=_mean(done, "minutes"),
-    )
-
-
-def _accuracy(done: pd.DataFrame, part: str) -> dict[str, Any]:
-    """n, accuracy, spread and interval of finished runs."""
-    accuracy = _column(done, f"final/{part}/song_accuracy").dropna()
-    if accuracy.empty:
-        return dict.fromkeys(("n", "accuracy", "spread", "low", "high"))
-    songs = _column(done, f"final/{part}/songs")
-    of_folds = songs.groupby(done["fold"]).max()
-    n = int(of_folds.sum())  # folds test different songs, of which each counts the same
-    mean = float((accuracy.groupby(done["fold"]).mean() * of_folds).sum() / n)
-    right = (accuracy * songs).groupby(done["seed"]).sum()
-    of_seeds = right / songs.groupby(done["seed"]).sum()
-    spread = float(of_seeds.std()) if len(of_seeds) > 1 else None
-    low, high = wilson(mean, n)
-    return {"n": n, "accuracy": mean, "spread": spread, "low": low, "high": high}
-
-
-def _column(runs: pd.DataFrame, name: str, default: object = float("nan")) -> pd.Series:
-    return runs[name] if name in runs else pd.Series(default, index=runs.index)
-
-
-def _mean(runs: pd.DataFrame, name: str) -> float | None:
-    values = _column(runs, name).dropna()
-    return float(values.mean()) if len(values) else None
-
-
-def _text(number: float | None, form: str = ".3f") -> str:
-    return "" if number is None else f"{number:{form}}"
+    leaks = sorted(set(column(runs, f"leak_{part}", "").fillna("")) - {""})
+    return Table(*key, part, " / ".join(leaks), rows)

@@ -17,7 +17,7 @@ from gtzan_lightning.results import plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
-from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
 from gtzan_lightning.tracking.tracker import Tracker
 
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
@@ -148,13 +148,20 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
     """What ``run.py`` ends with: the headline, and the table with the run's own row marked."""
     part = "test" if scores.get("final/test/songs") else "valid"
     get = {name.removeprefix(f"final/{part}/"): value for name, value in scores.items()}
-    headline = (
-        f"{part}: song accuracy {get['song_accuracy']:.3f} "
-        f"[{get['song_accuracy_low']:.3f}, {get['song_accuracy_high']:.3f}] on "
-        f"{get['songs']:.0f} songs (mean probability {get['song_accuracy_mean']:.3f}, hard vote "
-        f"{get['song_accuracy_hard']:.3f}, single clips {get['clip_accuracy']:.3f})"
+    low, high, wilson_low, wilson_high = (
+        get[f"song_accuracy_{end}"] for end in ("low", "high", "wilson_low", "wilson_high")
     )
-    table = table_of(runs_table(recipe.track), run_id)
+    known = "artists" in get
+    rests_on = f"{get['artists']:.0f} artists; Wilson" if known else "artists unknown: Wilson"
+    beside = f" [{wilson_low:.3f}, {wilson_high:.3f}]" * known
+    headline = (
+        f"{part}: song accuracy {get['song_accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
+        f"{get['songs']:.0f} songs ({rests_on}{beside}; mean probability "
+        f"{get['song_accuracy_mean']:.3f}, hard vote {get['song_accuracy_hard']:.3f}, single clips "
+        f"{get['clip_accuracy']:.3f})"
+    )
+    track = recipe.track
+    table = table_of(runs_table(track), run_id, lambda run: predictions_if_any(run, track))
     return f"{table.markdown(run_id)}\n\n{headline}"
 
 
@@ -166,7 +173,7 @@ def predictions_table(
     of_parts: dict[str, metrics.ClipPredictions], data: GenreData
 ) -> pd.DataFrame:
     """Predictions of several parts as one table, with the songs' ids and the genres' names."""
-    names = (data.corpus.ids, data.corpus.genres, data.seconds_per_step)
+    names = (data.corpus.ids, data.corpus.genres, data.seconds_per_step, data.corpus.artists)
     tables = [clips.table(part, *names) for part, clips in of_parts.items()]
     return pd.concat(tables, ignore_index=True)
 

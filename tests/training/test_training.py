@@ -219,7 +219,8 @@ def test_resume_ends_as_the_undisturbed_run_in_the_same_mlflow_run(quick, monkey
     assert got.info.status == "KILLED"
     assert client(recipe).list_artifacts(killed, "checkpoints")[0].path == "checkpoints/best.ckpt"
     resumed_recipe, run_id = parse_run(["--resume", killed, "--track.folder", recipe.track.folder])
-    assert resumed_recipe == recipe
+    named = recipe.data.model_copy(update={"split": "stratified"})  # what auto means here
+    assert resumed_recipe == recipe.model_copy(update={"data": named})
     resumed = train(resumed_recipe, run_id)
     assert resumed.run_id == killed
     assert client(recipe).get_run(killed).info.status == "FINISHED"
@@ -512,9 +513,10 @@ def test_ctrl_c_on_the_command_line(tmp_path, packed):
 def test_checkpoints_rebuild_with_weights_only(trained):
     recipe, outcome, _ = trained
     tagger = Tagger.load(outcome.folder / "best.ckpt")
-    assert tagger.recipe == recipe
     data = GenreData(recipe)
     data.setup()
+    assert tagger.recipe == data.recipe
+    assert data.recipe.data.split == "stratified"  # what auto means here
     model = make_model(recipe, data)
     model.load_state_dict(torch.load(outcome.folder / "best.ckpt", weights_only=True)["state_dict"])
 
