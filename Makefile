@@ -1,5 +1,5 @@
 # make env: .venv with the pinned set; make run: the main job; make test: the tests; make many: those
-# of several processes and servers; make ui: MLflow;
+# of several processes and servers; make ui: MLflow; make mutants: whether the tests find faults;
 # make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
 # moments of a run, dying and slow servers, runs at once
 PYTHON ?= python3
@@ -8,7 +8,7 @@ PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/ready
 
-.PHONY: env run test many nightly interrupted ui
+.PHONY: env run test many mutants nightly interrupted ui
 
 env: $(STAMP)
 
@@ -34,6 +34,10 @@ test: env
 # several processes train one model, PostgreSQL and MLflow's server, Ray
 many: env
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "many and not slow"
+
+# faults are planted in a copy of the package: the tests must find each (some minutes)
+mutants: env
+	$(BIN)/python tests/mutants.py
 
 # ten epochs of every model on synthetic songs
 nightly: env

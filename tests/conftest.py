@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import Phase, settings
 
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.synthetic import render
@@ -14,6 +15,11 @@ from gtzan_lightning.recipe.recipes import Recipe
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 RATE = 8000  # Hz: cheap to compute
+
+# of mutants.py: that an example fails is enough, the smallest one would take minutes to find
+settings.register_profile(
+    "mutants", phases=(Phase.explicit, Phase.generate), derandomize=True, database=None
+)
 
 
 @pytest.fixture(scope="session")

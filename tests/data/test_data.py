@@ -276,3 +276,40 @@ def test_a_resident_corpus_gives_the_same_clips(quick, kind):
 def test_a_resident_corpus_takes_no_augmentation_of_the_loader(quick):
     with pytest.raises(UserError, match=r"augment\.audio 0"):
         GenreData(quick("--data.resident", "true")).setup()
+
+
+def test_draws_of_an_epoch_are_new_in_each_epoch_and_the_same_when_resumed():
+    """Clips and the seeds of their augmentation are functions of seed and epoch alone."""
+    fixed = [(row, 8000 * clip, 0) for row in range(6) for clip in range(4)]
+
+    def epoch(seed, number, clips=None):
+        rows, spare = np.arange(6), np.full(6, 24_000)
+        made = TrainBatches(rows, spare, 4, 8, seed, lambda: number, (0, 1), clips)
+        return [clip for batch in made for clip in batch]
+
+    for clips in (None, fixed):
+        first, again, later, other = (
+            epoch(seed, number, clips) for seed, number in ((0, 1), (0, 1), (0, 2), (1, 1))
+        )
+        assert first == again
+        for drawn in (later, other):
+            assert [clip[:2] for clip in drawn] != [clip[:2] for clip in first]
+            assert not {seed for *_, seed in drawn} & {seed for *_, seed in first}
+        assert len({seed for *_, seed in first}) == 24  # two clips are not augmented alike
+    starts = [start for _, start, _ in epoch(0, 1)]
+    assert min(starts) < 6_000
+    assert max(starts) > 18_000
+
+
+def test_only_the_training_is_augmented(quick):
+    data = ready(quick("--augment.audio", "1", "--augment.noise", "1", "--augment.spectrogram", "1",
+                       "--augment.mask", "1"))  # fmt: skip
+    data.trainer = SimpleNamespace(training=False, global_rank=0, world_size=1)
+    batch = next(iter(data.val_dataloader()))
+    for clip, row, start in zip(batch["clip"], batch["song"], batch["start"], strict=True):
+        song = data.corpus.recording(int(row))
+        assert np.array_equal(clip, song[start : start + data.clip_steps])
+    first, again = (data.on_after_batch_transfer({**batch}, 0)["picture"] for _ in range(2))
+    assert torch.equal(first, again)
+    data.trainer.training = True
+    assert not torch.equal(first, data.on_after_batch_transfer({**batch}, 0)["picture"])

@@ -194,3 +194,21 @@ def test_lists_of_gtzan_refuse_other_songs_and_empty_parts_are_named():
 def test_counts_name_what_is_missing():
     made = split(ids=[i for i in IDS if i.endswith("0")], split="filtered")
     assert " of 443" in made.counts()
+
+
+@pytest.mark.parametrize("name", ["stratified", "kfold", "artist", "artist_groups", "clips"])
+def test_another_split_seed_is_another_split(name):
+    one, other = (split(split=name, split_seed=seed) for seed in (0, 1))
+    assert one.label != other.label
+    for part in ("test", "train"):
+        clips = [{(s, c) for s in IDS for c in range(4) if made.part(s, c) == part}
+                 for made in (one, other)]  # fmt: skip
+        assert len(clips[0] & clips[1]) < 0.9 * len(clips[0])
+
+
+@pytest.mark.parametrize("name", ["kfold", "artist"])
+def test_valid_is_cut_from_the_songs_that_are_not_tested(name):
+    for fold in range(3):
+        made = split(split=name, folds=3, fold=fold, valid_fraction=0.2)
+        counts = [len(made.songs(part)) for part in PARTS]
+        assert counts == pytest.approx([533, 133, 333], abs=25)

@@ -113,3 +113,15 @@ def test_bad_tables_and_too_few_clips_are_one_line(tmp_path, quick):
     ):
         with pytest.raises(UserError, match=said):
             train(quick(*flags, model="knn"))
+
+
+@pytest.mark.parametrize("components", [None, 3])
+def test_what_is_predicted_of_a_clip_does_not_depend_on_its_neighbours(components):
+    """Neither scaler nor PCA learns from the clips that are predicted."""
+    random = np.random.default_rng(0)
+    genre = np.arange(90) % 3
+    vectors = random.normal(0, 1, (90, 5)) + genre[:, None]
+    fitted = pipeline(SvmSettings(components=components), 0).fit(vectors, genre)
+    others = random.normal(3, 5, (40, 5))
+    alone = log_probabilities(fitted, others[:5], 3)
+    np.testing.assert_allclose(log_probabilities(fitted, others, 3)[:5], alone)

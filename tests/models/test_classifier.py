@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import lightning
 import pytest
 import torch
@@ -53,3 +55,37 @@ def test_a_network_of_ones_own_is_trained_kept_and_used(quick, tmp_path):
     assert prediction.clip_probabilities.shape == (3, 10)
     with pytest.raises(UserError, match="settings or layers are not those"):
         Tagger(checkpoint)
+
+
+def test_the_loss_of_an_evaluation_is_of_the_true_genres_whatever_the_smoothing(quick):
+    """Smoothed or weighted, it could not be compared between recipes."""
+    data = GenreData(quick("--fit.label_smoothing", "0.4"))
+    data.setup()
+    model = make_model(data.recipe, data)
+    trainer = lightning.Trainer(
+        logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False
+    )
+    (scores,) = trainer.validate(model, datamodule=data, verbose=False)
+    clips = model.gathered_predictions("valid")
+    of_true = -clips.log_probs[range(len(clips.genre)), clips.genre].mean()
+    assert scores["valid/loss"] == pytest.approx(of_true, rel=1e-5)
+
+
+def test_pictures_are_augmented_anew_in_each_epoch_and_process_and_the_same_when_resumed(quick):
+    data = GenreData(quick("--augment.spectrogram", "1", "--augment.mask", "1"))
+    data.setup()
+    model = make_model(data.recipe, data)
+    picture = torch.randn(16, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    target = torch.eye(10).repeat(2, 1)[:16]
+
+    def drawn(epoch, rank=0):
+        model._trainer = SimpleNamespace(current_epoch=epoch, global_rank=rank)
+        model.on_train_epoch_start()
+        return data.picture_augmentation(picture, target)[0]
+
+    with torch.random.fork_rng():
+        first = drawn(0)
+        assert not torch.equal(first, picture)
+        assert torch.equal(first, drawn(0))
+        assert not torch.equal(first, drawn(1))
+        assert not torch.equal(first, drawn(0, rank=1))

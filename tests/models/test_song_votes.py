@@ -23,3 +23,13 @@ def test_votes_in_torch_are_those_of_a_table(how):
     accuracy = float((decided == np.arange(SONGS) % 3).mean())
     name = "accuracy" if how == "log_mean" else f"accuracy_{how}"
     assert float(votes.compute()[name]) == pytest.approx(accuracy)
+
+
+def test_a_song_of_many_clips_is_as_sure_as_one_of_few():
+    """The vote is the mean of its clips, so it is a distribution of one clip's sharpness."""
+    log_probs = torch.tensor([[0.7, 0.2, 0.1]]).log().repeat(6, 1)
+    votes = SongVotes(2, 3)
+    votes.update(log_probs, torch.tensor([0, 1, 1, 1, 1, 1]), torch.tensor([0, 0, 0, 0, 0, 0]))
+    for of_songs in (votes.votes()["log_mean"].exp(), votes.votes()["mean"] / votes.clips[:, None]):
+        torch.testing.assert_close(of_songs, torch.tensor([[0.7, 0.2, 0.1]] * 2))
+    assert float(votes.compute()["loss"]) == pytest.approx(-np.log(0.7))

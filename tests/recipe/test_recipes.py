@@ -50,6 +50,16 @@ def test_the_key_knows_parts_and_no_places():
     assert key(model__table="a/t.csv") == key(model__table="b/t.csv") != plain
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"augment.mixup": 0.4}, {"augment.audio": 0.0}, {"fit.label_smoothing": 0.3},
+     {"fit.learning_rate": 0.02}, {"model.channels": (8, 16)}, {"data.features": "mfcc"}],
+    ids=lambda other: next(iter(other)),
+)  # fmt: skip
+def test_recipes_that_differ_in_one_setting_are_two(other):
+    assert recipe_key(Recipe.load("small_cnn", other)) != recipe_key(Recipe.load("small_cnn"))
+
+
 @pytest.mark.parametrize("name", MODEL_SETTINGS)
 def test_python_and_the_command_line_make_the_same_recipe(name):
     assert Recipe.load(name, SETTINGS) == parse_run(["--model", name, *FLAGS, "--seed", "7"])[0]

@@ -125,3 +125,15 @@ def test_scores_survive_a_round_trip_through_csv(tmp_path):
     again = metrics.scores(pd.read_csv(tmp_path / "p.csv"), "test")
     assert again == pytest.approx(metrics.scores(table, "test"), abs=1e-6)
     assert metrics.scores(table, "valid") == {}
+
+
+def test_more_clips_of_the_same_songs_make_the_interval_no_narrower():
+    log_probs, song, genre = some_clips()
+    ends = []
+    for times in (1, 20):
+        rows = [values.repeat(times, *[1] * (values.ndim - 1)) for values in
+                (log_probs, song, genre)]  # fmt: skip
+        found = metrics.scores(as_table(*rows), "test")
+        ends.append([found["song_accuracy_low"], found["song_accuracy_high"]])
+    assert ends[0] == pytest.approx(ends[1])
+    assert ends[0][1] - ends[0][0] > 0.2  # 40 songs, whatever the method

@@ -49,6 +49,24 @@ def test_equal_and_indistinct_systems_are_said_to_be_so():
     assert "cannot be told apart on these 197 songs" in near.sentence()
 
 
+def test_the_verdict_is_that_of_all_runs_not_of_their_majorities():
+    """One run of three gets 40 songs more: no song changes its majority, but all 40 tell."""
+    a = np.array([1.0] * 50 + [1 / 3] * 40 + [0.0] * 10)
+    b = np.array([1.0] * 50 + [0.0] * 50)
+    (pair,) = pairs([made("a", a, runs=3), made("b", b, runs=3)])
+    assert pair.mcnemar == 1
+    assert "a is better than b" in pair.sentence()
+
+
+def test_one_chance_in_ten_is_no_verdict():
+    """10 songs against 3: p is 0.092, and the smallest that convinces is 0.05."""
+    a = np.array([1] * 60 + [1] * 10 + [0] * 3 + [0] * 27)
+    b = np.array([1] * 60 + [0] * 10 + [1] * 3 + [0] * 27)
+    (pair,) = pairs([made("a", a), made("b", b)])
+    assert pair.p == pytest.approx(0.092, abs=0.01)
+    assert "cannot be told apart" in pair.sentence()
+
+
 def test_false_alarms_are_as_rare_as_promised():
     """60 pairs of equally good systems: about 5 % may be told apart by chance."""
     random = np.random.default_rng(1)

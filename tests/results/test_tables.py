@@ -151,6 +151,33 @@ def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic()
     assert column(table, "song accuracy") == ["0.600"]
 
 
+def test_one_baseline_in_a_table_of_networks_takes_no_remark_away():
+    valid = {"final/test/songs": float("nan"), "final/valid/songs": 197}
+    valid |= {"final/valid/song_accuracy": 0.6}
+    leaky = {"recipe": "r3", "warning": "LEAKY PROTOCOL"}
+    runs = [run("a", **valid), run("b", **valid, recipe="r2", parameters=float("nan"))]
+    (table,) = tables(pd.DataFrame([*runs, run("c", **valid, **leaky)]))
+    assert "optimistic" in table.markdown()
+    assert "LEAKY PROTOCOL" in table.remarks
+
+
+def test_f1_and_auroc_are_means_over_the_seeds():
+    runs = [
+        run(f"a{s}", seed=s, **{"final/test/song_f1": f1, "final/test/song_auroc": f1 + 0.2})
+        for s, f1 in {"0": 0.5, "1": 0.6, "2": 0.73}.items()
+    ]
+    (table,) = tables(pd.DataFrame(runs))
+    assert column(table, "macro F1") == ["0.610"]
+    assert column(table, "AUROC") == ["0.810"]
+
+
+def test_a_run_that_did_not_end_gives_no_number():
+    runs = [run("a"), run("b", status="KILLED", **{"seed": "1", _ACCURACY: 0.9})]
+    (table,) = tables(pd.DataFrame(runs))
+    (row,) = table.rows
+    assert (row.accuracy, row.seeds, row.unfinished) == (0.6, 1, 1)
+
+
 def test_a_table_comes_back_from_its_csv(tmp_path):
     runs = [
         run("a1", **{"features": "mel 128, 3 s"}),
@@ -203,6 +230,12 @@ def test_systems_are_chosen_by_model_recipe_name_or_id():
     ):
         with pytest.raises(UserError, match=said):
             choose(runs, words)
+
+
+def test_of_a_run_that_was_repeated_the_newest_is_paired():
+    again = pd.DataFrame([run("new"), run("old"), run("seed1", seed="1"), run("b", recipe="r2")])
+    chosen = choose(again, ["r1", "r2"])[1]
+    assert list(chosen["r1"]["run_id"]) == ["new", "seed1"]
 
 
 def answers(part="test"):

@@ -5,7 +5,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from conftest import quick_flags
 
@@ -15,6 +17,7 @@ from gtzan_lightning.recipe.command_line import parse_layers
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.tuning import study as studies
+from gtzan_lightning.tuning import sweep as sweeps
 from gtzan_lightning.tuning.space import Corner, Space, read_space
 from gtzan_lightning.tuning.study import Search, ended, open_study, revive, storage
 
@@ -204,3 +207,20 @@ def test_a_study_of_another_space_is_refused(flags, tmp_path):
         command.main([*flags, "--trials", "2", "--fit.max_epochs", "3"])
     with pytest.raises(UserError, match="can't be opened"):
         command.main([*flags, "--storage", "nonsense://x"])
+
+
+def test_only_trials_like_the_best_are_said_to_be_like_it(monkeypatch):
+    """Of 60 songs the best gets all, the second all but one, the third none."""
+    study = optuna.create_study(direction="maximize")
+    answers = {}
+    for run, right in (("best", 60), ("near", 59), ("far", 0)):
+        done = optuna.trial.create_trial(value=right / 60, user_attrs={"run": run})
+        study.add_trial(done)
+        chance = [0.9] * right + [0.2] * (60 - right)
+        answers[run] = pd.DataFrame(
+            {"part": "valid", "song": [f"s{n:02}" for n in range(60)], "start": 0.0, "genre": "x",
+             "x": np.log(chance), "y": np.log1p(-np.array(chance))}
+        )  # fmt: skip
+    monkeypatch.setattr(sweeps, "read_predictions", lambda run, track: answers[run])
+    table = sweeps.trials_table(study, TrackSettings()).set_index("run")
+    assert table["like the best"].to_dict() == {"best": "yes", "near": "yes", "far": "no"}

@@ -1,0 +1,267 @@
+"""Faults that the tests must find: data for ``mutants.py``, which plants them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault in one file.
+
+    Attributes:
+        name: what is wrong with it.
+        file: below the repository.
+        old: text that is there exactly once.
+        new: the text in its place.
+        tests: of which at least one should fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+PROTOCOLS = "gtzan_lightning/data/protocols.py"
+CLIPS = "gtzan_lightning/data/clips.py"
+MODULE = "gtzan_lightning/data/module.py"
+VOTES = "gtzan_lightning/models/song_votes.py"
+PART_SCORES = "gtzan_lightning/models/part_scores.py"
+CLASSIFIER = "gtzan_lightning/models/classifier.py"
+BASELINES = "gtzan_lightning/models/baselines.py"
+CALLBACKS = "gtzan_lightning/training/callbacks.py"
+TRAIN = "gtzan_lightning/training/train.py"
+REPORT = "gtzan_lightning/training/report.py"
+READING = "gtzan_lightning/tracking/reading.py"
+RUN_FOLDER = "gtzan_lightning/tracking/run_folder.py"
+IDENTITY = "gtzan_lightning/recipe/identity.py"
+SWEEP = "gtzan_lightning/tuning/sweep.py"
+PREDICTIONS = "gtzan_lightning/results/predictions.py"
+INTERVALS = "gtzan_lightning/results/intervals.py"
+TABLES = "gtzan_lightning/results/tables.py"
+SIGNIFICANCE = "gtzan_lightning/results/significance.py"
+
+OF_PROTOCOLS = "tests/data/test_protocols.py"
+MEMBERSHIPS = (f"{OF_PROTOCOLS}::test_memberships_never_change",)
+SEEDS = (f"{OF_PROTOCOLS}::test_another_split_seed_is_another_split",)
+DISJOINT = (
+    f"{OF_PROTOCOLS}::test_no_part_shares_a_song_with_another_and_membership_ignores_the_disk",
+)
+DRAWS = (
+    "tests/data/test_data.py"
+    "::test_draws_of_an_epoch_are_new_in_each_epoch_and_the_same_when_resumed",
+)
+AUGMENTED = ("tests/data/test_data.py::test_only_the_training_is_augmented",)
+AVERAGED = (
+    "tests/training/test_callbacks.py::test_the_average_is_validated_and_kept_and_the_training"
+    "_goes_on_from_its_own_weights",
+)
+CHOSEN = (
+    "tests/training/test_callbacks.py"
+    "::test_the_validation_part_chooses_the_epoch_and_stops_the_training",
+)
+IN_EPOCHS = (
+    "tests/models/test_classifier.py"
+    "::test_pictures_are_augmented_anew_in_each_epoch_and_process_and_the_same_when_resumed",
+)
+NEIGHBOURS = (
+    "tests/models/test_baselines.py"
+    "::test_what_is_predicted_of_a_clip_does_not_depend_on_its_neighbours",
+)
+FITTED = ("tests/models/test_baselines.py::test_scaler_and_components_see_the_training_part_only",)
+OF_VOTES = ("tests/models/test_song_votes.py", "tests/results/test_predictions.py")
+OF_PREDICTIONS = ("tests/results/test_predictions.py",)
+OF_TABLES = ("tests/results/test_tables.py",)
+OF_SIGNIFICANCE = ("tests/results/test_significance.py",)
+
+# fmt: off
+MUTANTS = [
+    # protocols: who is in which part
+    Mutant("kfold tests the next fold", PROTOCOLS,
+           "if f != data.fold]",
+           "if f != (data.fold + 1) % data.folds]", MEMBERSHIPS),
+    Mutant("kfold cuts valid from the test songs", PROTOCOLS,
+           "if f != data.fold]",
+           "if f == data.fold]",
+           (f"{OF_PROTOCOLS}::test_valid_is_cut_from_the_songs_that_are_not_tested",)),
+    Mutant("artist cuts valid from the test songs", PROTOCOLS,
+           "if fold[g] != data.fold}",
+           "if fold[g] == data.fold}",
+           (f"{OF_PROTOCOLS}::test_valid_is_cut_from_the_songs_that_are_not_tested",)),
+    Mutant("artist ignores the split seed", PROTOCOLS,
+           "fold = _deal(groups, [1 / data.folds] * data.folds, data.split_seed)",
+           "fold = _deal(groups, [1 / data.folds] * data.folds, 0)", SEEDS),
+    Mutant("stratified and kfold ignore the split seed", PROTOCOLS,
+           "ranked = sorted(genre.values(), key=lambda songs: draw(seed, songs[0]))",
+           "ranked = sorted(genre.values(), key=lambda songs: draw(0, songs[0]))", SEEDS),
+    Mutant("recordings are not kept together", PROTOCOLS,
+           "return {i: parts.get(recordings().get(i, i), part) for i, part in parts.items()}",
+           "return parts", DISJOINT + MEMBERSHIPS),
+    Mutant("first20 tests song 20 too", PROTOCOLS,
+           "if int(i[-5:]) >= 20]", "if int(i[-5:]) > 20]",
+           (f"{OF_PROTOCOLS}::test_first20_tests_songs_00_to_19",)),
+    Mutant("a song on disk moves others", PROTOCOLS,
+           "everyone = universe if universe is not None else sorted(genre_of)",
+           "everyone = sorted(genre_of)", DISJOINT),
+    # clips: what is drawn of a song
+    Mutant("the last clip of a song is lost", CLIPS,
+           "count = max(1, round(length / steps))", "count = max(1, length // steps)",
+           ("tests/data/test_data.py"
+            "::test_thirty_seconds_are_ten_clips_whatever_the_true_length",)),
+    Mutant("resume draws other clips", CLIPS,
+           "random = np.random.default_rng([self.seed, self.epoch()])",
+           "random = np.random.default_rng()", DRAWS),
+    Mutant("every epoch has the same clips", CLIPS,
+           "random = np.random.default_rng([self.seed, self.epoch()])",
+           "random = np.random.default_rng([self.seed])", DRAWS),
+    Mutant("every seed has the same clips", CLIPS,
+           "random = np.random.default_rng([self.seed, self.epoch()])",
+           "random = np.random.default_rng([0, self.epoch()])", DRAWS),
+    Mutant("the same augmentation of waveforms in every epoch", CLIPS,
+           "seeds = random.integers(0, 2**32, self.total)",
+           "seeds = np.random.default_rng(self.seed).integers(0, 2**32, self.total)", DRAWS),
+    Mutant("every clip is the beginning of its song", CLIPS,
+           "starts = random.integers(0, self.spare[songs] + 1)",
+           "starts = random.integers(0, 1, self.total)", DRAWS),
+    Mutant("processes take the same clips", CLIPS,
+           "[self.rank :: self.shard[1]]", "[0 :: self.shard[1]]",
+           ("tests/data/test_data.py::test_an_epoch_takes_every_song_as_often_and_processes_share"
+            "_the_same_batches",)),
+    Mutant("pictures of the evaluation are augmented", MODULE,
+           "if self.trainer is not None and self.trainer.training:",
+           "if self.trainer is not None:", AUGMENTED),
+    Mutant("waveforms of the evaluation are augmented", MODULE,
+           'return self._loader(self._fixed_batches("valid"))',
+           'return self._loader(self._fixed_batches("valid"), self._wave_augmentation())',
+           AUGMENTED),
+    # training: what is learnt, kept and scored
+    Mutant("the same augmentation of pictures in every epoch", CLASSIFIER,
+           "1_000_003 * self.current_epoch", "1_000_003 * 0", IN_EPOCHS),
+    Mutant("every process augments alike", CLASSIFIER,
+           "self.current_epoch + self.global_rank)", "self.current_epoch)", IN_EPOCHS),
+    Mutant("label smoothing in the evaluation loss", CLASSIFIER,
+           'batch["genre"], reduction="none")',
+           'batch["genre"], reduction="none", label_smoothing=self.recipe.fit.label_smoothing)',
+           ("tests/models/test_classifier.py"
+            "::test_the_loss_of_an_evaluation_is_of_the_true_genres_whatever_the_smoothing",)),
+    Mutant("mixed clips in the training accuracy", PART_SCORES,
+           'pure = batch["target"].amax(1) == 1', 'pure = batch["target"].amax(1) > 0',
+           ("tests/models/test_part_scores.py"
+            "::test_clips_that_were_mixed_are_in_the_loss_and_in_no_score",)),
+    Mutant("early stopping on the training accuracy", CALLBACKS,
+           "EarlyStopping(fit.monitor, mode=mode, patience=fit.patience)",
+           'EarlyStopping("train/song_accuracy", mode="max", patience=fit.patience)', CHOSEN),
+    Mutant("the best epoch by the training accuracy", CALLBACKS,
+           'filename="best", monitor=fit.monitor', 'filename="best", monitor="train/song_accuracy"',
+           CHOSEN),
+    Mutant("the lowest accuracy is the best", CALLBACKS,
+           'mode = "max" if', 'mode = "min" if', CHOSEN),
+    Mutant("weight averaging undone", CALLBACKS,
+           "if fit.average_epochs:", "if fit.average_epochs < 0:", AVERAGED),
+    Mutant("the last weights are validated, not the average", CALLBACKS,
+           "        super().on_validation_epoch_start(trainer, module)\n"
+           "        self.swapped = True",
+           "        self.swapped = False", AVERAGED),
+    Mutant("the training goes on from the average", CALLBACKS,
+           "            self._swap_models(module)\n", "", AVERAGED),
+    Mutant("the last checkpoint is tested, not the best", TRAIN,
+           'predict(trainer, model, data, folder / "best.ckpt")',
+           'predict(trainer, model, data, folder / "last.ckpt")',
+           ("tests/training/test_training.py::test_torchmetrics_and_the_predictions_agree",
+            "tests/training/test_training.py"
+            "::test_the_averaged_weights_that_were_validated_are_kept_and_tested")),
+    Mutant('songs.csv says "train" of every song', REPORT,
+           'data.split.members[s["id"]], s.get("digest")', '"train", s.get("digest")',
+           ("tests/training/test_report.py",)),
+    # baselines
+    Mutant("scaler and PCA are fitted on the validation part too", BASELINES,
+           'fitted.fit(train["vector"], train["genre"])',
+           'more, names = vectors("valid"), ("vector", "genre")\n'
+           "        fitted.fit(*(np.concatenate([train[n], more[n]]) for n in names))",
+           FITTED),
+    Mutant("the scaler is fitted on what is predicted", BASELINES,
+           "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))",
+           "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))\n"
+           "    fitted[0].fit(vectors)", NEIGHBOURS),
+    Mutant("PCA is fitted on what is predicted", BASELINES,
+           "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))",
+           "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))\n"
+           "    if len(fitted) == 3: fitted[1].fit(fitted[0].transform(vectors))", NEIGHBOURS),
+    # votes
+    Mutant("a song's log-probability is a sum over its clips", VOTES,
+           "return (log_probs / clips).log_softmax(-1)", "return log_probs.log_softmax(-1)",
+           OF_VOTES),
+    Mutant("the mean vote is of log-probabilities", VOTES,
+           "self.mean.index_add_(0, song, log_probs.exp())",
+           "self.mean.index_add_(0, song, log_probs)", OF_VOTES),
+    Mutant("every clip votes for the first song", VOTES,
+           "self.hard.index_add_(0, song, hard)", "self.hard.index_add_(0, song * 0, hard)",
+           OF_VOTES),
+    Mutant("genres without songs lower the macro scores", VOTES,
+           "present = support > 0", "present = support >= 0", OF_VOTES),
+    # tracking
+    Mutant("runs are listed from the oldest", READING,
+           "return pd.DataFrame(rows)\n", "return pd.DataFrame(rows[::-1])\n",
+           ("tests/tracking/test_reading.py",)),
+    Mutant("a run that is done is resumed", RUN_FOLDER,
+           '(folder / "done").exists() or not own.exists()', "not own.exists()",
+           ("tests/training/test_training.py"
+            "::test_a_run_that_stopped_early_does_not_train_on_when_it_is_resumed",)),
+    Mutant("minutes before an interruption are lost", RUN_FOLDER,
+           "return before + (time.monotonic() - start) / 60",
+           "return (time.monotonic() - start) / 60", ("tests/tracking/test_run_folder.py",)),
+    # recipe, sweeps
+    Mutant("augmentation is no part of a recipe", IDENTITY,
+           'if identity == "part" or', 'if identity == "part" and name[:8] != "augment." or',
+           ("tests/recipe/test_recipes.py"
+            "::test_recipes_that_differ_in_one_setting_are_two",)),
+    Mutant("every trial is like the best", SWEEP,
+           'alike = "yes" if mcnemar(best, _system(trial, track)) >= ALPHA else "no"',
+           'alike = "yes"',
+           ("tests/tuning/test_sweep.py"
+            "::test_only_trials_like_the_best_are_said_to_be_like_it",)),
+    # results
+    Mutant("the headline's interval is of clips", PREDICTIONS,
+           'wilson(values["song_accuracy"], len(songs))',
+           'wilson(values["song_accuracy"], len(clips))', OF_PREDICTIONS),
+    Mutant("the mean vote is the headline", PREDICTIONS,
+           'how: str = "log_mean") -> pd.DataFrame:', 'how: str = "mean") -> pd.DataFrame:',
+           OF_PREDICTIONS),
+    Mutant("ties of the hard vote go to the first genre", PREDICTIONS,
+           "voted = hard + log_mean.transform(np.exp) * 1e-6", "voted = hard", OF_VOTES),
+    Mutant("clips of both parts are scored together", PREDICTIONS,
+           'clips = predictions[predictions["part"] == part]', "clips = predictions",
+           OF_PREDICTIONS),
+    Mutant("Wilson's interval is at 90 %", INTERVALS,
+           "inv_cdf(0.975)", "inv_cdf(0.95)", OF_PREDICTIONS),
+    Mutant("the remark on optimism is lost in mixed tables", TABLES,
+           "if any(row.parameters is not None for row in self.rows):",
+           "if all(row.parameters is not None for row in self.rows):", OF_TABLES),
+    Mutant("leaks are not remarked on the validation part", TABLES,
+           'return [f"{remark}.", *warnings]', 'return [f"{remark}."]', OF_TABLES),
+    Mutant("F1 is the highest of the runs", TABLES,
+           'f1=_mean(done, f"final/{part}/song_f1")',
+           'f1=float(done[f"final/{part}/song_f1"].max())', OF_TABLES),
+    Mutant("compare pairs the oldest repeat", TABLES,
+           "return part, {word: _latest(of_word) for word, of_word in here.items()}",
+           'return part, {w: d.drop_duplicates(["seed", "fold"], keep="last") '
+           "for w, d in here.items()}", OF_TABLES),
+    Mutant("unfinished runs count", TABLES,
+           'done = _latest(runs[runs["status"] == "FINISHED"])', "done = _latest(runs)",
+           OF_TABLES),
+    Mutant("seeds count as songs", TABLES,
+           'of_folds = songs.groupby(done["fold"]).max()',
+           'of_folds = songs.groupby(done["fold"]).sum()', OF_TABLES),
+    Mutant("the verdict is McNemar's", SIGNIFICANCE,
+           "if self.p >= ALPHA:", "if self.mcnemar >= ALPHA:", OF_SIGNIFICANCE),
+    Mutant("ALPHA is 0.15", SIGNIFICANCE, "ALPHA = 0.05", "ALPHA = 0.15", OF_SIGNIFICANCE),
+    Mutant("Holm multiplies by one too few", SIGNIFICANCE,
+           "pairs[index].p * (len(pairs) - rank)", "pairs[index].p * (len(pairs) - rank - 1)",
+           OF_SIGNIFICANCE),
+    Mutant("the permutation test looks one way", SIGNIFICANCE,
+           'permutation_type="samples", **draws', 'permutation_type="samples", '
+           'alternative="greater", **draws', OF_SIGNIFICANCE),
+    Mutant("a half-right song speaks for the second system", SIGNIFICANCE,
+           "(of_b < 0.5)).sum())", "(of_b <= 0.5)).sum())", OF_SIGNIFICANCE),
+]
+# fmt: on
