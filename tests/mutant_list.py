@@ -39,7 +39,10 @@ SWEEP = "gtzan_lightning/tuning/sweep.py"
 PREDICTIONS = "gtzan_lightning/results/predictions.py"
 INTERVALS = "gtzan_lightning/results/intervals.py"
 TABLES = "gtzan_lightning/results/tables.py"
+ROWS = "gtzan_lightning/results/rows.py"
+BY_ARTIST = "gtzan_lightning/results/by_artist.py"
 SIGNIFICANCE = "gtzan_lightning/results/significance.py"
+ARTISTS = "gtzan_lightning/data/artists.py"
 
 OF_PROTOCOLS = "tests/data/test_protocols.py"
 MEMBERSHIPS = (f"{OF_PROTOCOLS}::test_memberships_never_change",)
@@ -210,20 +213,31 @@ MUTANTS = [
     Mutant("minutes before an interruption are lost", RUN_FOLDER,
            "return before + (time.monotonic() - start) / 60",
            "return (time.monotonic() - start) / 60", ("tests/tracking/test_run_folder.py",)),
+    Mutant("artists are the groups alone", ARTISTS,
+           "for song, key in [*_credited(), *artist_groups().items()]:",
+           "for song, key in artist_groups().items():", (OF_PROTOCOLS,)),
+    Mutant("a duet joins nobody", ARTISTS,
+           'r",|&| and "', 'r"^$"', (OF_PROTOCOLS,)),
+    Mutant("a leaky table is used", "gtzan_lightning/models/baselines.py",
+           "if not reasons or settings.leaky_columns:", "if True:",
+           ("tests/models/test_baselines.py"
+            "::test_columns_that_tell_the_genre_are_refused_or_marked",)),
+    Mutant("a sweep may vary the protocol", "gtzan_lightning/tuning/space.py",
+           "if name in FIXED:", "if False:",
+           ("tests/tuning/test_sweep.py::test_bad_input_is_one_line",)),
     # recipe, sweeps
     Mutant("augmentation is no part of a recipe", IDENTITY,
            'if identity == "part" or', 'if identity == "part" and name[:8] != "augment." or',
            ("tests/recipe/test_recipes.py"
             "::test_recipes_that_differ_in_one_setting_are_two",)),
     Mutant("every trial is like the best", SWEEP,
-           'alike = "yes" if mcnemar(best, _system(trial, track)) >= ALPHA else "no"',
-           'alike = "yes"',
+           'trial.number: "yes" if p >= ALPHA else "no"', 'trial.number: "yes"',
            ("tests/tuning/test_sweep.py"
             "::test_only_trials_like_the_best_are_said_to_be_like_it",)),
     # results
     Mutant("the headline's interval is of clips", PREDICTIONS,
-           'wilson(values["song_accuracy"], len(songs))',
-           'wilson(values["song_accuracy"], len(clips))', OF_PREDICTIONS),
+           "return values | _intervals(songs, artist_of(clips))",
+           "return values | _intervals(clips, artist_of(clips))", OF_PREDICTIONS),
     Mutant("the mean vote is the headline", PREDICTIONS,
            'how: str = "log_mean") -> pd.DataFrame:', 'how: str = "mean") -> pd.DataFrame:',
            OF_PREDICTIONS),
@@ -239,28 +253,39 @@ MUTANTS = [
            "if all(row.parameters is not None for row in self.rows):", OF_TABLES),
     Mutant("leaks are not remarked on the validation part", TABLES,
            'return [f"{remark}.", *warnings]', 'return [f"{remark}."]', OF_TABLES),
-    Mutant("F1 is the highest of the runs", TABLES,
-           'f1=_mean(done, f"final/{part}/song_f1")',
-           'f1=float(done[f"final/{part}/song_f1"].max())', OF_TABLES),
+    Mutant("F1 is the highest of the runs", ROWS,
+           "return float(values.mean()) if len(values)",
+           "return float(values.max()) if len(values)", OF_TABLES),
     Mutant("compare pairs the oldest repeat", TABLES,
-           "return part, {word: _latest(of_word) for word, of_word in here.items()}",
-           'return part, {w: d.drop_duplicates(["seed", "fold"], keep="last") '
-           "for w, d in here.items()}", OF_TABLES),
-    Mutant("unfinished runs count", TABLES,
-           'done = _latest(runs[runs["status"] == "FINISHED"])', "done = _latest(runs)",
-           OF_TABLES),
-    Mutant("seeds count as songs", TABLES,
+           "return latest(runs)",
+           'return runs.drop_duplicates(["seed", "fold"], keep="last")', OF_TABLES),
+    Mutant("unfinished runs count", ROWS,
+           "done = latest(finished)", "done = latest(runs)", OF_TABLES),
+    Mutant("seeds count as songs", ROWS,
            'of_folds = songs.groupby(done["fold"]).max()',
            'of_folds = songs.groupby(done["fold"]).sum()', OF_TABLES),
     Mutant("the verdict is McNemar's", SIGNIFICANCE,
-           "if self.p >= ALPHA:", "if self.mcnemar >= ALPHA:", OF_SIGNIFICANCE),
+           "return self.p < ALPHA and", "return self.mcnemar < ALPHA and", OF_SIGNIFICANCE),
     Mutant("ALPHA is 0.15", SIGNIFICANCE, "ALPHA = 0.05", "ALPHA = 0.15", OF_SIGNIFICANCE),
     Mutant("Holm multiplies by one too few", SIGNIFICANCE,
-           "pairs[index].p * (len(pairs) - rank)", "pairs[index].p * (len(pairs) - rank - 1)",
+           "factor = len(values) - rank\n", "factor = len(values) - rank - 1 or 1\n",
            OF_SIGNIFICANCE),
-    Mutant("the permutation test looks one way", SIGNIFICANCE,
-           'permutation_type="samples", **draws', 'permutation_type="samples", '
-           'alternative="greater", **draws', OF_SIGNIFICANCE),
+    Mutant("sign flips look one way", BY_ARTIST,
+           "np.abs(flipped) >= abs(sums.sum())", "flipped >= sums.sum()", OF_SIGNIFICANCE),
+    Mutant("songs of one artist count alone in intervals", BY_ARTIST,
+           "    size = cluster.max() + 1\n", "    cluster = np.arange(len(cluster))\n"
+           "    size = cluster.max() + 1\n", (*OF_SIGNIFICANCE, *OF_TABLES)),
+    Mutant("songs of one artist count alone in tests", BY_ARTIST,
+           "sums = np.bincount(cluster, differences)", "sums = differences", OF_SIGNIFICANCE),
+    Mutant("seeds are no chance", BY_ARTIST,
+           "multinomial(len(values), share, DRAWS)", "multinomial(len(values), share, 1)",
+           OF_SIGNIFICANCE),
+    Mutant("the sentence says the other sign", SIGNIFICANCE,
+           "-high, -low, -difference", "low, high, difference", OF_SIGNIFICANCE),
+    Mutant("other code is averaged", TABLES,
+           'runs.groupby([runs["recipe"], code(runs)])', 'runs.groupby(runs["recipe"])', OF_TABLES),
+    Mutant("sd of incomplete seeds", ROWS,
+           'folds.index[folds == done["fold"].nunique()]', "folds.index", OF_TABLES),
     Mutant("a half-right song speaks for the second system", SIGNIFICANCE,
            "(of_b < 0.5)).sum())", "(of_b <= 0.5)).sum())", OF_SIGNIFICANCE),
 ]

@@ -34,7 +34,7 @@ OWNERS = {
         "results/predictions.py",
         "models/baselines.py",
         "audit/flaws.py",
-        "audit/columns.py",
+        "data/telltale.py",
     },
     "librosa": {"data/features.py", "bench/libraries.py"},
     "soundfile": {"data/audio.py", "bench/libraries.py"},

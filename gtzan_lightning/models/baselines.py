@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.progress import track
 from sklearn.decomposition import PCA
@@ -26,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.data.telltale import tell_tale_columns
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import (
     ClassicalSettings,
@@ -100,17 +102,21 @@ def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
         raise UserError("model.table has no clips that data.split clips could cut")
     table = read_table(settings)
     ids, genres = data.corpus.ids, data.corpus.genre_numbers()
-    lacking = [song for song in ids if song not in table]
+    lacking = [song for song in ids if song not in table.index]
     if lacking:
         raise UserError(
             f"model.table {settings.table} lacks {len(lacking)} of {len(ids)} songs, such as "
             f"{lacking[0]}: it belongs to another corpus"
         )
+    _refuse_tell_tale(settings, table, data)
+    if settings.leaky_id:
+        table["row number"] = np.arange(len(table), dtype=float)
+    vector = dict(zip(table.index, table.to_numpy(), strict=True))
 
     def vectors(part: str) -> dict[str, np.ndarray]:
         rows = [ids.index(song) for song in data.split.songs(part)]
         return {
-            "vector": np.stack([table[ids[row]] for row in rows]),
+            "vector": np.stack([vector[ids[row]] for row in rows]),
             "song": np.array(rows),
             "start": np.zeros(len(rows), dtype=int),
             "genre": genres[rows],
@@ -174,8 +180,8 @@ def summarise(picture: torch.Tensor, how: str) -> np.ndarray:
     return torch.cat([mean, covariance[:, rows, columns]], dim=1).numpy()
 
 
-def read_table(settings: ClassicalSettings) -> dict[str, np.ndarray]:
-    """Song id -> its numbers in a feature table.
+def read_table(settings: ClassicalSettings) -> pd.DataFrame:
+    """A feature table: a row for each song by its id, in the file's order; a column a number.
 
     Raises:
         UserError: no such file, no column that names songs, or a column that it does not have.
@@ -200,12 +206,25 @@ def read_table(settings: ClassicalSettings) -> dict[str, np.ndarray]:
     for number, row in enumerate(rows):
         song = row[key].removesuffix(".wav").removesuffix(".au")
         try:
-            values = [float(row[name]) for name in columns]
+            table[song] = [float(row[name]) for name in columns]
         except ValueError:
             where = f"model.table {path}, line {number + 2}"
             raise UserError(f"{where}: a cell is no number") from None
-        table[song] = np.array([*values, number] if settings.leaky_id else values)
-    return table
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+
+
+def _refuse_tell_tale(settings: ClassicalSettings, table: pd.DataFrame, data: GenreData) -> None:
+    """Raises UserError for a column that tells the genre without music."""
+    genre_of = {song["id"]: song["genre"] for song in data.corpus.songs}
+    here = table[table.index.isin(genre_of)]
+    reasons = tell_tale_columns(here, [genre_of[song] for song in here.index])
+    if not reasons or settings.leaky_columns:
+        return
+    words = [f"{name or '(no name)'} {why}" for name, why in reasons.items()]
+    raise UserError(
+        f"model.table {settings.table} tells the genre without music: {'; '.join(words)}. Leave "
+        "such columns out (model.columns), or measure the leak with model.leaky_columns"
+    )
 
 
 def _is_number(cell: str | None) -> bool:

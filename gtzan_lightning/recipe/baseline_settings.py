@@ -19,6 +19,9 @@ class ClassicalSettings(ModelSettings):
     features_30_sec.csv"""
     columns: Names = part(())
     """columns of the table used as features (none: all numeric ones but length and id)"""
+    leaky_columns: bool = part(False)
+    """LEAKY: with a table, use also columns that tell the genre without music, such as the index
+    column that pandas writes; without it such a table is refused"""
     leaky_id: bool = part(False)
     """with a table: use the row number as a feature, as basak did (it gives the genre away)"""
 

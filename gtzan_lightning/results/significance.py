@@ -164,8 +164,8 @@ def pairs(systems: Sequence[System]) -> list[Pair]:
             )
     both = list(combinations(systems, 2))
     tests = [_Test.of(a, b, songs) for a, b in both]
-    flips = _holm([test.p for test in tests])
-    single = _holm([mcnemar(a, b) for a, b in both])
+    flips = holm([test.p for test in tests])
+    single = holm([mcnemar(a, b) for a, b in both])
     return [
         test.pair(a, b, len(songs), p, factor, by_song)
         for (a, b), test, (p, factor), (by_song, _) in zip(both, tests, flips, single, strict=True)
@@ -223,7 +223,7 @@ def _answers(system: System, songs: pd.Index) -> np.ndarray:
     return system.seeds[songs].to_numpy()
 
 
-def _holm(values: Sequence[float]) -> list[tuple[float, int]]:
+def holm(values: Sequence[float]) -> list[tuple[float, int]]:
     """Holm's step-down correction: (corrected p, the factor of the step that gave it).
 
     The k-th smallest of m is multiplied by m - k, in order, and none is below the one before.

@@ -19,6 +19,13 @@ from gtzan_lightning.recipe.recipes import Recipe, build_recipe, near, read_reci
 from gtzan_lightning.recipe.settings import TrackSettings
 
 KINDS = ("int", "float")
+# what decides which songs are tested, or lets a leak in: trials must differ in the model alone
+FIXED = (
+    "data.corpus", "data.root", "data.split", "data.fractions", "data.valid_fraction",
+    "data.folds", "data.fold", "data.split_seed", "data.leave_out", "data.min_seconds",
+    "data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed", "fit.test",
+    "model.table", "model.leaky_columns", "model.leaky_id",
+)  # fmt: skip
 KEYS = {*KINDS, "log", "step", "layers", "each"}
 
 
@@ -98,6 +105,11 @@ def _check(file: Path, model: str, name: object, dimension: object) -> None:
             for field in settings.model_fields
         ]
         raise UserError(f"space {file}: unknown parameter {name!r}{near(name, known)}")
+    if name in FIXED:
+        raise UserError(
+            f"space {file}: {name} decides which songs are tested or what leaks, so that trials "
+            "could not be compared: give it as a flag, for all of them"
+        )
     if isinstance(dimension, list) and dimension:
         return
     if not isinstance(dimension, dict) or not set(dimension) <= KEYS:

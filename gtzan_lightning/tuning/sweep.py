@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.results.significance import ALPHA, System, mcnemar, system
+from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
@@ -191,27 +191,43 @@ def _best(study: optuna.Study, table: pd.DataFrame, track: TrackSettings) -> str
     sentence = (
         f"best: trial {best.number}, validation song accuracy {study.best_value:.3f} on {songs} "
         f"songs, where one song is {1 / songs:.4f}; {ties} other trials can't be told from it "
-        "(McNemar). It was chosen on those songs, so the accuracy is optimistic: train the recipe "
-        "anew and test it."
+        "(McNemar, Holm for all trials). It was chosen on those songs, so the accuracy is "
+        "optimistic: train the recipe anew and test it."
     )
     return "\n".join([sentence, *(f"  {name}: {value}" for name, value in best.params.items())])
 
 
 def trials_table(study: optuna.Study, track: TrackSettings) -> pd.DataFrame:
-    """A row a trial, best first; ``like the best`` where McNemar's test can't tell them apart."""
-    rows = []
+    """A row a trial, best first; ``like the best`` where McNemar's test can't tell them apart.
+
+    The best of many trials is compared with all others, so its p are Holm's.
+    """
     trials = [t for t in study.trials if t.state in ENDED]
-    best = None
-    if any(t.state == TrialState.COMPLETE for t in trials):
-        best = _system(study.best_trial, track)
+    alike = _alike(study, [t for t in trials if t.state == TrialState.COMPLETE], track)
+    rows = []
     for trial in sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
-        alike = ""
-        if best is not None and trial.state == TrialState.COMPLETE:
-            alike = "yes" if mcnemar(best, _system(trial, track)) >= ALPHA else "no"
         row = {"trial": trial.number, "state": trial.state.name.lower()}
-        row |= {"song accuracy": trial.value, "like the best": alike, **trial.params}
+        like = alike.get(trial.number, "")
+        row |= {"song accuracy": trial.value, "like the best": like, **trial.params}
         rows.append({**row, "run": trial.user_attrs.get("run", "")})
     return pd.DataFrame(rows)
+
+
+def _alike(
+    study: optuna.Study, complete: list[FrozenTrial], track: TrackSettings
+) -> dict[int, str]:
+    """Number of a complete trial -> whether it is like the best one."""
+    if not complete:
+        return {}
+    best = study.best_trial
+    others = [trial for trial in complete if trial.number != best.number]
+    answers = _system(best, track)
+    corrected = holm([mcnemar(answers, _system(trial, track)) for trial in others])
+    words = {
+        trial.number: "yes" if p >= ALPHA else "no"
+        for trial, (p, _) in zip(others, corrected, strict=True)
+    }
+    return {best.number: "yes", **words}
 
 
 def _system(trial: FrozenTrial, track: TrackSettings) -> System:

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from gtzan_lightning.data.telltale import tell_tale_columns
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import BASELINES
 from gtzan_lightning.models.baselines import log_probabilities, pipeline, summarise
@@ -96,6 +97,38 @@ def test_a_feature_table_is_honest_by_default_and_its_leak_is_marked(tmp_path, q
     assert "LEAKY FEATURE" in capsys.readouterr().out
     assert (outcome.folder / "LEAKY_predictions.csv").exists()
     assert "LEAKY FEATURE" in runs_table(leaky.track)["warning"].iloc[0]
+
+
+def test_columns_that_tell_the_genre_are_refused_or_marked(tmp_path, quick):
+    """The index column that pandas writes, a shuffled code of the genre, a row number."""
+    table = pd.read_csv(table_file(tmp_path, quick))
+    indexed, coded, numbered = (tmp_path / f"{name}.csv" for name in ("index", "code", "number"))
+    table.to_csv(indexed)
+    code = {genre: n for n, genre in enumerate(["pop", "jazz", "rock", "blues", "metal", "disco"])}
+    coded_table = table.assign(mood=table["label"].map(code).fillna(9) + 0.01 * table["rms"])
+    coded_table.sample(frac=1, random_state=0).to_csv(coded, index=False)
+    table.assign(order=np.arange(len(table)) * 2 + 7).to_csv(numbered, index=False)
+    for file, said in (
+        (indexed, r"\(no name\) numbers the rows"),
+        (coded, r"mood alone \d\d points above chance"),
+        (numbered, "order numbers the rows"),
+    ):
+        with pytest.raises(UserError, match=f"without music: {said}.*model.columns"):
+            train(quick("--model.table", str(file), model="random_forest"))
+    asked = quick(
+        "--model.table", str(indexed), "--model.leaky_columns", "true", model="random_forest"
+    )
+    outcome = train(asked)
+    assert outcome.scores["final/valid/song_accuracy"] > 0.5  # of noise
+    assert (outcome.folder / "LEAKY_predictions.csv").exists()
+    assert "LEAKY FEATURE" in runs_table(asked.track)["warning"].iloc[0]
+
+
+def test_no_column_of_the_published_table_is_refused(real_data):
+    table = pd.read_csv(real_data / "facts" / "features_30_sec.csv")
+    honest = table.drop(columns=["filename", "length", "label"])
+    assert tell_tale_columns(honest, table["label"]) == {}
+    assert list(tell_tale_columns(table.reset_index()[["index"]], table["label"])) == ["index"]
 
 
 def test_bad_tables_and_too_few_clips_are_one_line(tmp_path, quick):

@@ -192,6 +192,10 @@ def test_bad_input_is_one_line(flags, tmp_path):
         ("space: {fit.learning_rate: 3}", "must be a list of choices"),
         ("space: {model.dropout: {float: [0.1, 3.0]}}", "less than 1, not 3.0"),
         ("fit: {}", "needs a section 'space'"),
+        ("space: {data.split: [filtered, clips]}", "data.split decides which songs are tested"),
+        ("space: {data.split_seed: [0, 1]}", "trials could not be compared"),
+        ("space: {data.fold: [0, 1]}", "trials could not be compared"),
+        ("space: {data.leave_out: [[], [country]]}", "trials could not be compared"),
     ):
         bad.write_text(text)
         with pytest.raises(UserError, match=said):
