@@ -25,6 +25,8 @@ def test_every_mutant_still_has_its_place_and_its_tests(mutant):
 )
 def test_a_mutant_is_killed_by_a_test_that_fails_alone(tmp_path, tested, old, said):
     (tmp_path / "code.py").write_text("TWO = 1 + 1\n")
+    profile = "from hypothesis import settings\nsettings.register_profile('mutants')\n"
+    (tmp_path / "conftest.py").write_text(profile)
     (tmp_path / "test_code.py").write_text(
         f"from code import TWO\ndef test_two(): assert TWO in (2, 5 - {tested})\n"
     )

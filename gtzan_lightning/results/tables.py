@@ -42,6 +42,8 @@ class Table:
     def remarks(self) -> list[str]:
         """What a reader must know of the numbers, a sentence each."""
         warnings = sorted({row.warning for row in self.rows} - {""})
+        if len({row.artists is None for row in self.rows}) == 2:
+            warnings.insert(0, "Rows without a number of artists have Wilson's interval.")
         if self.part != "valid":
             return warnings
         remark = (

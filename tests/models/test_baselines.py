@@ -119,7 +119,7 @@ def test_columns_that_tell_the_genre_are_refused_or_marked(tmp_path, quick):
         "--model.table", str(indexed), "--model.leaky_columns", "true", model="random_forest"
     )
     outcome = train(asked)
-    assert outcome.scores["final/valid/song_accuracy"] > 0.5  # of noise
+    assert outcome.scores["final/valid/song_accuracy"] >= 0.4  # of noise; chance is 0.1
     assert (outcome.folder / "LEAKY_predictions.csv").exists()
     assert "LEAKY FEATURE" in runs_table(asked.track)["warning"].iloc[0]
 

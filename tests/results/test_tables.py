@@ -234,7 +234,7 @@ def test_systems_are_chosen_by_model_recipe_name_or_id():
 
 def test_of_a_run_that_was_repeated_the_newest_is_paired():
     again = pd.DataFrame([run("new"), run("old"), run("seed1", seed="1"), run("b", recipe="r2")])
-    chosen = choose(again, ["r1", "r2"])[1]
+    chosen = choose(again, ["r1", "r2"]).runs
     assert list(chosen["r1"]["run_id"]) == ["new", "seed1"]
 
 

@@ -181,10 +181,10 @@ def test_the_table_marks_its_own_row_and_compare_writes_it(trained, tmp_path, ca
     assert "test part" in text
     compare.main(["--track.folder", recipe.track.folder, "--out", str(tmp_path)])
     assert "small_cnn" in capsys.readouterr().out
-    assert "| small_cnn" in (tmp_path / "compare-1.md").read_text()
-    assert pd.read_csv(tmp_path / "compare-1.csv")["n"].iloc[0] == outcome.scores[
-        "final/test/songs"
-    ]  # fmt: skip
+    for number, part in enumerate(("valid", "test"), 1):  # a table each
+        assert "| small_cnn" in (tmp_path / f"compare-{number}.md").read_text()
+        songs = pd.read_csv(tmp_path / f"compare-{number}.csv")["n"].iloc[0]
+        assert songs == outcome.scores[f"final/{part}/songs"]
 
 
 def test_the_same_seed_gives_the_same_losses_bit_for_bit(quick):
