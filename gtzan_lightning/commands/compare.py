@@ -108,7 +108,8 @@ def _sentences(words: list[str], track: TrackSettings) -> str:
 
     context, systems = _systems(words, track)
     lines = [
-        f"{s.name}: {s.right.mean():.3f}, {s.runs} runs, {len(s.right)} songs" for s in systems
+        f"{s.name}: {s.right.mean():.3f}, {s.runs} run{'s' * (s.runs > 1)}, {len(s.right)} songs"
+        for s in systems
     ]
     return "\n".join([*lines, *(pair.sentence(context) for pair in pairs(systems))])
 

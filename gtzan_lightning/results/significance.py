@@ -209,7 +209,7 @@ class _Test:
         low, high = np.percentile(self.drawn, [50 * tail, 100 - 50 * tail])
         normal = NormalDist()
         spread = (normal.inv_cdf(1 - tail / 2) + normal.inv_cdf(POWER)) * self.drawn.std()
-        remark = "" if a.runs == b.runs else f"; {a.name} has {a.runs} runs, {b.name} {b.runs}"
+        remark = "" if a.runs == b.runs else f"; runs: {a.name} {a.runs}, {b.name} {b.runs}"
         return Pair(
             a.name, b.name, songs, self.artists, self.difference, float(low), float(high),
             100 * (1 - tail), p, factor / (DRAWS + 1), by_song, float(spread), remark,

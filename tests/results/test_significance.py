@@ -196,4 +196,4 @@ def test_seeds_are_a_chance_of_their_own_and_unequal_numbers_are_said():
     base = system("base", [predictions(worse)], "valid")
     steady, shaky = (pairs([one, base])[0] for one in (same, varied))
     assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
-    assert "same has 2 runs, base 1" in steady.sentence()
+    assert "runs: same 2, base 1" in steady.sentence()
