@@ -26,8 +26,9 @@ def main(argv: list[str]) -> None:
     runs = runs_table(track)
     counted = (column(runs, "status", "") == "FINISHED") & column(runs, "parent", None).isna()
     runs = runs[counted & (column(runs, "warning", "").fillna("") == "")]
-    recipes = [name for name in ("recipe", "corpus", "seed", "fold") if name in runs]
-    ids = runs.drop_duplicates(recipes)["run_id"] if recipes else []
+    if len(runs):
+        runs = runs.drop_duplicates(["recipe", "corpus", "seed", "fold"])
+    ids = column(runs, "run_id", "")
     tables = [table for run in ids if (table := predictions_if_any(run, track)) is not None]
     if not tables:
         print("no finished runs with predictions yet")

@@ -97,12 +97,7 @@ class Meaning:
 
 
 def examine(
-    network: nn.Module,
-    picture: Tensor,
-    genre: int,
-    method: Method,
-    seed: int,
-    temperature: float = 1.0,
+    network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int, temperature: float
 ) -> tuple[Tensor, Meaning]:
     """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
     heat = method(network, picture, genre)
@@ -245,9 +240,7 @@ def explain_song(
     pictures, starts = tagger.sound_to_pictures(sound)
     strongest = int(song.clip_probabilities[:, number].argmax())
     picture = pictures[strongest : strongest + 1].clone()
-    heat, meaning = examine(
-        tagger.network, picture, number, METHODS[method], 0, tagger.temperature
-    )
+    heat, meaning = examine(tagger.network, picture, number, METHODS[method], 0, tagger.temperature)
     probability = float(song.probabilities[number])
     titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
     clip = (picture[0].mean(0).cpu().numpy(), heat.cpu().numpy(), starts[strongest])

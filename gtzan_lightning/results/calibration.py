@@ -9,6 +9,7 @@ asked for, and clips of one song are no independent evidence. That part also cho
 epoch, so its raw confidence is optimistic there, and the temperature is too low rather than high.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,7 +21,7 @@ from gtzan_lightning.results.predictions import genre_columns, vote
 
 BINS = 15  # of equal numbers of predictions; equally confident ones share a bin
 COVERAGES = (50, 80, 90)  # percent
-TEMPERATURES = (0.1, 10.0)  # a part that is all right would ask for 0
+LEAST, MOST = 0.1, 10.0  # temperatures; a part that is all right would ask for 0
 FOLDS = 5
 DRAWS = 200
 
@@ -34,7 +35,7 @@ def calibration(predictions: pd.DataFrame, part: str) -> dict[str, float]:
     clips = predictions[predictions["part"] == part]
     if clips.empty:
         return {}
-    values = {}
+    values: dict[str, float] = {}
     for level, table in (("clip", clips), ("song", vote(clips))):
         values |= {f"{level}_{n}": v for n, v in _scores(*arrays(table)).items()}
     log_probs = calibrated(predictions, part)
@@ -81,7 +82,7 @@ def calibrated(predictions: pd.DataFrame, part: str) -> np.ndarray | None:
 def arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Clips or voted songs -> (row, genre) log-probabilities, (row,) numbers of true genres."""
     genres = genre_columns(table)
-    truth = pd.Index(genres).get_indexer(table["genre"])
+    truth = pd.Index(genres).get_indexer(pd.Index(table["genre"]))
     return cooled(table[genres].to_numpy(float), 1.0), truth
 
 
@@ -98,7 +99,7 @@ def fit(log_probs: np.ndarray, truth: np.ndarray) -> float:
     def loss(log_degrees: float) -> float:
         return nll(cooled(log_probs, np.exp(log_degrees)), truth)
 
-    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(math.log(LEAST), math.log(MOST))).x))
 
 
 def nll(log_probs: np.ndarray, truth: np.ndarray) -> float:

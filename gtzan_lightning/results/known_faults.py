@@ -1,4 +1,4 @@
-"""What GTZAN's faults do to a score: three counts of a part, and the songs that most runs get wrong.
+"""What GTZAN's faults do to a score: three counts of a part; songs that most runs get wrong.
 
 Which songs are faulty is told by the caller; ``data.catalogue`` knows it of GTZAN.
 """
@@ -26,7 +26,10 @@ def three_counts(
     songs = vote(predictions[predictions["part"] == part])
     right = pd.Series(songs["genre"] == predicted(songs)).astype(float)
     values: dict[str, float] = {}
-    kept = {"without_faults": songs["song"].map(fault) == "", "filtered": songs["song"].isin(filtered)}
+    kept = {
+        "without_faults": songs["song"].map(fault) == "",
+        "filtered": songs["song"].isin(filtered),
+    }
     for name, rows in kept.items():
         values[f"songs_{name}"] = int(rows.sum())
         if rows.any():
@@ -48,8 +51,9 @@ def sentence(scores: Mapping[str, float]) -> str:
     if scores["song_accuracy"] <= CEILING:
         return line
     return (
-        f"{line}\nWARNING: a perfect system would be right on {100 * CEILING:g} % of all songs of GTZAN, "
-        "whose genres are partly wrong (Sturm, arXiv:1306.1461): a higher score learnt the faults, or leaks"
+        f"{line}\nWARNING: above {100 * CEILING:g} %, what a perfect system would get on all "
+        "songs of GTZAN, some of whose genres are wrong (Sturm, arXiv:1306.1461): it learnt the "
+        "faults, or a leak"
     )
 
 
@@ -81,8 +85,8 @@ class HardSongs:
             "known fault"
         ]
         if hard:
-            lines.append(tabulate(shown, headers="keys", tablefmt="github", showindex=False,
-                                  floatfmt=".2f"))  # fmt: skip
+            cells = shown.to_dict("list")
+            lines.append(tabulate(cells, headers="keys", tablefmt="github", floatfmt=".2f"))
         return "\n\n".join(lines)
 
 

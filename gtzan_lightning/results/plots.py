@@ -50,7 +50,7 @@ def reliability_plot(tables: dict[str, pd.DataFrame], title: str) -> Figure:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="as confident as right")
     for label, table in tables.items():
-        ends = [wilson(row.accuracy, row.n) for row in table.itertuples()]
+        ends = [wilson(*bin) for bin in zip(table["accuracy"], table["n"], strict=True)]
         far = np.abs(np.array(ends).T - table["accuracy"].to_numpy())
         axes.errorbar(table["confidence"], table["accuracy"], far, label=label, fmt="o", capsize=2)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", title=title)
