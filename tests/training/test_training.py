@@ -28,6 +28,7 @@ from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.recipe.command_line import LAST, parse_run
 from gtzan_lightning.results import predictions as metrics
+from gtzan_lightning.results.calibration import calibration, temperature
 from gtzan_lightning.tracking.reading import runs_table, store_uri
 from gtzan_lightning.training import train as training
 from gtzan_lightning.training.callbacks import AveragedWeights, Checkpoint
@@ -85,8 +86,9 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
     recomputed = {
         f"final/{part}/{name}": value
         for part in ("valid", "test")
-        for name, value in metrics.scores(predictions, part).items()
-    }
+        for of_part in (metrics.scores(predictions, part), calibration(predictions, part))
+        for name, value in of_part.items()
+    } | {"temperature": temperature(predictions)}
     assert {"final/valid/songs", "final/test/song_accuracy"} <= set(recomputed)
     assert recomputed == pytest.approx(outcome.scores, abs=1e-6)
 
