@@ -21,6 +21,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--port", type=int, default=7860, help="port (7860)")
     parser.add_argument("--password", help="password of the page (user: gtzan)")
     parser.add_argument("--data.root", help="folder of the runs' corpus, if it has moved")
+    parser.add_raw()
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     track = track_of(args)
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> None:
 
     models = []
     for run in args["run"]:
-        tagger = Tagger.load(run, track)
+        tagger = Tagger.load(run, track, raw=args["raw"])
         data = tagger.recipe.data
         data = data.model_copy(update={"root": args["data.root"] or data.root})
         try:

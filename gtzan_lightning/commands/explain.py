@@ -27,6 +27,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--method", choices=METHODS, help="method (grad_cam where possible)")
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="folder of the plots")
     parser.add_argument("--data.root", help="folder of the run's corpus, if it has moved")
+    parser.add_raw()
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     if not args["song"] and not args["genres"]:
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.inference.tagger import Tagger
     from gtzan_lightning.tracking.store import add_files
 
-    tagger = Tagger.load(args["run"], track)
+    tagger = Tagger.load(args["run"], track, raw=args["raw"])
     songs = sounds_of(tagger, args["song"], args["genres"], args["data.root"])
     for name, sound in songs:
         why = explain_song(tagger, name, sound, Path(args["out"]), args["method"], args["genre"])

@@ -18,6 +18,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
     parser.add_argument("--out", required=True, metavar="FILE", help="file to write: .onnx")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of the songs (30)")
+    parser.add_raw()
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     out = Path(args["out"])
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.inference.onnx import to_onnx
     from gtzan_lightning.inference.tagger import Tagger
 
-    tagger = Tagger.load(args["run"], track_of(args), device="cpu")
+    tagger = Tagger.load(args["run"], track_of(args), device="cpu", raw=args["raw"])
     off = to_onnx(tagger, out, args["seconds"])
     print(
         f"{out}: waves (song, {round(args['seconds'] * tagger.spec.sample_rate)}) at "

@@ -40,6 +40,7 @@ def _parser() -> Parser:
         "--workers", type=int, metavar="N",
         help="with --ray: number of workers (one per GPU of the cluster, else per core)",
     )  # fmt: skip
+    parser.add_raw()
     parser.add_track("uri", "folder")
     return parser
 
@@ -82,9 +83,9 @@ def _tag(args: dict[str, Any], files: list[Path]) -> "Tagged":
 
     track, out = track_of(args), Path(args["out"])
     if args["ray"] is None:
-        return tag_files(Tagger.load(args["run"], track), files, out)
+        return tag_files(Tagger.load(args["run"], track, raw=args["raw"]), files, out)
     from gtzan_lightning.inference.tag_ray import rows_on_ray
 
-    checkpoint = fetch_checkpoint(args["run"], track)
+    checkpoint = fetch_checkpoint(args["run"], track, args["raw"])
     make = partial(rows_on_ray, checkpoint=checkpoint, address=args["ray"], workers=args["workers"])
     return tag_files(Tagger(checkpoint), files, out, make)

@@ -7,9 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from gtzan_lightning.data.artists import artists, recordings
+from gtzan_lightning.data.artists import artists, gtzan_facts, recordings
 from gtzan_lightning.errors import UserError
 
 GENRES = (
@@ -56,6 +57,20 @@ class Problem:
 def gtzan_ids() -> list[str]:
     """The 1,000 song ids of GTZAN, ``blues.00000`` to ``rock.00099``."""
     return [f"{genre}.{number:05}" for genre in GENRES for number in range(100)]
+
+
+@cache
+def filtered_songs() -> frozenset[str]:
+    """Ids of GTZAN's songs that the fault-filtered lists keep, whatever the part."""
+    return frozenset(song for _, song in gtzan_facts("filtered"))
+
+
+def known_fault(id_: str) -> str:
+    """What is known to be wrong with a song of GTZAN; "" for nothing, and for other songs."""
+    faults = _known_faults(id_)
+    if faults or id_ in filtered_songs() or id_ not in gtzan_ids():
+        return faults
+    return "left out of the fault-filtered lists"
 
 
 def find_gtzan(root: Path) -> Path | None:

@@ -97,13 +97,13 @@ class Meaning:
 
 
 def examine(
-    network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int
+    network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int, temperature: float
 ) -> tuple[Tensor, Meaning]:
     """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
     heat = method(network, picture, genre)
     chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(seed))
-    own = _curves(network, picture, genre, heat)
-    by_chance = _curves(network, picture, genre, chance.to(heat.device))
+    own = _curves(network, picture, genre, heat, temperature)
+    by_chance = _curves(network, picture, genre, chance.to(heat.device), temperature)
     untrained = deepcopy(network)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -240,7 +240,7 @@ def explain_song(
     pictures, starts = tagger.sound_to_pictures(sound)
     strongest = int(song.clip_probabilities[:, number].argmax())
     picture = pictures[strongest : strongest + 1].clone()
-    heat, meaning = examine(tagger.network, picture, number, METHODS[method], seed=0)
+    heat, meaning = examine(tagger.network, picture, number, METHODS[method], 0, tagger.temperature)
     probability = float(song.probabilities[number])
     titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
     clip = (picture[0].mean(0).cpu().numpy(), heat.cpu().numpy(), starts[strongest])
@@ -281,7 +281,9 @@ def _slope(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
 
 
 @torch.inference_mode()
-def _curves(network: nn.Module, picture: Tensor, genre: int, shown: Tensor) -> tuple[float, float]:
+def _curves(
+    network: nn.Module, picture: Tensor, genre: int, shown: Tensor, temperature: float
+) -> tuple[float, float]:
     """Mean probability while pixels are deleted, and while they are inserted, in a map's order."""
     rank = shown.flatten().argsort(descending=True).argsort().view(shown.shape)
     edges = torch.linspace(0, rank.numel(), STEPS + 1, device=picture.device)
@@ -289,7 +291,7 @@ def _curves(network: nn.Module, picture: Tensor, genre: int, shown: Tensor) -> t
     means = []
     for kept in (~gone, gone):
         logits = torch.cat([network(picture * part) for part in kept.split(16)])
-        means.append(float(logits.softmax(1)[:, genre].mean()))
+        means.append(float((logits / temperature).softmax(1)[:, genre].mean()))
     return means[0], means[1]
 
 

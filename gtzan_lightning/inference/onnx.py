@@ -22,7 +22,7 @@ SAME = 1e-4  # largest difference of a probability
 def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     """Write ``waves (song, sample)`` -> ``probabilities (song, genre)``; returns how far it is off.
 
-    The file holds everything that ``Tagger.probabilities`` does: picture, clips, network, vote.
+    The file holds everything that ``Tagger.probabilities`` does, the temperature included.
     Waves are float32 in [-1, 1], mono, at the file's ``sample_rate``, of exactly ``seconds``; any
     number of songs. Its metadata names ``genres`` (comma-separated, in order), ``sample_rate``,
     ``seconds``, ``model`` and ``gtzan_lightning``. Before the file takes its name, ONNX Runtime

@@ -15,7 +15,7 @@ from gtzan_lightning.inference.tagger import Tagger
 
 
 class WaveModel(PythonModel):
-    """(song, sample) float32 waveforms -> (song, genre) probabilities."""
+    """(song, sample) float32 waveforms -> (song, genre) probabilities, with the temperature."""
 
     def load_context(self, context: Any) -> None:
         self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))

@@ -27,14 +27,17 @@ from gtzan_lightning.recipe.settings import TrackSettings
 CLIPS_AT_ONCE = 64
 
 
-def fetch_checkpoint(where: str | Path, track: TrackSettings | None = None) -> Checkpoint:
+def fetch_checkpoint(
+    where: str | Path, track: TrackSettings | None = None, raw: bool = False
+) -> Checkpoint:
     """The checkpoint of whatever ``Tagger.load`` takes. Raises as that does."""
     path = Path(where)
     if not path.is_file() and path.suffix != ".ckpt":
         from gtzan_lightning.tracking.reading import find_checkpoint
 
         path = find_checkpoint(str(where), track)
-    return read_checkpoint(path)
+    checkpoint = read_checkpoint(path)
+    return checkpoint.raw() if raw else checkpoint
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class Prediction:
 class Tagger:
     """Waveforms -> genre probabilities, with the clips, picture, network and vote of a checkpoint.
 
+    Its temperature divides the logits of every clip, so that clips, songs and exports have it;
+    that changes no song's genre. ``Tagger(checkpoint.raw())`` leaves it out.
+
     A *recording* is a song as the run's corpus keeps it, time last: (song, sample), or bytes
     (song, bin, frame) where the corpus keeps pictures.
 
@@ -72,7 +78,8 @@ class Tagger:
     def __init__(self, checkpoint: Checkpoint, network: nn.Module | None = None) -> None:
         contents, state = checkpoint.contents, checkpoint.state_dict
         self.recipe, self.genres = contents.recipe, contents.genres
-        self.digest = _digest(state)
+        self.temperature = contents.temperature
+        self.digest = _digest(state, self.temperature)
         try:
             self.spec = PictureSpec.from_dict(contents.picture)
             self.features = Features(self.spec)
@@ -89,18 +96,23 @@ class Tagger:
 
     @classmethod
     def load(
-        cls, where: str | Path, track: TrackSettings | None = None, device: str | None = None
+        cls,
+        where: str | Path,
+        track: TrackSettings | None = None,
+        device: str | None = None,
+        raw: bool = False,
     ) -> "Tagger":
         """Rebuild from a checkpoint file, an MLflow run id or ``models:/NAME/VERSION``.
 
         Args:
             track: the MLflow store of the run (none: MLFLOW_TRACKING_URI, else ``mlruns``).
             device: where to compute (none: a GPU if there is one).
+            raw: leave out the checkpoint's temperature.
 
         Raises:
             UserError: none of these, a run without a checkpoint, or as ``read_checkpoint`` does.
         """
-        tagger = cls(fetch_checkpoint(where, track))
+        tagger = cls(fetch_checkpoint(where, track, raw))
         return tagger.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def to(self, device: str) -> "Tagger":
@@ -168,7 +180,7 @@ class Tagger:
         recordings, steps = self._clippable(self._recordings(waves))
         starts = grid_starts(recordings.shape[-1], steps)
         clips = torch.stack([recordings[..., start : start + steps] for start in starts], 1)
-        log_probs = self.network(self.features(clips.flatten(0, 1))).log_softmax(1)
+        log_probs = self._of_pictures(self.features(clips.flatten(0, 1)))
         return headline(log_probs.unflatten(0, (-1, len(starts))).sum(1), len(starts)).exp()
 
     def embed(self, wave: np.ndarray, rate: int) -> np.ndarray:
@@ -226,8 +238,12 @@ class Tagger:
         log_probs = []
         for n in range(0, len(starts), CLIPS_AT_ONCE):
             pictures = self.features(_cut(recording, starts[n : n + CLIPS_AT_ONCE], steps))
-            log_probs.append(self.network(pictures).log_softmax(1))
+            log_probs.append(self._of_pictures(pictures))
         return torch.cat(log_probs).cpu()
+
+    def _of_pictures(self, pictures: Tensor) -> Tensor:
+        """(clip, channel, bin, frame) -> (clip, genre) log-probabilities."""
+        return (self.network(pictures) / self.temperature).log_softmax(1)
 
 
 def _untrained(contents: Contents) -> nn.Module:
@@ -247,10 +263,12 @@ def _cut(recording: Tensor, starts: list[int], steps: int) -> Tensor:
     return torch.cat([recording[..., start : start + steps] for start in starts])
 
 
-def _digest(state: dict[str, Tensor]) -> str:
-    """Equal for equal weights."""
+def _digest(state: dict[str, Tensor], temperature: float) -> str:
+    """Equal for equal weights and temperatures."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
         digest.update(state[name].contiguous().numpy().tobytes())
+    if temperature != 1:
+        digest.update(str(temperature).encode())
     return digest.hexdigest()[:8]

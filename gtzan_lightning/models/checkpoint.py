@@ -1,6 +1,6 @@
 """What a checkpoint holds; written and read here alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.recipes import Recipe, stored_recipe
 from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.version import __version__
@@ -30,6 +31,7 @@ class Contents:
     songs_fingerprint: str
     protocol: str
     split_fingerprint: str
+    temperature: float = 1.0  # of the logits; see results.calibration
     format: int = FORMAT
     version: str = __version__
 
@@ -44,6 +46,10 @@ class Checkpoint:
 
     contents: Contents
     state_dict: dict[str, Tensor]
+
+    def raw(self) -> "Checkpoint":
+        """The same without its temperature."""
+        return replace(self, contents=replace(self.contents, temperature=1.0))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -77,6 +83,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(Contents(**{**plain, "recipe": recipe}), checkpoint["state_dict"])
     except (ValidationError, KeyError, TypeError) as error:
         raise of_another_version(plain["version"], error) from None
+
+
+def keep_temperature(path: Path, temperature: float) -> None:
+    """Write a temperature, which is known after the training only, into a checkpoint."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint[KEY]["temperature"] = temperature
+    with replacing(path) as part:
+        torch.save(checkpoint, part)
 
 
 def of_another_version(version: str, error: Exception) -> UserError:

@@ -57,6 +57,14 @@ class Parser(argparse.ArgumentParser):
             field = TrackSettings.model_fields[name]
             self.add_argument(f"--track.{name}", default=field.default, help=field.description)
 
+    def add_raw(self) -> None:
+        """The flag ``--raw`` of a command that gives probabilities."""
+        self.add_argument(
+            "--raw",
+            action="store_true",
+            help="the network's own probabilities, without the temperature of the checkpoint",
+        )
+
 
 def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Run an entry point: errors, a library of an extra that is not installed and Ctrl-C become

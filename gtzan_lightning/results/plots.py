@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gtzan_lightning.results.intervals import wilson
+
 
 def confusion_plot(counts: np.ndarray, genres: list[str], title: str) -> Figure:
     """Songs of a genre (rows) predicted as another (columns); colour is the share of the row."""
@@ -35,6 +37,25 @@ def per_genre_plot(table: pd.DataFrame, title: str) -> Figure:
     axes.set(ylim=(0, 1), title=title, xlabel="genre and number of songs")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(ncols=3)
+    return figure
+
+
+def reliability_plot(tables: dict[str, pd.DataFrame], title: str) -> Figure:
+    """Accuracy over confidence, each point a bin of songs with Wilson's 95 % interval.
+
+    Args:
+        tables: label -> columns confidence, accuracy and n, a row for each bin.
+    """
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="as confident as right")
+    for label, table in tables.items():
+        ends = [wilson(*bin) for bin in zip(table["accuracy"], table["n"], strict=True)]
+        far = np.abs(np.array(ends).T - table["accuracy"].to_numpy())
+        axes.errorbar(table["confidence"], table["accuracy"], far, label=label, fmt="o", capsize=2)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 

@@ -7,13 +7,13 @@ import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
 
 from gtzan_lightning.data.augment import WaveAugmentation
-from gtzan_lightning.data.catalogue import summary
+from gtzan_lightning.data.catalogue import filtered_songs, gtzan_ids, known_fault, summary
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.identity import flat, recipe_key
 from gtzan_lightning.recipe.recipes import Recipe, dump
-from gtzan_lightning.results import plots
+from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
@@ -126,11 +126,14 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
 
 def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict[str, float]:
     """Scores and plots of every part, made of the predictions, into the run; returns the scores."""
-    scores: dict[str, float] = {}
+    scores = {"temperature": calibration.temperature(predictions)}
     for part in ("valid", "test"):
         of_part = metrics.scores(predictions, part)
         if not of_part:
             continue
+        of_part |= calibration.calibration(predictions, part)
+        if data.corpus.universe == gtzan_ids():
+            of_part |= known_faults.three_counts(predictions, part, known_fault, filtered_songs())
         scores |= {f"final/{part}/{name}": value for name, value in of_part.items()}
         title = f"{data.corpus.name}, {data.split.label}, {part}: {of_part['songs']} songs"
         table, counts = metrics.per_genre(predictions, part), metrics.confusion(predictions, part)
@@ -138,6 +141,8 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         tracker.log(table, file_name(f"{part}_per_genre.csv", data))
         tracker.log(plots.per_genre_plot(table, title), file_name(f"{part}_per_genre.png", data))
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
+        reliable = plots.reliability_plot(calibration.reliabilities(predictions, part), title)
+        tracker.log(reliable, file_name(f"{part}_reliability.png", data))
     history = {name: tracker.history(name) for name in CURVES}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(plots.learning_curves(history), file_name("learning_curves.png", data))
@@ -160,9 +165,10 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
         f"{get['song_accuracy_mean']:.3f}, hard vote {get['song_accuracy_hard']:.3f}, single clips "
         f"{get['clip_accuracy']:.3f})"
     )
+    more = filter(None, (known_faults.sentence(get), calibration.sentence(get)))
     track = recipe.track
     table = table_of(runs_table(track), run_id, lambda run: predictions_if_any(run, track))
-    return f"{table.markdown(run_id)}\n\n{headline}"
+    return "\n".join([table.markdown(run_id), "", headline, *more])
 
 
 def file_name(name: str, data: GenreData) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import BASELINES, build_network
-from gtzan_lightning.models.checkpoint import Contents, read_checkpoint
+from gtzan_lightning.models.checkpoint import Contents, keep_temperature, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
@@ -181,6 +181,8 @@ def _train_network(
     parameters = sum(p.numel() for p in model.network.parameters())
     numbers = {"minutes": minutes, "parameters": parameters}
     scores = _record(tracker, data, folder, predictions, numbers) or {}
+    if scores:  # the first process has them
+        keep_temperature(folder / "best.ckpt", scores["temperature"])
     tracker.log_file(folder / "best.ckpt", "checkpoints")
     # MLflow can't rebuild a network that this package does not know
     if data.recipe.track.log_model and data.recipe.model.name != "custom":

@@ -83,11 +83,14 @@ def test_every_network_can_be_explained(name):
 
 def test_the_checks_tell_a_map_of_the_network_from_one_of_the_picture():
     network, picture = LooksAtABox(), torch.rand(1, 1, 32, 48) * 4
-    _, real = examine(network, picture, 1, METHODS["saliency"], seed=0)
+    _, real = examine(network, picture, 1, METHODS["saliency"], 0, 1.0)
     assert real.deletion < real.random_deletion - 0.1
     assert real.insertion > real.random_insertion + 0.1
     assert "marks what the network used" in real.sentence()
-    _, fake = examine(network, picture, 1, lambda net, p, genre: p[0, 0] / p.max(), seed=0)
+    _, flat = examine(network, picture, 1, METHODS["saliency"], 0, 100.0)
+    assert flat.insertion < real.insertion  # the probabilities are those that the tagger gives
+    assert flat.insertion == pytest.approx(0.5, abs=0.02)
+    _, fake = examine(network, picture, 1, lambda net, p, genre: p[0, 0] / p.max(), 0, 1.0)
     assert fake.random_weights > 0.99
     assert "the map shows the picture, not the network" in fake.sentence() or (
         "looks alike without training" in fake.sentence()

@@ -60,6 +60,12 @@ def test_every_file_gets_one_row_and_broken_ones_a_reason(
     row = good.set_index("path").loc[str(music / "deep" / "c.mp3")]
     assert row["genre"] == prediction.genre
     np.testing.assert_allclose(row[list(GENRES)].astype(float), prediction.probabilities, atol=1e-4)
+    raw = Tagger.load(checkpoint, raw=True).predict_file(music / "deep" / "c.mp3")
+    tag.main([str(music), "--run", checkpoint, "--raw", "--out", str(out.with_stem("raw"))])
+    read = pd.read_csv if suffix == "csv" else pd.read_parquet
+    row = read(out.with_stem("raw")).set_index("path").loc[str(music / "deep" / "c.mp3")]
+    np.testing.assert_allclose(row[list(GENRES)].astype(float), raw.probabilities, atol=1e-4)
+    assert np.abs(raw.probabilities - prediction.probabilities).max() > 1e-3
     assert list(out.parent.glob(".genres*")) == []  # nothing half-made is left
     with pytest.raises(UserError, match="exists: remove it"):
         tag.main([str(music), "--run", checkpoint, "--out", str(out)])

@@ -42,6 +42,10 @@ def test_a_tagger_predicts_what_the_test_loop_did(trained, tagger, tmp_path):
     data = GenreData(recipe)
     data.setup()
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
+    genres = metrics.genre_columns(predictions)
+    assert abs(outcome.scores["temperature"] - 1) > 0.05  # else nothing is tested
+    logits = torch.tensor(predictions[genres].to_numpy()) / outcome.scores["temperature"]
+    predictions[genres] = logits.log_softmax(1).numpy()
     votes = metrics.vote(predictions[predictions["part"] == "test"]).set_index("song")
     for song in votes.index[:5]:
         row = data.corpus.ids.index(song)
@@ -58,6 +62,22 @@ def test_a_tagger_predicts_what_the_test_loop_did(trained, tagger, tmp_path):
             prediction.clip_probabilities, np.exp(clips[prediction.genres]), atol=1e-4
         )
         assert prediction.remarks == ()
+
+
+def test_raw_leaves_the_temperature_out_and_no_song_changes_its_genre(trained, tagger):
+    outcome = trained[1]
+    raw = Tagger.load(outcome.folder / "best.ckpt", raw=True)
+    assert (raw.temperature, tagger.temperature) == (1, outcome.scores["temperature"])
+    assert raw.digest != tagger.digest  # a table of one is not resumed by the other
+    waves = np.stack([render(genre, 1, 5, 4.0, RATE) for genre in ("pop", "jazz", "metal")])
+    own, cold = raw.probabilities(waves), tagger.probabilities(waves)
+    truth = (torch.tensor(own).log() / tagger.temperature).softmax(1)
+    np.testing.assert_allclose(cold, truth, atol=1e-5)
+    assert np.abs(own - cold).max() > 0.01
+    assert list(own.argmax(1)) == list(cold.argmax(1))
+    song, clips = raw.predict(waves[0], RATE), tagger.predict(waves[0], RATE)
+    np.testing.assert_allclose(song.probabilities, own[0], atol=1e-5)
+    assert np.abs(song.clip_probabilities - clips.clip_probabilities).max() > 0.01
 
 
 def test_an_export_says_what_it_takes_and_replaces_nothing(trained, tagger, tmp_path, capsys):

@@ -28,6 +28,7 @@ from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.recipe.command_line import LAST, parse_run
 from gtzan_lightning.results import predictions as metrics
+from gtzan_lightning.results.calibration import calibration, temperature
 from gtzan_lightning.tracking.reading import runs_table, store_uri
 from gtzan_lightning.training import train as training
 from gtzan_lightning.training.callbacks import AveragedWeights, Checkpoint
@@ -66,7 +67,7 @@ def test_the_run_carries_everything(trained):
     assert artifacts >= {
         "recipe.yaml", "songs.csv", "verification.csv", "environment.json", "predictions.csv",
         "learning_curves.png", "test_confusion.png", "test_per_genre.png", "test_per_genre.csv",
-        "valid_confusion.png", "checkpoints",
+        "valid_confusion.png", "test_reliability.png", "checkpoints",
     }  # fmt: skip
     environment = json.loads(
         mlflow.artifacts.load_text(f"{got.info.artifact_uri}/environment.json")
@@ -85,8 +86,9 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
     recomputed = {
         f"final/{part}/{name}": value
         for part in ("valid", "test")
-        for name, value in metrics.scores(predictions, part).items()
-    }
+        for of_part in (metrics.scores(predictions, part), calibration(predictions, part))
+        for name, value in of_part.items()
+    } | {"temperature": temperature(predictions)}
     assert {"final/valid/songs", "final/test/song_accuracy"} <= set(recomputed)
     assert recomputed == pytest.approx(outcome.scores, abs=1e-6)
 
@@ -127,7 +129,8 @@ def test_every_road_out_takes_any_batch_and_equals_the_test_loop(
     np.testing.assert_allclose(model.predict(waves[:1]), found[:1], atol=1e-5)
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
     votes = metrics.vote(predictions[predictions["part"] == "test"]).set_index("song").loc[ids]
-    truth = torch.tensor(votes[data.corpus.genres].to_numpy()).softmax(1).numpy()
+    own = torch.tensor(votes[data.corpus.genres].to_numpy())
+    truth = (own / outcome.scores["temperature"]).softmax(1).numpy()
     np.testing.assert_allclose(found, truth, atol=1e-4)
     tagger = Tagger.load(outcome.folder / "best.ckpt")
     np.testing.assert_allclose(tagger.probabilities(waves), truth, atol=1e-4)
