@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from conftest import run
 
@@ -61,3 +62,17 @@ def test_a_table_that_was_written_is_printed_without_its_runs(folder, tmp_path, 
     assert sum(line.startswith(("| cnn", "| knn")) for line in again.splitlines()) == 2
     with pytest.raises(UserError, match="one system can't be compared"):
         main(["cnn"])
+
+
+def test_a_comparison_is_written_with_what_it_was_measured_on(folder, tmp_path, capsys):
+    store = ["--track.folder", str(folder), "--track.uri", "local"]
+    main(["cnn", "knn", *store, "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    written = (tmp_path / "comparison.md").read_text()
+    assert written in printed
+    assert "the test part of gtzan, filtered" in written
+    row = pd.read_csv(tmp_path / "comparison.csv").iloc[0]
+    assert (row["first"], row["second"], row["songs"], row["difference"]) == ("cnn", "knn", 8, 1)
+    assert "the test part of gtzan, filtered" in row["measured on"]
+    with pytest.raises(UserError, match="--html and --latex are of tables"):
+        main(["cnn", "knn", *store, "--html", str(tmp_path / "page.html")])

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
         help="two or more systems (model, recipe, run name or run id) to compare song by song: "
         "difference with interval and test by artist, McNemar's test (Holm for more than two)",
     )  # fmt: skip
-    parser.add_argument("--out", metavar="FOLDER", help="also write compare-N.md and compare-N.csv")
+    parser.add_argument("--out", metavar="FOLDER", help="also write them as Markdown and CSV")
     parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
     parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
     parser.add_argument(
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
 
     track = track_of(args)
     if args["system"]:
-        print(_sentences(args["system"], track))
+        _compare(args, track)
         return
     all_tables = tables(runs_table(track), lambda run: predictions_if_any(run, track))
     print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
@@ -102,16 +102,31 @@ def _systems(words: Sequence[str], track: TrackSettings) -> "tuple[str, list[Sys
     ]
 
 
-def _sentences(words: list[str], track: TrackSettings) -> str:
-    """The systems that words mean, and what the tests say of each pair."""
+def _compare(args: dict[str, Any], track: TrackSettings) -> None:
+    """Print the systems that words mean and what the tests say of each pair; write it too."""
+    import pandas as pd
+
     from gtzan_lightning.results.significance import pairs
 
-    context, systems = _systems(words, track)
+    if args["html"] or args["latex"]:
+        raise UserError("--html and --latex are of tables: with systems give --out alone")
+    context, systems = _systems(args["system"], track)
     lines = [
         f"{s.name}: {s.right.mean():.3f}, {s.runs} run{'s' * (s.runs > 1)}, {len(s.right)} songs"
         for s in systems
     ]
-    return "\n".join([*lines, *(pair.sentence(context) for pair in pairs(systems))])
+    of_pairs = pairs(systems)
+    text = "\n".join([*lines, *(pair.sentence(context) for pair in of_pairs)])
+    print(text)
+    if args["out"]:
+        numbers = [
+            {**vars(pair), "apart": pair.apart, "measured on": context.removeprefix(", ")}
+            for pair in of_pairs
+        ]
+        table = pd.DataFrame(numbers, dtype=object).to_csv(index=False)
+        for name, content in (("comparison.md", text + "\n"), ("comparison.csv", table)):
+            write_output(Path(args["out"]) / name, content)
+            print(f"written: {Path(args['out']) / name}")
 
 
 def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> None:
