@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from gtzan_lightning.results import calibration as c
 from gtzan_lightning.results.predictions import predicted, scores, vote
 
+DOCS = Path(__file__).parents[2] / "docs"
 GENRES = [f"g{n}" for n in range(10)]
 
 
@@ -124,3 +127,16 @@ def test_bins_of_the_reliability_plot_hold_every_song():
         assert table["n"].sum() == 197
         assert table["n"].between(13, 14).all()
         assert table["confidence"].is_monotonic_increasing
+
+
+def test_the_page_of_scores_is_what_the_kept_predictions_give():
+    lines = (DOCS / "scores.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines if "-seed" in line]
+    assert len(rows) == 6
+    for kept, *cells in rows:
+        table = pd.read_csv(DOCS / "results" / f"{kept}.csv.gz")
+        s = scores(table, "valid") | c.calibration(table, "valid")
+        names = [("accuracy",), ("nll", "nll_calibrated"), ("ece", "ece_calibrated")]
+        names += [("ece_by_chance",), ("top2",), ("accuracy_at_50", "accuracy_at_80")]
+        got = [", ".join(f"{s[f'song_{name}']:.3f}" for name in pair) for pair in names]
+        assert cells == [got[0], f"{c.temperature(table):.2f}", *got[1:]], kept
