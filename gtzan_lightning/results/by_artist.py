@@ -16,7 +16,8 @@ DRAWS = 10_000
 
 def artist_of(predictions: pd.DataFrame) -> pd.Series:
     """Song -> artist, "" where unknown; predictions of earlier versions name none."""
-    artists = predictions.get("artist", pd.Series("", index=predictions.index)).fillna("")
+    artists = predictions.get("artist", pd.Series("", index=predictions.index))
+    artists = artists.astype(object).fillna("")
     return artists.groupby(predictions["song"]).first()
 
 
