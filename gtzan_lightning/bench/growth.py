@@ -37,7 +37,7 @@ RENDERED = 10  # songs of a genre that are rendered; the others are these at oth
 FIRST_STEP = (
     "--model efficientnet --data.corpus synthetic --data.synthetic_songs 10 "
     "--data.synthetic_seconds 4 --fit.max_epochs 1 --fit.limit_train_batches 1 "
-    "--fit.log_every_n_steps 1 --fit.test false --track.uri local --track.log_model false"
+    "--fit.log_every_n_steps 1 --track.uri local --track.log_model false"
 )
 SMALL = (
     f"--model small_cnn --data.corpus folder --data.sample_rate {RATE} --data.n_fft 512 "

@@ -1,6 +1,7 @@
 """Compare recorded runs: one table for each corpus and protocol."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,14 @@ def main(argv: list[str]) -> None:
     if args["table"]:
         print(read_csv(Path(args["table"])).markdown())
         return
-    from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
+    from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
 
     track = track_of(args)
     if args["system"]:
         _compare(args, track)
         return
-    all_tables = tables(runs_table(track), lambda run: predictions_if_any(run, track))
+    read = partial(predictions_if_any, track=track)
+    all_tables = tables(runs_table(track), read, openings(track))
     print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
     _write(all_tables, args, track)
 

@@ -1,5 +1,6 @@
 """What a model looked at: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
 
+from functools import partial
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
@@ -10,6 +11,27 @@ METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
 def main(argv: list[str]) -> None:
     """Explain files, songs of the run's corpus, or one song of each of several genres."""
+    args = vars(_parser().parse_all(argv))
+    if not args["song"] and not args["genres"]:
+        raise UserError("name --song FILE_OR_ID, or --genres for one song of each")
+    track = track_of(args)
+    from gtzan_lightning.inference.corpus_songs import corpus_of, sounds_of
+    from gtzan_lightning.inference.explain import explain_song
+    from gtzan_lightning.inference.tagger import Tagger
+    from gtzan_lightning.tracking.store import add_files, add_opening
+
+    tagger = Tagger.load(args["run"], track, raw=args["raw"])
+    opened = partial(add_opening, args["run"], track) if args["open_test"] else None
+    corpus = corpus_of(tagger, args["data.root"], opened)
+    songs = sounds_of(tagger, args["song"], args["genres"], corpus)
+    for name, sound in songs:
+        why = explain_song(tagger, name, sound, Path(args["out"]), args["method"], args["genre"])
+        print(f"{name}: {why.genre} {why.probability:.2f}; {why.meaning.sentence()}")
+        print(*(f"  {file}" for file in why.files), sep="\n")
+        add_files(args["run"], track, why.files, "explained")
+
+
+def _parser() -> Parser:
     parser = Parser(
         "explain",
         "Draw what a model looked at in a song: a map over the picture of the clip that speaks "
@@ -22,25 +44,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--song", nargs="+", default=[], metavar="FILE_OR_ID",
                         help="sound files, or ids of songs in the run's corpus")  # fmt: skip
     parser.add_argument("--genres", nargs="+", default=[], metavar="GENRE",
-                        help="a song of each genre, of the test part (else valid)")  # fmt: skip
+                        help="a song of each genre, of the valid part")  # fmt: skip
+    parser.add_argument("--open-test", action="store_true",
+                        help="songs of the test part: for showing a final model, not for choosing "
+                        "one; the opening is recorded with the run")  # fmt: skip
     parser.add_argument("--genre", help="genre to explain (the predicted one)")
     parser.add_argument("--method", choices=METHODS, help="method (grad_cam where possible)")
     parser.add_argument("--out", default="explained", metavar="FOLDER", help="folder of the plots")
     parser.add_argument("--data.root", help="folder of the run's corpus, if it has moved")
     parser.add_raw()
     parser.add_track("uri", "folder")
-    args = vars(parser.parse_all(argv))
-    if not args["song"] and not args["genres"]:
-        raise UserError("name --song FILE_OR_ID, or --genres for one song of each")
-    track = track_of(args)
-    from gtzan_lightning.inference.explain import explain_song, sounds_of
-    from gtzan_lightning.inference.tagger import Tagger
-    from gtzan_lightning.tracking.store import add_files
-
-    tagger = Tagger.load(args["run"], track, raw=args["raw"])
-    songs = sounds_of(tagger, args["song"], args["genres"], args["data.root"])
-    for name, sound in songs:
-        why = explain_song(tagger, name, sound, Path(args["out"]), args["method"], args["genre"])
-        print(f"{name}: {why.genre} {why.probability:.2f}; {why.meaning.sentence()}")
-        print(*(f"  {file}" for file in why.files), sep="\n")
-        add_files(args["run"], track, why.files, "explained")
+    return parser

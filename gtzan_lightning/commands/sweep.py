@@ -3,11 +3,36 @@
 import sys
 from pathlib import Path
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, parse_layers
 
 
 def main(argv: list[str]) -> None:
     """Open or resume a study and run its trials."""
+    own, settings = _parser().parse_known_args(argv)
+    model, layers, flags = parse_layers(settings, "sweep")
+    if "open_test" in flags.get("fit", {}):
+        raise UserError(
+            "a sweep never opens the test part: train the best recipe anew with run.py --open-test"
+        )
+    from gtzan_lightning.tuning.space import read_space
+
+    space = read_space(Path(own.space), model, layers, flags)
+    name = own.name or f"{model}-{Path(own.space).stem}"
+    from gtzan_lightning.training.hardware import keep_freed_memory
+    from gtzan_lightning.tuning.study import Search
+    from gtzan_lightning.tuning.sweep import join, sweep
+
+    keep_freed_memory()
+    search = Search(own.sampler, own.sampler_seed, prune=not own.no_prune)
+    if own.worker:
+        join(space, name, own.trials, own.storage, search)
+        return
+    command = [sys.executable, "-m", "gtzan_lightning", "sweep", *argv, "--worker"]
+    print(sweep(space, name, own.trials, own.storage, search, own.workers, command))
+
+
+def _parser() -> Parser:
     parser = Parser(
         "sweep",
         "Search a space of recipes with Optuna. Every trial is an MLflow run under one parent; "
@@ -29,20 +54,4 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--name", help="name of the study (MODEL-SPACE)")
     parser.add_argument("--storage", metavar="URL", help="database (a file in --track.folder)")
     parser.add_argument("--worker", action="store_true", help="only run trials: no report")
-    own, settings = parser.parse_known_args(argv)
-    model, layers, flags = parse_layers(settings, "sweep")
-    from gtzan_lightning.tuning.space import read_space
-
-    space = read_space(Path(own.space), model, layers, flags)
-    name = own.name or f"{model}-{Path(own.space).stem}"
-    from gtzan_lightning.training.hardware import keep_freed_memory
-    from gtzan_lightning.tuning.study import Search
-    from gtzan_lightning.tuning.sweep import join, sweep
-
-    keep_freed_memory()
-    search = Search(own.sampler, own.sampler_seed, prune=not own.no_prune)
-    if own.worker:
-        join(space, name, own.trials, own.storage, search)
-        return
-    command = [sys.executable, "-m", "gtzan_lightning", "sweep", *argv, "--worker"]
-    print(sweep(space, name, own.trials, own.storage, search, own.workers, command))
+    return parser

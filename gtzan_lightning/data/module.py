@@ -1,5 +1,6 @@
 """The LightningDataModule: protocol -> clips -> batches -> pictures on the device."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -16,6 +17,7 @@ from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.prepared import Prepared, part_grid, prepare_clips
 from gtzan_lightning.data.protocols import Split, concrete
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.identity import recipe_key
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
 
@@ -26,7 +28,14 @@ LEAKY_COLUMN = (
 
 
 class GenreData(lightning.LightningDataModule):
-    """Songs, split by a protocol, as batches of clips; pictures are made on the device."""
+    """Songs, split by a protocol, as batches of clips; pictures are made on the device.
+
+    The test part is closed unless the recipe opens it (``fit.open_test``): all ways to its clips
+    pass ``open_part``.
+
+    Attributes:
+        on_opening: called whenever the test part is opened, to record it.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -35,6 +44,7 @@ class GenreData(lightning.LightningDataModule):
         self._corpus: Corpus | None = None
         self._prepared: Prepared | None = None
         self._resident: ResidentSongs | None = None
+        self.on_opening: Callable[[], None] = lambda: None
 
     def prepare_data(self) -> None:
         """Decode and pack the songs once (several processes wait for the first)."""
@@ -128,10 +138,35 @@ class GenreData(lightning.LightningDataModule):
         return self._loader(self._fixed_batches("valid"))
 
     def test_dataloader(self) -> DataLoader:
-        """Only while the trainer tests: nothing else can reach the test part."""
-        if self.trainer is None or self.trainer.state.fn != "test":
-            raise RuntimeError("the test part is opened by trainer.test alone")
+        """The evaluation clips of the test part, where it is open."""
         return self._loader(self._fixed_batches("test"))
+
+    def open_part(self, part: str) -> None:
+        """The guard before the songs of a part are read to measure or to explain.
+
+        Raises:
+            UserError: it is the test part, and the recipe keeps that closed.
+        """
+        if part != "test":
+            return
+        if not self.recipe.fit.open_test:
+            raise UserError(
+                "the test part is closed: choose on the validation part, then open it with "
+                "fit.open_test true (--open-test), which is recorded"
+            )
+        self.on_opening()
+
+    def measured_by(self, recipe: Recipe) -> dict[str, str]:
+        """What is measured, and on which songs: tags of a run, and an opening of the test part."""
+        return {
+            "model": recipe.title,
+            "recipe": recipe_key(recipe),
+            "corpus": self.corpus.name,
+            "songs_fingerprint": self.corpus.fingerprint,
+            "protocol": self.split.label,
+            "seed": str(recipe.seed),
+            "fold": str(recipe.data.fold),
+        }
 
     def batches(self, part: str) -> DataLoader:
         """The evaluation clips of a part in order, for models that are not trained by epochs."""
@@ -191,6 +226,7 @@ class GenreData(lightning.LightningDataModule):
         return np.array([row[id_] for id_ in self.split.songs(part)], dtype=int)
 
     def _fixed_batches(self, part: str) -> list[list[Clip]]:
+        self.open_part(part)
         rank, world = self._shard()
         clips = self.grid(part)
         if len(clips) < world:

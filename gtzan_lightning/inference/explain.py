@@ -11,7 +11,7 @@ Checks: ``deletion`` and ``insertion`` (Petsiuk et al., BMVC 2018) and the map o
 random weights (Adebayo et al., NeurIPS 2018), which a map that means anything does not resemble.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,11 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from gtzan_lightning.data.audio import BrokenSong, write
+from gtzan_lightning.data.audio import write
 from gtzan_lightning.data.features import FEATURES, PictureSpec
-from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
+from gtzan_lightning.inference.sound import Sound
 from gtzan_lightning.inference.tagger import Prediction, Tagger
 from gtzan_lightning.models.layers import has_trunk
 from gtzan_lightning.results.plots import explanation
@@ -148,58 +147,6 @@ def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
         return None
     middles = hertz(spec).numpy()
     return np.interp(np.linspace(0, 1, rows), np.linspace(0, 1, len(middles)), middles)
-
-
-def sounds_of(
-    tagger: Tagger, names: Sequence[str], genres: Sequence[str], root: str | None
-) -> list[tuple[str, Sound]]:
-    """Sounds of files, of songs of the run's corpus by id, and of one song of each genre.
-
-    Args:
-        names: files and ids.
-        genres: of each, the first song of the run's test part, else of its valid part.
-        root: where the corpus is now, if not where the run had it.
-
-    Raises:
-        UserError: neither a file nor an id, a genre without songs, a broken file, or a corpus that
-            keeps no waveforms.
-    """
-    sounds = []
-    for path in (Path(name) for name in names if Path(name).is_file()):
-        try:
-            sounds.append((path.stem, file_to_sound(path, tagger.spec.sample_rate)))
-        except BrokenSong as broken:
-            raise UserError(f"{path}: {broken}") from None
-    ids = [name for name in names if not Path(name).is_file()]
-    return sounds + _corpus_sounds(tagger, ids, genres, root) if ids or genres else sounds
-
-
-def _corpus_sounds(
-    tagger: Tagger, ids: list[str], genres: Sequence[str], root: str | None
-) -> list[tuple[str, Sound]]:
-    recipe = tagger.recipe
-    if root is not None:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": root})})
-    data = GenreData(recipe)
-    data.setup()
-    corpus, name = data.corpus, data.corpus.name
-    if corpus.is_pictures:
-        raise UserError(f"the run's corpus {name} holds pictures, no sound: give --song a file")
-    evaluated = [*data.split.songs("test"), *data.split.songs("valid")]
-    genre_of = {song["id"]: song["genre"] for song in corpus.songs}
-    for genre in genres:
-        song = next((song for song in evaluated if genre_of.get(song) == genre), None)
-        if song is None:
-            raise UserError(f"--genres {genre}: no test or valid song of it is here")
-        ids.append(song)
-    sounds = []
-    for id_ in ids:
-        if id_ not in corpus.ids:
-            raise UserError(f"--song {id_}: neither a file nor a song of {name}")
-        wave = corpus.recording(corpus.ids.index(id_)).astype(np.float32) / 32767
-        sound = wave_to_sound(wave, recipe.data.sample_rate, tagger.spec.sample_rate)
-        sounds.append((id_.replace("/", "_"), sound))
-    return sounds
 
 
 @dataclass(frozen=True)

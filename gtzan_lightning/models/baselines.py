@@ -49,7 +49,7 @@ NO_FEATURES = ("filename", "id", "label", "genre", "length")
 
 
 def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPredictions], float]:
-    """Fit on the training clips; predict valid and, once, test.
+    """Fit on the training clips; predict valid and, where the recipe opens it, test.
 
     Returns:
         The predictions of each part, and the minutes that it took.
@@ -74,7 +74,7 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         print(f"stopped before it converged, after model.iterations {settings.iterations}")
     predictions = {}
-    for part in ("valid", "test") if recipe.fit.test else ("valid",):
+    for part in ("valid", "test") if recipe.fit.open_test else ("valid",):
         if data.grid(part):
             clips = vectors(part)
             scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
@@ -114,6 +114,7 @@ def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
     vector = dict(zip(table.index, table.to_numpy(), strict=True))
 
     def vectors(part: str) -> dict[str, np.ndarray]:
+        data.open_part(part)
         rows = [ids.index(song) for song in data.split.songs(part)]
         return {
             "vector": np.stack([vector[ids[row]] for row in rows]),

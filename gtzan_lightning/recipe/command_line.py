@@ -129,13 +129,7 @@ def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None
         print(listing(args["list"]))
         raise SystemExit(0)
     if args["resume"] and args["resume"] != LAST:
-        others = set(args) - {*_NOT_SETTINGS, "track.folder"}
-        if others or args["model"] or args["config"]:
-            raise UserError(
-                "--resume RUN_ID takes no settings but --track.folder: the run has its own recipe"
-            )
-        folder = args.get("track.folder", TrackSettings().folder)
-        return recipes.interrupted_recipe(folder, args["resume"]), args["resume"]
+        return _resumed(args), args["resume"]
     if name is None:
         raise UserError(_CHOOSE)
     recipe = build_recipe(name, layers, _flags_given(args))
@@ -143,6 +137,19 @@ def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None
         print(recipes.dump(recipe), end="")
         raise SystemExit(0)
     return recipe, args["resume"]
+
+
+def _resumed(args: dict[str, Any]) -> Recipe:
+    """The own recipe of the run that ``--resume`` names."""
+    others = set(args) - {*_NOT_SETTINGS, "track.folder", "fit.open_test"}
+    if others or args["model"] or args["config"]:
+        raise UserError(
+            "--resume RUN_ID takes no settings but --track.folder and --open-test: the run has its "
+            "own recipe"
+        )
+    folder = args.get("track.folder", TrackSettings().folder)
+    opens = args.get("fit.open_test") == "true"
+    return recipes.interrupted_recipe(folder, args["resume"], opens)
 
 
 def parse_layers(argv: list[str], command: str) -> tuple[str, list[Layer], dict[str, Any]]:
@@ -196,6 +203,12 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
         help="resume an interrupted run; last: resume the newest unfinished run of the same "
         "recipe, or start one, so that a cluster can repeat the command unchanged",
     )
+    parser.add_argument(
+        "--open-test", action="store_const", const="true", default=argparse.SUPPRESS,
+        dest="fit.open_test",
+        help="measure on the test part too: at the end, or with --resume RUN_ID in a complete run; "
+        "the opening is recorded and counted in the tables",
+    )  # fmt: skip
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
     seed = Recipe.model_fields["seed"]

@@ -48,6 +48,11 @@ class Recipe(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = place(0)
     """seed of weights, clips, augmentation and dropout"""
 
+    @property
+    def title(self) -> str:
+        """What tables call the model."""
+        return getattr(self.model, "title", self.model.name)
+
     @classmethod
     def load(
         cls,
@@ -97,8 +102,11 @@ def own_recipe(model: str) -> list[Layer]:
     return [(str(file), read_recipe(file))]
 
 
-def interrupted_recipe(track_folder: str, run_id: str) -> Recipe:
-    """The recipe of an interrupted run, from its folder.
+def interrupted_recipe(track_folder: str, run_id: str, open_test: bool = False) -> Recipe:
+    """The recipe of a run that is to be resumed, from its folder.
+
+    Args:
+        open_test: measure it on the test part too, also if it is complete but for that.
 
     Raises:
         UserError: no such run, it is complete, or it is of a version with other settings.
@@ -106,13 +114,16 @@ def interrupted_recipe(track_folder: str, run_id: str) -> Recipe:
     folder = Path(track_folder) / "runs" / run_id
     if not (folder / "recipe.yaml").exists():
         raise UserError(f"there is no run to resume at {folder}: see experiments/compare.py")
-    if (folder / "done").exists():
-        raise UserError(f"run {folder.name} is complete: there is nothing to resume")
-    recipe = read_recipe(folder / "recipe.yaml")
+    values = read_recipe(folder / "recipe.yaml")
     # the folder may have been moved, or be named from another place now
-    recipe["track"] = {**recipe.get("track", {}), "folder": track_folder}
+    values["track"] = {**values.get("track", {}), "folder": track_folder}
     try:
-        return stored_recipe(recipe)
+        recipe = stored_recipe(values)
+        opens = open_test and not recipe.fit.open_test
+        if (folder / "done").exists() and not opens:
+            raise UserError(f"run {folder.name} is complete: there is nothing to resume")
+        fit = recipe.fit.model_copy(update={"open_test": open_test or recipe.fit.open_test})
+        return recipe.model_copy(update={"fit": fit})
     except ValidationError as error:
         raise UserError(f"run {run_id} is of another version: {complaint(error)}") from None
 
@@ -126,6 +137,10 @@ def stored_recipe(values: dict[str, Any]) -> Recipe:
     model = values["model"]
     if model.get("variant") == "seed_001":  # the sources had numbers before they had names
         values = {**values, "model": {**model, "variant": "basak"}}
+    fit = dict(values["fit"])
+    if "test" in fit:  # the test part was once open unless told otherwise
+        fit["open_test"] = fit.pop("test")
+        values = {**values, "fit": fit}
     return Recipe.model_validate(values)
 
 

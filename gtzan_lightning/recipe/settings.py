@@ -231,8 +231,9 @@ class FitSettings(TrainerSettings):
     """share of the target spread over all genres"""
     class_weights: bool = part(False)
     """weight the loss of each genre by the inverse of its number of training songs"""
-    test: bool = part(True)
-    """test at the end; a sweep never does"""
+    open_test: bool = place(False)
+    """measure on the test part at the end (--open-test), once everything is chosen on the
+    validation part; each opening is recorded and counted in the tables"""
     average_epochs: Annotated[float, Field(ge=0)] = part(0.0)
     """epochs over which weights are averaged for validation and checkpoints (0: no average)"""
     matmul_precision: Literal["highest", "high", "medium"] = part("highest")

@@ -4,6 +4,7 @@ A song whose artist is unknown is an artist of its own. Of several trainings wit
 the seeds are drawn first and then the artists, so that both kinds of chance are in the interval.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -83,3 +84,17 @@ def sign_flips(differences: np.ndarray, cluster: np.ndarray) -> float:
     flipped = _signs(len(sums)) @ sums
     as_far = np.abs(flipped) >= abs(sums.sum()) - 1e-9
     return float((as_far.sum() + 1) / (DRAWS + 1))
+
+
+def luck(systems: Sequence[np.ndarray], cluster: np.ndarray) -> float:
+    """How far the best of several systems stands above their mean by chance alone.
+
+    Were all equally good on music like this, their accuracies on these songs would still differ:
+    each system's accuracy is drawn by artist around one mean, and the best of each draw counts.
+
+    Args:
+        systems: (seed, song) answers of each, of the same songs.
+        cluster: (song,) numbers of the artists.
+    """
+    drawn = np.stack([resampled(s, cluster) - np.nanmean(s, axis=1).mean() for s in systems])
+    return float((drawn.max(0) - drawn.mean(0)).mean())

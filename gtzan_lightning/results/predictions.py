@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics as sk
 
-from gtzan_lightning.results.by_artist import artist_of, clusters, interval
+from gtzan_lightning.results.by_artist import artist_of, clusters, interval, luck
 from gtzan_lightning.results.intervals import wilson
 
 VOTES = ("log_mean", "mean", "hard")
@@ -141,13 +141,30 @@ def pooled_scores(seeds: Sequence[pd.DataFrame], part: str) -> dict[str, Any]:
     artists = artist_of(parts[0])
     if not (artists != "").any():
         return values
-    answers = []
-    for clips in parts:
-        songs = vote(clips).set_index("song")
-        answers.append((songs["genre"] == predicted(songs)).astype(float).reindex(artists.index))
     cluster = clusters(artists)
-    low, high = interval(np.stack(answers), cluster)
+    low, high = interval(answers(parts, artists.index), cluster)
     return values | {"low": low, "high": high, "artists": int(cluster.max()) + 1}
+
+
+def answers(seeds: Sequence[pd.DataFrame], songs: pd.Index) -> np.ndarray:
+    """(seed, song) 1 where the headline vote is right, else 0; NaN where a seed lacks the song.
+
+    Args:
+        seeds: predictions of one part by each seed.
+    """
+    right = []
+    for clips in seeds:
+        voted = vote(clips).set_index("song")
+        right.append((voted["genre"] == predicted(voted)).astype(float).reindex(songs))
+    return np.stack(right)
+
+
+def luck_of_best(systems: Sequence[Sequence[pd.DataFrame]], part: str) -> float:
+    """``by_artist.luck`` of several systems, each the predictions of its seeds."""
+    of_part = [[table[table["part"] == part] for table in seeds] for seeds in systems]
+    artists = pd.concat([artist_of(clips) for seeds in of_part for clips in seeds])
+    artists = artists.groupby(level=0).first()
+    return luck([answers(seeds, artists.index) for seeds in of_part], clusters(artists))
 
 
 def per_genre(predictions: pd.DataFrame, part: str) -> pd.DataFrame:

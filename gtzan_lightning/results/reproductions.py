@@ -36,7 +36,8 @@ share no artist (`--data.split filtered`). The recipes are in `experiments/recip
 Our scores are song accuracy (mean ± standard deviation over seeds) with its 95 % Wilson interval,
 the number of songs and seeds, and the corpus with its fingerprint. Every run keeps the epoch that
 is best on validation songs. *valid* marks a score of those very songs, where no test song was at
-hand: it is optimistic. **LEAKY** marks a score that measures a leak. An empty cell was not run."""
+hand: it is optimistic. These recipes open the test part, which the sources report. **LEAKY** marks
+a score that measures a leak. An empty cell was not run."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,15 @@ def key(folder: Path, name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
 
 
 def cell(runs: "pd.DataFrame", recipe: str) -> str:
-    """A line for each corpus on which a recipe was run to its end; empty without such runs."""
+    """A line for each corpus on which a recipe was run to its end, of test songs where there are
+    any; empty without such runs."""
     from gtzan_lightning.results.tables import tables
 
     if "recipe" not in runs:  # an experiment without runs has no columns
         return ""
-    lines = [_line(table) for table in tables(runs[runs["recipe"] == recipe])]
+    # of the two parts the test part comes last
+    last = {(t.corpus, t.songs, t.protocol): t for t in tables(runs[runs["recipe"] == recipe])}
+    lines = [_line(table) for table in last.values()]
     return "<br>".join(line for line in lines if line)
 
 

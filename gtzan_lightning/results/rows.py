@@ -1,6 +1,6 @@
 """One row of a table: the runs of one recipe and one state of the code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Row:
             are unknown or predictions were not read.
         wilson_low, wilson_high: Wilson's, which takes songs as independent.
         last: accuracy of the last epoch on valid songs, beside that of the best one.
+        opened: of a test part, how often recipes of this model opened it, deleted runs included.
         minutes: of a training.
     """
 
@@ -54,6 +55,7 @@ class Row:
     wilson_low: float | None
     wilson_high: float | None
     last: float | None
+    opened: int | None
     f1: float | None
     auroc: float | None
     parameters: int | None
@@ -89,6 +91,7 @@ class Row:
             "95 % interval": self.interval_text("-"),
             "Wilson": self.wilson_text(),
             "last epoch": _text(self.last),
+            "test opened": _text(self.opened, "d"),
             "macro F1": _text(self.f1),
             "AUROC": _text(self.auroc),
             "parameters": _text(self.parameters, ",d"),
@@ -110,10 +113,11 @@ def latest(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.drop_duplicates(["seed", "fold"])
 
 
-def make_row(runs: pd.DataFrame, part: str, read: Reader | None) -> Row:
+def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping[str, int]) -> Row:
     """The row of the runs of one recipe and one state of the code.
 
     Args:
+        opened: openings of the test part by model.
         read: gives predictions, from which several runs are pooled; without it their numbers are
             averaged, and the interval is Wilson's.
     """
@@ -137,6 +141,7 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None) -> Row:
         warning=next((w for w in column(runs, "warning", "").fillna("") if w), ""),
         **_scores(done, part, read),
         last=float(last.mean()) if part == "valid" and len(last) else None,
+        opened=opened.get(str(first["model"]), 0) if part == "test" else None,
         parameters=None if pd.isna(parameters) else int(parameters),
         minutes=_mean(done, "minutes"),
     )

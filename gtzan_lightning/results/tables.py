@@ -7,6 +7,7 @@ import csv
 import re
 import types
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.results.openings import luck_of, openings_of
 from gtzan_lightning.results.rows import Reader, Row, code, column, latest, make_row
 
 
@@ -21,7 +23,11 @@ from gtzan_lightning.results.rows import Reader, Row, code, column, latest, make
 class Table:
     """One corpus, its songs' fingerprint, one protocol, one part; the best recipe first.
 
-    ``leak`` says what the part shares with training; folds may differ. Empty where not recorded.
+    Attributes:
+        leak: what the part shares with training; folds may differ. Empty where not recorded.
+        opened_by: recipes that opened the test part, deleted runs included; None of a valid part.
+        luck: how far the best of the rows stands above their mean if all are equally good; None
+            where predictions were not read.
     """
 
     corpus: str
@@ -29,6 +35,8 @@ class Table:
     protocol: str
     part: str
     leak: str
+    opened_by: int | None
+    luck: float | None
     rows: list[Row]
 
     @property
@@ -45,7 +53,7 @@ class Table:
         if len({row.artists is None for row in self.rows}) == 2:
             warnings.insert(0, "Rows without a number of artists have Wilson's interval.")
         if self.part != "valid":
-            return warnings
+            return [*self._luck_remark(), *warnings]
         remark = (
             "Measured on the validation part (the test part stays closed until it is asked for)"
         )
@@ -53,15 +61,37 @@ class Table:
             remark += ", on which each network's best epoch was chosen: such scores are optimistic"
         return [f"{remark}.", *warnings]
 
+    def _luck_remark(self) -> list[str]:
+        """What the first row's accuracy is worth after so many tries."""
+        if not self.opened_by or self.opened_by < 2:
+            return []
+        remark = f"{self.opened_by} recipes were measured on these test songs"
+        if self.luck is not None:
+            measured = sum(row.accuracy is not None for row in self.rows)
+            remark += (
+                f"; were the {measured} rows equally good, the best would stand "
+                f"{self.luck:.3f} above their mean by chance"
+            )
+        return [f"{remark}: the first row is optimistic."]
+
+    def lines(self, own: str = "") -> list[dict[str, str]]:
+        """Title -> text of each row's cells; columns that are empty everywhere are left out.
+
+        Args:
+            own: id of a run whose row is marked.
+        """
+        cells = [row.cells(own) for row in self.rows]
+        filled = [title for title in cells[0] if any(of_row[title] for of_row in cells)]
+        return [{title: of_row[title] for title in filled} for of_row in cells]
+
     def markdown(self, own: str = "") -> str:
         """Args: own: id of a run whose row is marked."""
-        cells = [row.cells(own) for row in self.rows]
-        body = tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+        body = tabulate(self.lines(own), headers="keys", tablefmt="pipe", disable_numparse=True)
         return "\n".join([f"### {self.title}", "", body, "", *self.remarks])
 
     def latex(self) -> str:
         """A booktabs table (``\\usepackage{booktabs}``)."""
-        style = pd.DataFrame([row.cells() for row in self.rows]).style.hide(axis="index")
+        style = pd.DataFrame(self.lines()).style.hide(axis="index")
         style = style.format(escape="latex").format_index(escape="latex", axis=1)
         caption = re.sub(r"([&%$#_{}])", r"\\\1", f"{self.title}.")
         return style.to_latex(
@@ -73,12 +103,12 @@ class Table:
 
     def csv(self) -> str:
         """A line for each row, a column for each number; ``read_csv`` reads it."""
-        table = {name: getattr(self, name) for name in _OF_TABLE}
+        table = {field.name: getattr(self, field.name) for field in _OF_TABLE}
         records = [table | vars(row) | {"runs": " ".join(row.runs)} for row in self.rows]
         return pd.DataFrame(records, dtype=object).to_csv(index=False)  # an integer stays one
 
 
-_OF_TABLE = [field.name for field in fields(Table) if field.name != "rows"]
+_OF_TABLE = [field for field in fields(Table) if field.name != "rows"]
 
 
 def read_csv(file: Path) -> Table:
@@ -94,7 +124,8 @@ def read_csv(file: Path) -> Table:
             Row(**{field.name: _value(field.type, record[field.name]) for field in fields(Row)})
             for record in records
         ]
-        return Table(**{name: records[0][name] for name in _OF_TABLE}, rows=rows)
+        own = {f.name: _value(f.type, records[0][f.name]) for f in _OF_TABLE}
+        return Table(**own, rows=rows)
     except OSError as error:
         raise UserError(f"{file} can't be read: {error.strerror}") from None
     except (LookupError, ValueError, TypeError, csv.Error):
@@ -107,18 +138,24 @@ def _value(kind: Any, text: str) -> Any:
     return kind(text) if kind in (int, str) else tuple(text.split())
 
 
-def tables(runs: pd.DataFrame, read: Reader | None = None) -> list[Table]:
+def tables(
+    runs: pd.DataFrame, read: Reader | None = None, ledger: pd.DataFrame | None = None
+) -> list[Table]:
     """Tables of runs, a row for each run as ``tracking.reading.runs_table`` lists them.
 
     Args:
         read: as ``rows.make_row`` takes it.
+        ledger: openings of test parts, as ``tracking.reading.openings`` lists them.
     """
-    return [_table(*group, read) for group in _groups(runs)]
+    cached = None if read is None else lru_cache(maxsize=None)(read)
+    return [_table(*group, cached, ledger) for group in _groups(runs)]
 
 
-def table_of(runs: pd.DataFrame, own: str, read: Reader | None = None) -> Table:
+def table_of(
+    runs: pd.DataFrame, own: str, read: Reader | None = None, ledger: pd.DataFrame | None = None
+) -> Table:
     """The one table that has a run: of the test part, if the run opened it."""
-    return [t for t in tables(runs, read) if any(own in row.runs for row in t.rows)][-1]
+    return [t for t in tables(runs, read, ledger) if any(own in row.runs for row in t.rows)][-1]
 
 
 @dataclass(frozen=True)
@@ -221,10 +258,19 @@ def _meant(runs: pd.DataFrame, word: str) -> pd.Series:
 
 
 def _table(
-    key: tuple[str, str, str], part: str, runs: pd.DataFrame, read: Reader | None = None
+    key: tuple[str, str, str],
+    part: str,
+    runs: pd.DataFrame,
+    read: Reader | None = None,
+    ledger: pd.DataFrame | None = None,
 ) -> Table:
-    alike = runs.groupby([runs["recipe"], code(runs)])
-    rows = [make_row(group, part, read) for _, group in alike]
+    opened = openings_of(key, runs, ledger) if part == "test" else None
+    of_model = {} if opened is None else dict(opened["model"].value_counts())
+    alike = [group for _, group in runs.groupby([runs["recipe"], code(runs)])]
+    rows = [make_row(group, part, read, of_model) for group in alike]
     rows.sort(key=lambda row: 1.0 if row.accuracy is None else -row.accuracy)
     leaks = sorted(set(column(runs, f"leak_{part}", "").fillna("")) - {""})
-    return Table(*key, part, " / ".join(leaks), rows)
+    if opened is None:
+        return Table(*key, part, " / ".join(leaks), None, None, rows)
+    luck = luck_of(alike, part, read)
+    return Table(*key, part, " / ".join(leaks), opened["recipe"].nunique(), luck, rows)

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from gtzan_lightning.files import replacing
+from gtzan_lightning.tracking.reading import OPENINGS
 from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.spool import Record, Spool
 
@@ -66,6 +67,13 @@ class Journal:
         """Metrics of a step; those that are not finite are left out."""
         values = {k: float(v) for k, v in metrics.items() if np.isfinite(v)}
         self._keep({"kind": "metrics", "metrics": values, "step": step, "time": _now()})
+
+    @rank_zero_only
+    def log_opening(self, what: Mapping[str, str]) -> None:
+        """An opened test part, before it is read: into the store's ledger and the run's metrics."""
+        before = sum(r["kind"] == "opening" for r in self.spool.records()) if self.spool else 0
+        self._keep({"kind": "opening", "what": dict(what), "time": _now()})
+        self.log_metrics({OPENINGS: before + 1})
 
     @rank_zero_only
     def log_songs(self, members: Path, name: str, fingerprint: str) -> None:

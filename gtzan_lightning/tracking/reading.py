@@ -5,6 +5,7 @@ neither the store nor the environment of the process.
 """
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read w
 ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
 MOST_RUNS, PAGE = 10_000, 1000
 SQLITE = "sqlite:///"
+OPENINGS = "test_openings"  # metric: how often a run opened the test part
+LEDGER = "test_opening/"  # begins the tags of an experiment that make the ledger of openings
 
 
 def store_uri(track: TrackSettings) -> str:
@@ -84,6 +87,26 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
         if not token:
             break
     return pd.DataFrame(rows)
+
+
+def openings(track: TrackSettings) -> pd.DataFrame:
+    """The ledger: all openings of a test part in the store, of deleted runs and all experiments.
+
+    Columns: model, recipe, corpus, songs_fingerprint, protocol, seed, fold, by, run, time.
+
+    Raises:
+        UserError: there is no store yet, or its server does not answer.
+    """
+    client = _client(track)
+    entries = []
+    token = None
+    while True:
+        page = client.search_experiments(max_results=PAGE, page_token=token)
+        tags = [tag for experiment in page for tag in experiment.tags.items()]
+        entries += [json.loads(value) for name, value in tags if name.startswith(LEDGER)]
+        token = page.token
+        if not token:
+            return pd.DataFrame(entries)
 
 
 def _row(run: Run) -> dict[str, object]:

@@ -1,7 +1,9 @@
 """A run's records into MLflow."""
 
 import errno
+import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires
 from importlib.util import find_spec
@@ -16,6 +18,7 @@ from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, P
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from gtzan_lightning.tracking.reading import LEDGER
 from gtzan_lightning.tracking.spool import Metrics, Pyfunc, Record, Songs
 
 
@@ -60,6 +63,8 @@ class Sender:
                 self._songs(record)
             elif record["kind"] == "pyfunc":
                 self._pyfunc(record)
+            elif record["kind"] == "opening":
+                add_to_ledger(self.client, self.run_id, record["what"], record["time"])
 
     def _metrics(self, records: list[Metrics]) -> None:
         items = [
@@ -103,6 +108,19 @@ class Sender:
         self.client.log_batch(self.run_id, metrics=scores)
         # last: the model of a run that names one is whole
         self.client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
+
+
+def add_to_ledger(
+    client: mlflow.MlflowClient, run_id: str, what: Mapping[str, str], time: int
+) -> None:
+    """An opened test part, as a tag of the run's experiment: it stays when the run is deleted.
+
+    Args:
+        time: milliseconds since 1970; the same opening may come twice.
+    """
+    experiment = client.get_run(run_id).info.experiment_id
+    text = json.dumps({**what, "run": run_id, "time": time})
+    client.set_experiment_tag(experiment, f"{LEDGER}{time}-{run_id}", text)
 
 
 def _save(folder: Path, record: Pyfunc, checkpoint: Path, model: Any) -> None:

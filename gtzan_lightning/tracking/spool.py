@@ -57,7 +57,13 @@ class Pyfunc(TypedDict):
     time: int
 
 
-Record = Metrics | Params | File | Songs | Pyfunc
+class Opening(TypedDict):
+    kind: Literal["opening"]
+    what: dict[str, str]  # model, recipe, songs ... of an opened test part
+    time: int
+
+
+Record = Metrics | Params | File | Songs | Pyfunc | Opening
 
 
 class Spool:

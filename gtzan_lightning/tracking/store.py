@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.processes import is_alive
-from gtzan_lightning.tracking.reading import SQLITE, shown, store_uri
+from gtzan_lightning.tracking.reading import OPENINGS, SQLITE, shown, store_uri
 from gtzan_lightning.tracking.run_folder import folder_of, is_locked
+from gtzan_lightning.tracking.sender import add_to_ledger
 
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
@@ -100,6 +102,17 @@ def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) ->
         return
     for file in files:
         client.log_artifact(run, str(file), folder)
+
+
+def add_opening(run: str, track: TrackSettings, what: dict[str, str]) -> None:
+    """A test part that was opened after a run, in the ledger and in the run; as ``add_files``."""
+    client = mlflow.MlflowClient(store_uri(track))
+    try:
+        before = client.get_run(run).data.metrics.get(OPENINGS, 0.0)
+    except mlflow.MlflowException:
+        return
+    add_to_ledger(client, run, what, int(time.time() * 1000))
+    client.log_metric(run, OPENINGS, before + 1)
 
 
 def reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """What a run writes down: its name and tags, what it is made of, and its scores."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +12,13 @@ from gtzan_lightning.data.catalogue import filtered_songs, gtzan_ids, known_faul
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
-from gtzan_lightning.recipe.identity import flat, recipe_key
+from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
-from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
+from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
 from gtzan_lightning.tracking.tracker import Tracker
 
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
@@ -25,29 +26,18 @@ CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_a
 
 def run_name(recipe: Recipe, data: GenreData) -> str:
     leaky = "-LEAKY" if data.warning else ""
-    words = (title(recipe), data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
+    words = (recipe.title, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
     return (recipe.track.name or "-".join(words)) + leaky
-
-
-def title(recipe: Recipe) -> str:
-    """What tables call the model."""
-    return getattr(recipe.model, "title", recipe.model.name)
 
 
 def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
     made_with = environment()
     return {
-        "model": title(recipe),
-        "corpus": data.corpus.name,
+        **data.measured_by(recipe),
         "features": _features(recipe, data),
-        "protocol": data.split.label,
         "songs": data.split.counts(),
         **{f"leak_{part}": leak.sentence for part, leak in data.split.leaks.items()},
-        "songs_fingerprint": data.corpus.fingerprint,
         "split_fingerprint": data.split.fingerprint,
-        "seed": str(recipe.seed),
-        "fold": str(recipe.data.fold),
-        "recipe": recipe_key(recipe),
         "warning": data.warning,
         "mlflow.source.name": "experiments/run.py",
         "mlflow.source.git.commit": made_with["commit"],
@@ -114,7 +104,9 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
         members.to_csv(part, index=False)
     with replacing(folder / "split.txt") as part:
         part.write_text(membership_digest(data))
-    tracker.log_params(flat(recipe))
+    params = flat(recipe)
+    params.pop("fit.open_test")  # a complete run may open it later; MLflow changes no parameter
+    tracker.log_params(params)
     tracker.log(dump(recipe), "recipe.yaml")
     tracker.log_file(folder / "songs.csv")
     tracker.log(problems, "verification.csv")
@@ -167,8 +159,16 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
     )
     more = filter(None, (known_faults.sentence(get), calibration.sentence(get)))
     track = recipe.track
-    table = table_of(runs_table(track), run_id, lambda run: predictions_if_any(run, track))
-    return "\n".join([table.markdown(run_id), "", headline, *more])
+    runs = runs_table(track)
+    read = partial(predictions_if_any, track=track)
+    lines = [table_of(runs, run_id, read, openings(track)).markdown(run_id), "", headline, *more]
+    has_test = (runs.loc[runs["run_id"] == run_id, "songs_test"] > 0).any()
+    if has_test and not recipe.fit.open_test:
+        lines.append(
+            "the test part stays closed; once everything is chosen, open it with --resume "
+            f"{run_id} --open-test"
+        )
+    return "\n".join(lines)
 
 
 def file_name(name: str, data: GenreData) -> str:

@@ -143,7 +143,7 @@ def make_model(
 def predict(
     trainer: lightning.Trainer, model: GenreClassifier, data: GenreData, checkpoint: str | Path
 ) -> pd.DataFrame:
-    """Predictions of a checkpoint on the validation part and, with ``fit.test``, the test part.
+    """Predictions of a checkpoint on the valid part and, with ``fit.open_test``, the test part.
 
     Args:
         trainer: any trainer; ``callbacks.run_callbacks`` keeps its best checkpoint.
@@ -154,7 +154,7 @@ def predict(
     model.load_state_dict(read_checkpoint(Path(checkpoint)).state_dict)
     trainer.validate(model, datamodule=data, verbose=False)
     predictions = {"valid": model.gathered_predictions("valid")}
-    if data.recipe.fit.test and data.grid("test"):
+    if data.recipe.fit.open_test and data.grid("test"):
         trainer.test(model, datamodule=data, verbose=False)
         predictions["test"] = model.gathered_predictions("test")
     return predictions_table(predictions, data)
@@ -221,6 +221,7 @@ def _open_run(
     else:
         tracker.start(run_name(recipe, data), {**tags(recipe, data), **more_tags})
     keep_recipe(tracker.folder, recipe)
+    data.on_opening = lambda: tracker.log_opening(data.measured_by(recipe))
     os.environ[SHARED_RUN] = tracker.run_id
     say(f"run {tracker.run_id}{' resumes' if resume else ''}; checkpoints in {tracker.folder}")
     return tracker.run_id

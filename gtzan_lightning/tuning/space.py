@@ -23,7 +23,7 @@ KINDS = ("int", "float")
 FIXED = (
     "data.corpus", "data.root", "data.split", "data.fractions", "data.valid_fraction",
     "data.folds", "data.fold", "data.split_seed", "data.leave_out", "data.min_seconds",
-    "data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed", "fit.test",
+    "data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed", "fit.open_test",
     "model.table", "model.leaky_columns", "model.leaky_id",
 )  # fmt: skip
 KEYS = {*KINDS, "log", "step", "layers", "each"}
@@ -63,7 +63,7 @@ class Space:
         for name, dimension in self.dimensions.items():
             section, _, key = name.partition(".")
             given.setdefault(section, {})[key] = _suggest(trial, name, dimension)
-        given["fit"] = {**given.get("fit", {}), "test": False}
+        given["fit"] = {**given.get("fit", {}), "open_test": False}
         given["track"] = {**given.get("track", {}), "log_model": False}
         return build_recipe(self.model, self.layers, given)
 

@@ -192,7 +192,7 @@ def _best(study: optuna.Study, table: pd.DataFrame, track: TrackSettings) -> str
         f"best: trial {best.number}, validation song accuracy {study.best_value:.3f} on {songs} "
         f"songs, where one song is {1 / songs:.4f}; {ties} other trials can't be told from it "
         "(McNemar, Holm for all trials). It was chosen on those songs, so the accuracy is "
-        "optimistic: train the recipe anew and test it."
+        "optimistic: train the recipe anew and test it (--open-test)."
     )
     return "\n".join([sentence, *(f"  {name}: {value}" for name, value in best.params.items())])
 

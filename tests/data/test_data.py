@@ -96,9 +96,18 @@ def test_validation_clips_are_the_parts_own_and_never_change(quick):
     assert set((first // 100_000).tolist()) == rows
 
 
-def test_the_test_part_is_closed_until_the_test(quick):
-    with pytest.raises(RuntimeError, match=r"trainer\.test alone"):
-        ready(quick()).test_dataloader()
+def test_every_way_to_the_test_songs_passes_one_guard(quick):
+    closed = ready(quick())
+    for way in (closed.test_dataloader, lambda: closed.batches("test")):
+        with pytest.raises(UserError, match="the test part is closed"):
+            way()
+    data, openings = ready(quick("--open-test")), []
+    data.on_opening = lambda: openings.append("opened")
+    data.batches("valid")
+    data.test_dataloader()
+    data.batches("test")
+    data.test_dataloader()  # as a second trainer.test would
+    assert len(openings) == 3
 
 
 def test_a_clip_longer_than_every_song_is_one_line(quick):

@@ -9,14 +9,14 @@ from gtzan_lightning.models import BASELINES
 from gtzan_lightning.models.baselines import log_probabilities, pipeline, summarise
 from gtzan_lightning.recipe.baseline_settings import KnnSettings, SvmSettings
 from gtzan_lightning.results import predictions as metrics
-from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.tracking.reading import openings, runs_table
 from gtzan_lightning.training.train import train
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name):
     flags = ["--data.features", "mfcc", "--data.synthetic_songs", "12"]
-    flags += ["--model.summary", "mean"]
+    flags += ["--model.summary", "mean", "--open-test"]
     recipe = quick(*flags, model=name)
     outcome = train(recipe)
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
@@ -27,6 +27,7 @@ def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name)
     run = runs_table(recipe.track).iloc[0]
     assert (run["model"], run["status"]) == (name, "FINISHED")
     assert run["features"] == "mfcc 20, 1 s"
+    assert (run["test_openings"], len(openings(recipe.track))) == (1, 1)
 
 
 def test_summaries_are_means_and_covariances():

@@ -26,7 +26,7 @@ from experiments import sweep as sweep_command
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.tracking.reading import find_checkpoint, runs_table, shown
+from gtzan_lightning.tracking.reading import find_checkpoint, openings, runs_table, shown
 from gtzan_lightning.tracking.store import connect, experiment_id
 
 pytestmark = pytest.mark.many
@@ -136,7 +136,7 @@ def test_two_runs_at_once_and_what_is_made_of_them(server, packed, tmp_path, mon
     runs = [
         subprocess.Popen(
             [sys.executable, ROOT / "experiments" / "run.py",
-             *quick_flags(packed, tmp_path / rate), "--fit.learning_rate", rate,
+             *quick_flags(packed, tmp_path / rate), "--fit.learning_rate", rate, "--open-test",
              "--track.uri", server.uri],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
@@ -160,8 +160,10 @@ def test_two_runs_at_once_and_what_is_made_of_them(server, packed, tmp_path, mon
         assert (
             server.artifacts / got.info.experiment_id / run_id / "artifacts/predictions.csv"
         ).exists()
+    assert set(openings(TrackSettings(uri=server.uri))["run"]) == set(recorded["run_id"])
     compare.main(["--track.uri", server.uri])
-    assert sum(line.startswith("| small_cnn") for line in capsys.readouterr().out.splitlines()) == 2
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| small_cnn")]
+    assert len(rows) == 4  # two runs in the table of each part
     # another machine, which knows no more than the server's address
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri.replace("://", f"://me:{SECRET}@"))
     wave = render("jazz", 1, 5, 4.0, RATE)[None]

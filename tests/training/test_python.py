@@ -79,7 +79,7 @@ def test_an_interrupted_training_leaves_ctrl_c_alone(quick):
 def test_a_network_of_ones_own_is_trained_like_the_others(quick):
     recipe = custom(quick())
     outcome = train(recipe, network=MeanSpectrum)
-    assert outcome.scores["final/test/songs"] == 10
+    assert outcome.scores["final/valid/songs"] == 20
     (run,) = runs_table(recipe.track).to_dict("records")
     assert run["model"] == "mean_spectrum"
     assert compare("mean_spectrum", "mean_spectrum", track=recipe.track) == []
@@ -96,7 +96,7 @@ def test_a_network_and_its_recipe_belong_together(quick):
 
 
 def test_a_trainer_of_ones_own_keeps_the_best_checkpoint_and_gives_predictions(quick, tmp_path):
-    recipe = quick("--fit.max_epochs", "3")
+    recipe = quick("--fit.max_epochs", "3", "--open-test")
     data = GenreData(recipe)
     data.setup()
     model = make_model(recipe, data)

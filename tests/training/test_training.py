@@ -42,7 +42,7 @@ def trained(tmp_path_factory, packed):
     """One whole run of the main job, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
     flags = [*quick_flags(packed, folder), "--data.clips_per_song", "20", "--fit.max_epochs", "6"]
-    flags += ["--fit.learning_rate", "0.005", "--augment.spectrogram", "0"]
+    flags += ["--fit.learning_rate", "0.005", "--augment.spectrogram", "0", "--open-test"]
     recipe, _ = parse_run(flags)
     return recipe, train(recipe), flags
 
@@ -113,7 +113,7 @@ def test_every_road_out_takes_any_batch_and_equals_the_test_loop(
     recipe, outcome, _ = trained
     waves_of = recipe
     if pack == "pictures":
-        recipe = quick("--data.pack", "pictures")
+        recipe = quick("--data.pack", "pictures", "--open-test")
         outcome = train(recipe)
     (logged,) = client(recipe).get_run(outcome.run_id).outputs.model_outputs
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(recipe.track))
@@ -346,7 +346,7 @@ def test_early_stopping_stops_and_the_best_epoch_is_tested(quick):
 
 
 def test_nothing_looks_at_the_test_part_before_the_test(quick, monkeypatch):
-    """Songs of the test part can't be read until the trainer tests."""
+    """Songs of the test part can't be read until the trainer tests, and it tests if it is asked."""
     recipe = quick("--track.log_model", "false")
     data = GenreData(recipe)
     data.setup()
@@ -380,6 +380,8 @@ def test_nothing_looks_at_the_test_part_before_the_test(quick, monkeypatch):
     monkeypatch.setattr(training.GenreData, "setup", setup)
     monkeypatch.setattr(training.lightning.Trainer, "test", test)
     train(recipe)
+    assert not opened
+    train(quick("--track.log_model", "false", "--open-test"))
     assert set(opened) == {"test"}
 
 

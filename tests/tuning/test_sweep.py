@@ -46,7 +46,7 @@ def test_every_space_file_is_one_of_its_model(file):
     assert words[words.index("--space") + 1] == f"experiments/recipes/spaces/{file.name}"
     space = read_space(file, *parse_layers(["--model", model], "sweep"))
     for end in (0, -1):
-        assert not space.draw(Corner(end)).fit.test
+        assert not space.draw(Corner(end)).fit.open_test
 
 
 def test_layers_of_one_width_and_of_their_own():
