@@ -23,6 +23,7 @@ class Mutant:
 
 
 PROTOCOLS = "gtzan_lightning/data/protocols.py"
+DRAWN = "gtzan_lightning/data/draws.py"
 CLIPS = "gtzan_lightning/data/clips.py"
 MODULE = "gtzan_lightning/data/module.py"
 VOTES = "gtzan_lightning/models/song_votes.py"
@@ -87,17 +88,17 @@ MUTANTS = [
            "if f != data.fold]",
            "if f == data.fold]",
            (f"{OF_PROTOCOLS}::test_valid_is_cut_from_the_songs_that_are_not_tested",)),
-    Mutant("artist cuts valid from the test songs", PROTOCOLS,
+    Mutant("artist cuts valid from the test songs", DRAWN,
            "if fold[g] != data.fold}",
            "if fold[g] == data.fold}",
            (f"{OF_PROTOCOLS}::test_valid_is_cut_from_the_songs_that_are_not_tested",)),
-    Mutant("artist ignores the split seed", PROTOCOLS,
-           "fold = _deal(groups, [1 / data.folds] * data.folds, data.split_seed)",
-           "fold = _deal(groups, [1 / data.folds] * data.folds, 0)", SEEDS),
-    Mutant("stratified and kfold ignore the split seed", PROTOCOLS,
+    Mutant("artist ignores the split seed", DRAWN,
+           "fold = deal(groups, [1 / data.folds] * data.folds, data.split_seed)",
+           "fold = deal(groups, [1 / data.folds] * data.folds, 0)", SEEDS),
+    Mutant("stratified and kfold ignore the split seed", DRAWN,
            "ranked = sorted(genre.values(), key=lambda songs: draw(seed, songs[0]))",
            "ranked = sorted(genre.values(), key=lambda songs: draw(0, songs[0]))", SEEDS),
-    Mutant("recordings are not kept together", PROTOCOLS,
+    Mutant("recordings are not kept together", DRAWN,
            "return {i: parts.get(recordings().get(i, i), part) for i, part in parts.items()}",
            "return parts", DISJOINT + MEMBERSHIPS),
     Mutant("first20 tests song 20 too", PROTOCOLS,

@@ -147,7 +147,7 @@ class GenreData(lightning.LightningDataModule):
         Raises:
             UserError: it is the test part, and the recipe keeps that closed.
         """
-        if part != "test":
+        if part != "test" or self.split.is_open:
             return
         if not self.recipe.fit.open_test:
             raise UserError(
@@ -155,6 +155,12 @@ class GenreData(lightning.LightningDataModule):
                 "fit.open_test true (--open-test), which is recorded"
             )
         self.on_opening()
+
+    @property
+    def measured_parts(self) -> list[str]:
+        """The parts that a run ends by measuring: those that are open and have songs here."""
+        opens = self.recipe.fit.open_test or self.split.is_open
+        return [part for part in ("valid", "test")[: 1 + opens] if self.grid(part)]
 
     def measured_by(self, recipe: Recipe) -> dict[str, str]:
         """What is measured, and on which songs: tags of a run, and an opening of the test part."""

@@ -46,8 +46,18 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
     features = Features(spec)
     silence = torch.from_numpy(np.zeros((1, *corpus.array.shape[1:-1], steps), corpus.array.dtype))
     channels, bins, frames = features(silence).shape[1:]
-    shape, numbers = (channels, bins, frames), torch.from_numpy(corpus.genre_numbers())
-    return Prepared(split, spec, features, shape, steps, seconds_per_step, numbers)
+    numbers = torch.from_numpy(_genres(data, corpus))
+    return Prepared(
+        split, spec, features, (channels, bins, frames), steps, seconds_per_step, numbers
+    )
+
+
+def _genres(data: DataSettings, corpus: Corpus) -> np.ndarray:
+    """(song,) number of each song's genre; of the control another song's."""
+    numbers = corpus.genre_numbers()
+    if data.control == "shuffled_genres":
+        return np.random.default_rng(data.split_seed).permutation(numbers)
+    return numbers
 
 
 def part_grid(corpus: Corpus, split: Split, steps: int, part: str) -> list[Clip]:
@@ -56,7 +66,7 @@ def part_grid(corpus: Corpus, split: Split, steps: int, part: str) -> list[Clip]
         (row, start, 0)
         for row, song in enumerate(corpus.ids)
         for number, start in enumerate(grid_starts(corpus.lengths[row], steps))
-        if split.part(song, number) == part
+        if split.has(part, song, number)
     ]
 
 

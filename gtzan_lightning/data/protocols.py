@@ -8,20 +8,22 @@ ids (GTZAN has 53 such pairs) is kept on one side by every protocol that draws s
 sides all the same is counted and said (``Leak``).
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, chain
 
 from gtzan_lightning.data.artists import artist_groups, artists, gtzan_facts, joined, recordings
 from gtzan_lightning.data.catalogue import gtzan_ids
+from gtzan_lightning.data.draws import deal_folds, draw, places, some, together
 from gtzan_lightning.data.leaks import Leak, leaks
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest
 from gtzan_lightning.recipe.settings import DataSettings
 
 PARTS = ("train", "valid", "test")
+CONTROLS = {
+    "shuffled_genres": "CONTROL: genres are shuffled over songs, a score above chance is a leak",
+    "training_songs": "CONTROL: the training songs are tested, the score is what was memorised",
+}
 CLIPS = 10  # of a song of 30 s, in which the leaky protocol's leak is counted
 VERSION = 2  # of the membership: in 1 an artist could be on two sides, and 39 recordings
 LEAK_WARNING = (
@@ -40,15 +42,22 @@ class Split:
     promised: dict[str, int] = field(default_factory=dict)
     warning: str = ""
     by_clip: Callable[[str, int], str] | None = None
+    tested: str = "test"  # the part whose songs are tested: of a control, the training part
+    is_open: bool = False  # what is tested may be measured while models are chosen
     leaks: dict[str, Leak] = field(default_factory=dict, repr=False)  # of valid and of test
 
     def part(self, song: str, clip: int) -> str:
         """The part of a song's clip; only the leaky protocol looks at the clip's number."""
         return self.by_clip(song, clip) if self.by_clip else self.members.get(song, "")
 
+    def has(self, part: str, song: str, clip: int) -> bool:
+        """Whether a part has a song's clip; a control tests what it trains on."""
+        return self.part(song, clip) == (self.tested if part == "test" else part)
+
     def songs(self, part: str) -> list[str]:
         """Ids of the songs of a part that are here (leaky: of all songs)."""
-        return sorted(i for i, p in self.members.items() if p == part or self.by_clip)
+        own = self.tested if part == "test" else part
+        return sorted(i for i, p in self.members.items() if p == own or self.by_clip)
 
     def part_of_clips(self) -> dict[str, set[str]]:
         """Part -> songs that have a clip in it."""
@@ -103,7 +112,7 @@ def make_split(
     members = {song: whole.members.get(song, "") for song in genre_of}
     known = universe is not None and not whole.by_clip
     promised = {part: len(whole.songs(part)) for part in PARTS} if known else {}
-    split = replace(whole, members=members, promised=promised)
+    split = _varied(data, replace(whole, members=members, promised=promised), genre_of)
     for part in ("train", "valid"):
         if not split.songs(part):
             raise UserError(
@@ -111,6 +120,27 @@ def make_split(
                 f"({split.counts()}); add songs or choose another protocol"
             )
     return replace(split, leaks=leaks(split.part_of_clips(), universe == gtzan_ids(), artist_of))
+
+
+def _varied(data: DataSettings, split: Split, genre_of: dict[str, str]) -> Split:
+    """The split with fewer training songs, or as a control."""
+    if data.train_songs:
+        training = split.songs("train")
+        if len(training) < data.train_songs:
+            raise UserError(
+                f"data.train_songs {data.train_songs}: data.split {split.label} has "
+                f"{len(training)} training songs here"
+            )
+        kept = some(training, genre_of, data.train_songs, data.split_seed)
+        cut = "train" if split.by_clip is None else "all"
+        members = {i: p for i, p in split.members.items() if p != cut or i in kept}
+        split = replace(split, members=members, label=f"{split.label}, train {len(kept)}")
+    if data.control:
+        label = f"{split.label}, CONTROL {data.control}"
+        split = replace(split, label=label, warning=CONTROLS[data.control])
+    if data.control == "training_songs":
+        split = replace(split, tested="train", is_open=True)
+    return split
 
 
 def concrete(
@@ -127,40 +157,41 @@ def concrete(
     return data.model_copy(update={"split": choice})
 
 
-def draw(seed: int, *words: object) -> float:
-    """A number in [0, 1) that depends on nothing but the seed and the words."""
-    text = ":".join(map(str, (seed, *words)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
-
-
 def _stratified(data: DataSettings, ids: list[str], closed: bool) -> Split:
     shares = _three_shares(data)
     label = f"stratified {_percents(data)} seed {data.split_seed} v{VERSION}"
-    place = _places(ids, data.split_seed, closed)
+    place = places(ids, data.split_seed, closed)
     edges = (shares[0], shares[0] + shares[1])
     parts = {i: PARTS[sum(x >= e - 1e-9 for e in edges)] for i, x in place.items()}
-    return Split(label, _together(parts))
+    return Split(label, together(parts))
 
 
 def _kfold(data: DataSettings, ids: list[str], closed: bool) -> Split:
-    place = _places(ids, data.split_seed, closed)
+    place = places(ids, data.split_seed, closed)
     fold = {i: int(x * data.folds + 1e-9) for i, x in place.items()}
     others = [i for i, f in fold.items() if f != data.fold]
     parts = dict.fromkeys(fold, "test")
-    again = _places(others, data.split_seed + 1, closed)
+    again = places(others, data.split_seed + 1, closed)
     parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in again.items()}
     label = f"kfold {data.folds} seed {data.split_seed} v{VERSION}"
-    return Split(label, _together(parts))
+    return Split(label, together(parts))
 
 
 def _filtered(data: DataSettings, ids: list[str], closed: bool) -> Split:
     return Split("filtered", {song: part for part, song in gtzan_facts("filtered")})
 
 
+def _filtered_folds(data: DataSettings, ids: list[str], closed: bool) -> Split:
+    """Folds by artist of the songs that ``filtered`` trains and validates on."""
+    own = [song for part, song in gtzan_facts("filtered") if part != "test"]
+    parts = deal_folds(data, {i: artists().get(i, i) for i in own})
+    return Split(f"filtered_folds {_folds_label(data)}", parts, is_open=True)
+
+
 def _first20(data: DataSettings, ids: list[str], closed: bool) -> Split:
     """bar_tov: songs 00 to 19 of every genre are the test part, whatever is in training too."""
     later = [i for i in ids if int(i[-5:]) >= 20]
-    place = _places(later, data.split_seed, closed)
+    place = places(later, data.split_seed, closed)
     parts = dict.fromkeys(ids, "test")
     parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in place.items()}
     first: dict[str, str] = {}
@@ -172,7 +203,7 @@ def _first20(data: DataSettings, ids: list[str], closed: bool) -> Split:
 def _artist(data: DataSettings, ids: list[str], closed: bool) -> Split:
     """Folds by artist."""
     return Split(
-        f"artist {_folds_label(data)}", _deal_folds(data, {i: artists().get(i, i) for i in ids})
+        f"artist {_folds_label(data)}", deal_folds(data, {i: artists().get(i, i) for i in ids})
     )
 
 
@@ -180,24 +211,11 @@ def _artist_groups(data: DataSettings, ids: list[str], closed: bool) -> Split:
     """Folds by Foleis and Tavares' groups alone, which are finer than artists."""
     pairs, first = list(recordings().items()), dict[str, str]()
     pairs += [(song, first.setdefault(group, song)) for song, group in artist_groups().items()]
-    return Split(f"artist_groups {_folds_label(data)}", _deal_folds(data, joined(ids, pairs)))
+    return Split(f"artist_groups {_folds_label(data)}", deal_folds(data, joined(ids, pairs)))
 
 
 def _folds_label(data: DataSettings) -> str:
     return f"{data.folds} seed {data.split_seed} v{VERSION}"
-
-
-def _deal_folds(data: DataSettings, group_of: dict[str, str]) -> dict[str, str]:
-    """Folds by group, each genre dealt out evenly; valid is cut from train by group too."""
-    groups: dict[str, list[str]] = {}
-    for song, group in group_of.items():
-        groups.setdefault(group, []).append(song)
-    fold = _deal(groups, [1 / data.folds] * data.folds, data.split_seed)
-    others = {g: songs for g, songs in groups.items() if fold[g] != data.fold}
-    shares = [1 - data.valid_fraction, data.valid_fraction]
-    inner = _deal(others, shares, data.split_seed + 1)
-    part = {g: ("train", "valid")[inner[g]] if g in inner else "test" for g in groups}
-    return {song: part[g] for g, songs in groups.items() for song in songs}
 
 
 def _clips(data: DataSettings, ids: list[str], closed: bool) -> Split:
@@ -224,6 +242,7 @@ PROTOCOLS = {
     "stratified": Protocol(_stratified),
     "kfold": Protocol(_kfold),
     "filtered": Protocol(_filtered, gtzan_only=True),
+    "filtered_folds": Protocol(_filtered_folds, gtzan_only=True),
     "artist": Protocol(_artist, gtzan_only=True),
     "artist_groups": Protocol(_artist_groups, gtzan_only=True),
     "first20": Protocol(_first20, gtzan_only=True),
@@ -240,45 +259,3 @@ def _three_shares(data: DataSettings) -> tuple[float, ...]:
 
 def _percents(data: DataSettings) -> str:
     return "/".join(f"{100 * share:g}" for share in data.fractions)
-
-
-def _places(ids: Iterable[str], seed: int, closed: bool) -> dict[str, float]:
-    """A place in [0, 1) for every song: its rank within its genre, or (open) its own draw.
-
-    Songs of one recording and genre have one place.
-    """
-    if not closed:
-        return {i: draw(seed, i) for i in ids}
-    genres: dict[str, dict[str, list[str]]] = {}
-    for song in ids:
-        genre = genres.setdefault(song.split(".")[0], {})
-        genre.setdefault(recordings().get(song, song), []).append(song)
-    places: dict[str, float] = {}
-    for genre in genres.values():
-        ranked = sorted(genre.values(), key=lambda songs: draw(seed, songs[0]))
-        before = accumulate((len(songs) for songs in ranked), initial=0)
-        total = sum(map(len, ranked))
-        for rank, songs in zip(before, ranked, strict=False):  # the last sum is the total
-            places |= dict.fromkeys(songs, rank / total)
-    return places
-
-
-def _together(parts: dict[str, str]) -> dict[str, str]:
-    """Give all songs of a recording the part of the first, also across genres."""
-    return {i: parts.get(recordings().get(i, i), part) for i, part in parts.items()}
-
-
-def _deal(groups: dict[str, list[str]], shares: list[float], seed: int) -> dict[str, int]:
-    """Group -> hand: the largest groups first, each to the hand that its genres lack most."""
-    genres_of = {g: [song.split(".")[0] for song in songs] for g, songs in groups.items()}
-    size = Counter(chain.from_iterable(genres_of.values()))
-    have: list[Counter[str]] = [Counter() for _ in shares]
-    hand = {}
-    for group in sorted(groups, key=lambda g: (-len(groups[g]), draw(seed, g))):
-        lacks = [
-            sum(share * size[genre] - had[genre] for genre in genres_of[group]) / share
-            for share, had in zip(shares, have, strict=True)
-        ]
-        hand[group] = lacks.index(max(lacks))
-        have[hand[group]].update(genres_of[group])
-    return hand

@@ -74,11 +74,10 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         print(f"stopped before it converged, after model.iterations {settings.iterations}")
     predictions = {}
-    for part in ("valid", "test") if recipe.fit.open_test else ("valid",):
-        if data.grid(part):
-            clips = vectors(part)
-            scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
-            predictions[part] = ClipPredictions(scores, **clips)
+    for part in data.measured_parts:
+        clips = vectors(part)
+        scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
+        predictions[part] = ClipPredictions(scores, **clips)
     return predictions, (time.monotonic() - start) / 60
 
 
@@ -101,7 +100,7 @@ def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
     if data.split.by_clip:
         raise UserError("model.table has no clips that data.split clips could cut")
     table = read_table(settings)
-    ids, genres = data.corpus.ids, data.corpus.genre_numbers()
+    ids, genres = data.corpus.ids, data.genre_numbers.numpy()
     lacking = [song for song in ids if song not in table.index]
     if lacking:
         raise UserError(

@@ -18,16 +18,32 @@ def flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_key(recipe: Recipe) -> str:
-    """The same for two runs that differ in nothing but seed, fold, places and hardware."""
-    values = flat(recipe)
+    """The same for two runs that differ in nothing but seed, fold, places and hardware.
+
+    It is made of the values that are not defaults: a setting that a later version adds leaves the
+    keys of older recipes as they are. Tables never mix the code of two versions.
+    """
+    values, plain = flat(recipe), defaults(recipe)
     fixed_lists = recipe.data.split == "filtered"
-    kept = {}
+    kept = {"model.name": recipe.model.name}
     for name, identity in identities(recipe).items():
+        if name in plain and values[name] == plain[name]:
+            continue
         if identity == "part" or (identity == "draw" and not fixed_lists):
             kept[name] = values[name]
         elif identity == "file":
             kept[name] = Path(values[name]).name if values[name] else values[name]
     return digest(json.dumps(kept, sort_keys=True).encode())[:6]
+
+
+def defaults(recipe: Recipe) -> dict[str, Any]:
+    """``section.name`` -> default, of the settings that have one."""
+    sections = {name: getattr(recipe, name) for name in type(recipe).model_fields}
+    return {
+        f"{key}.{name}": json.loads(json.dumps(field.default))
+        for key, section in sections.items() if isinstance(section, Section)
+        for name, field in type(section).model_fields.items() if not field.is_required()
+    }  # fmt: skip
 
 
 def identities(recipe: Recipe) -> dict[str, str]:

@@ -22,12 +22,14 @@ from gtzan_lightning.recipe.section import (
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
 Protocol = Literal[
-    "auto", "filtered", "artist", "stratified", "kfold", "first20", "artist_groups", "clips"
-]
+    "auto", "filtered", "filtered_folds", "artist", "stratified", "kfold", "first20",
+    "artist_groups", "clips",
+]  # fmt: skip
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 PROTOCOLS: dict[Protocol, str] = {
     "auto": "GTZAN: filtered, or artist if songs of its lists are missing; other songs: stratified",
     "filtered": "GTZAN's published lists: no artist is on two sides, no repeated or distorted song",
+    "filtered_folds": "folds by artist of what filtered trains and validates on, to choose models",
     "artist": "folds of GTZAN's artists: no artist is on two sides",
     "stratified": "random songs as in the sources, the same shares of every genre: artists leak",
     "kfold": "random folds of songs; one fold is tested: artists leak",
@@ -68,11 +70,15 @@ class DataSettings(Section):
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = draw(0.15)
     """share of the training songs used for validation where the protocol has no valid part"""
     folds: Annotated[int, Field(ge=2)] = draw(5)
-    """kfold, artist and artist_groups: number of folds"""
+    """protocols with folds: their number"""
     fold: Annotated[int, Field(ge=0)] = place(0)
-    """kfold, artist and artist_groups: the fold that is tested"""
+    """protocols with folds: the one that is tested"""
     split_seed: Annotated[int, Field(ge=0)] = draw(0)
     """seed of every split that is drawn"""
+    train_songs: Annotated[int, Field(ge=1)] | None = part(None)
+    """train on so many of the protocol's training songs, alike of all genres (none: all)"""
+    control: Literal["shuffled_genres", "training_songs"] | None = part(None)
+    """measure chance (genres shuffled over the songs) or memory (training songs are tested)"""
 
     clip_seconds: Positive = part(3.0)
     """length of a clip, seconds"""

@@ -6,6 +6,11 @@ import pandas as pd
 from gtzan_lightning.results.rows import Reader, column, latest
 
 
+def is_closed(protocol: str) -> bool:
+    """Whether what a protocol tests is a closed part: not where it serves to choose models."""
+    return not protocol.startswith("filtered_folds") and "CONTROL training_songs" not in protocol
+
+
 def openings_of(
     key: tuple[str, str, str], runs: pd.DataFrame, ledger: pd.DataFrame | None
 ) -> pd.DataFrame:

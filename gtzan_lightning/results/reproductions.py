@@ -108,8 +108,10 @@ def _line(table: "Table") -> str:
     (row,) = table.rows
     if row.accuracy is None:  # no run has ended
         return ""
+    from gtzan_lightning.results.rows import marker
+
     words = [f"{row.accuracy_text()} [{row.interval_text(', ')}]", f"n = {row.n}"]
     words += [f"{row.seeds} seed{'s' if row.seeds > 1 else ''}", f"{table.corpus} {table.songs}"]
     words += ["*valid*"] * (table.part == "valid")
-    words += ["**LEAKY**"] * bool(row.warning)
+    words += [f"**{marker(row.warning)}**"] if row.warning else []
     return ", ".join(words)

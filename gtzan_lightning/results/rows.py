@@ -8,7 +8,8 @@ import pandas as pd
 
 from gtzan_lightning.results.intervals import wilson
 
-OF_FOLDS = ("kfold", "artist", "artist_groups")  # protocols whose label says how many
+# protocols whose label says how many folds there are
+OF_FOLDS = ("kfold", "artist", "artist_groups", "filtered_folds")
 Reader = Callable[[str], pd.DataFrame | None]  # run id -> its predictions, if it has any
 
 
@@ -79,7 +80,8 @@ class Row:
         """Title -> text of each column; ``own`` is the id of a run whose row is marked."""
         unfinished = f" ({self.unfinished} unfinished)" if self.unfinished else ""
         unfinished += f" ({self.repeats} repeated)" if self.repeats else ""
-        leaky, this = " LEAKY" * bool(self.warning), " <- this run" * (own in self.runs)
+        leaky = f" {marker(self.warning)}" if self.warning else ""
+        this = " <- this run" * (own in self.runs)
         return {
             "model": self.model + leaky + unfinished + this,
             "features": self.features,
@@ -99,6 +101,11 @@ class Row:
             "recipe": self.recipe,
             "commit": self.commit,
         }
+
+
+def marker(warning: str) -> str:
+    """The word that marks what a warning is about: LEAKY or CONTROL."""
+    return warning.split()[0].removesuffix(":")
 
 
 def code(runs: pd.DataFrame) -> pd.Series:
@@ -141,7 +148,7 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping
         warning=next((w for w in column(runs, "warning", "").fillna("") if w), ""),
         **_scores(done, part, read),
         last=float(last.mean()) if part == "valid" and len(last) else None,
-        opened=opened.get(str(first["model"]), 0) if part == "test" else None,
+        opened=opened.get(str(first["model"])),
         parameters=None if pd.isna(parameters) else int(parameters),
         minutes=_mean(done, "minutes"),
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results.openings import luck_of, openings_of
+from gtzan_lightning.results.openings import is_closed, luck_of, openings_of
 from gtzan_lightning.results.rows import Reader, Row, code, column, latest, make_row
 
 
@@ -264,7 +264,8 @@ def _table(
     read: Reader | None = None,
     ledger: pd.DataFrame | None = None,
 ) -> Table:
-    opened = openings_of(key, runs, ledger) if part == "test" else None
+    closed = part == "test" and is_closed(key[2])
+    opened = openings_of(key, runs, ledger) if closed else None
     of_model = {} if opened is None else dict(opened["model"].value_counts())
     alike = [group for _, group in runs.groupby([runs["recipe"], code(runs)])]
     rows = [make_row(group, part, read, of_model) for group in alike]

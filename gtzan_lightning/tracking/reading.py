@@ -137,7 +137,7 @@ def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None
     """As ``read_predictions``; None where a run has none."""
     client = _client(track)
     names = {artifact.path for artifact in client.list_artifacts(run_id)}
-    for name in ("predictions.csv", "LEAKY_predictions.csv"):
+    for name in ("predictions.csv", "LEAKY_predictions.csv", "CONTROL_predictions.csv"):
         if name in names:
             return pd.read_csv(client.download_artifacts(run_id, name))
     return None

@@ -16,6 +16,7 @@ from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
+from gtzan_lightning.results.rows import marker
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
 from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
@@ -25,7 +26,7 @@ CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_a
 
 
 def run_name(recipe: Recipe, data: GenreData) -> str:
-    leaky = "-LEAKY" if data.warning else ""
+    leaky = f"-{marker(data.warning)}" if data.warning else ""
     words = (recipe.title, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
     return (recipe.track.name or "-".join(words)) + leaky
 
@@ -163,7 +164,7 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
     read = partial(predictions_if_any, track=track)
     lines = [table_of(runs, run_id, read, openings(track)).markdown(run_id), "", headline, *more]
     has_test = (runs.loc[runs["run_id"] == run_id, "songs_test"] > 0).any()
-    if has_test and not recipe.fit.open_test:
+    if has_test and part == "valid":
         lines.append(
             "the test part stays closed; once everything is chosen, open it with --resume "
             f"{run_id} --open-test"
@@ -172,7 +173,7 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
 
 
 def file_name(name: str, data: GenreData) -> str:
-    return f"LEAKY_{name}" if data.warning else name
+    return f"{marker(data.warning)}_{name}" if data.warning else name
 
 
 def predictions_table(

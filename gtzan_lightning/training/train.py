@@ -154,7 +154,7 @@ def predict(
     model.load_state_dict(read_checkpoint(Path(checkpoint)).state_dict)
     trainer.validate(model, datamodule=data, verbose=False)
     predictions = {"valid": model.gathered_predictions("valid")}
-    if data.recipe.fit.open_test and data.grid("test"):
+    if "test" in data.measured_parts:
         trainer.test(model, datamodule=data, verbose=False)
         predictions["test"] = model.gathered_predictions("test")
     return predictions_table(predictions, data)
