@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "train, test and record one model",
     "compare": "tables of the recorded runs; whether systems can be told apart",
     "audit": "judge songs, protocols and feature tables before training",
+    "ladder": "one recipe under every protocol: what each shortcut is worth",
     "hard": "songs that most runs get wrong, and their known faults",
     "sweep": "tune a model over a space of settings",
     "tag": "genres of many sound files",

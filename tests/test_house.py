@@ -14,7 +14,7 @@ FLOORS = [
     {"models"},
     {"inference"},
     {"training"},
-    {"tuning", "bench", "audit"},
+    {"tuning", "bench", "audit", "ladder"},
     {"commands"},
     {"__main__", "__init__"},
 ]
@@ -44,6 +44,7 @@ OWNERS = {
     # plots.py draws; the others name a type
     "matplotlib": {
         "results/plots.py",
+        "ladder/plot.py",
         "data/pictures.py",
         "tracking/journal.py",
         "tuning/sweep.py",

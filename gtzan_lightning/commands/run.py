@@ -1,15 +1,17 @@
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
-from gtzan_lightning.recipe.command_line import parse_run
+import os
+
+from gtzan_lightning.recipe.command_line import Series, parse_series
 from gtzan_lightning.recipe.recipes import as_flags
 
 
 def main(argv: list[str]) -> None:
     """Parse, train, print the comparison table with the new run's row marked."""
-    recipe, resume = parse_run(argv)
+    series = parse_series(argv)
     from gtzan_lightning.data.packing import resolve
 
-    _, loud = resolve(recipe.data)
+    _, loud = resolve(series.recipe.data)
     if loud:
         print(as_flags(loud), flush=True)
     # five seconds of imports, only once the command line is known to be right
@@ -18,6 +20,26 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.training.train import train
 
     keep_freed_memory()
-    outcome = train(recipe, resume)
+    if series.seeds is not None or series.folds is not None:
+        _many(series, argv)
+        return
+    outcome = train(series.recipe, series.resume)
     if outcome.scores:  # of several processes the first one speaks
-        print(result_lines(recipe, outcome.run_id, outcome.scores))
+        print(result_lines(series.recipe, outcome.run_id, outcome.scores))
+
+
+def _many(series: Series, argv: list[str]) -> None:
+    """Make the runs of a series and print their row."""
+    from gtzan_lightning.training.report import series_lines
+    from gtzan_lightning.training.series import SHARE, run_series, run_workers, worker_command
+
+    recipes = series.recipes
+    if SHARE in os.environ:
+        run_series(recipes)
+        return
+    if series.workers > 1:
+        run_workers(series.workers, worker_command("run", argv), "finished runs are kept")
+    done = run_series(recipes)
+    print(series_lines(series.recipe.track, list(done)))
+    if len(done) < len(recipes):
+        print(f"{len(done)} of {len(recipes)} runs are finished: others share them")

@@ -48,7 +48,8 @@ class Split:
 
     def part(self, song: str, clip: int) -> str:
         """The part of a song's clip; only the leaky protocol looks at the clip's number."""
-        return self.by_clip(song, clip) if self.by_clip else self.members.get(song, "")
+        own = self.members.get(song, "")
+        return self.by_clip(song, clip) if self.by_clip and own else own
 
     def has(self, part: str, song: str, clip: int) -> bool:
         """Whether a part has a song's clip; a control tests what it trains on."""
@@ -57,13 +58,14 @@ class Split:
     def songs(self, part: str) -> list[str]:
         """Ids of the songs of a part that are here (leaky: of all songs)."""
         own = self.tested if part == "test" else part
-        return sorted(i for i, p in self.members.items() if p == own or self.by_clip)
+        return sorted(i for i, p in self.members.items() if p == own or (p and self.by_clip))
 
     def part_of_clips(self) -> dict[str, set[str]]:
         """Part -> songs that have a clip in it."""
         if self.by_clip is None:
             return {part: set(self.songs(part)) for part in PARTS}
-        of_song = {song: {self.by_clip(song, n) for n in range(CLIPS)} for song in self.members}
+        used = [song for song, part in self.members.items() if part]
+        of_song = {song: {self.by_clip(song, n) for n in range(CLIPS)} for song in used}
         return {part: {song for song, own in of_song.items() if part in own} for part in PARTS}
 
     @property
@@ -76,7 +78,8 @@ class Split:
         """Such as ``train 442 of 443, valid 197, test 0 of 290``."""
         words = []
         for part in PARTS:
-            here, all_ = len(self.songs(part)), self.promised.get(part)
+            own = self.tested if part == "test" else part
+            here, all_ = len(self.songs(part)), self.promised.get(own)
             words.append(f"{part} {here}" + (f" of {all_}" if all_ not in (None, here) else ""))
         return ", ".join(words)
 
@@ -133,7 +136,7 @@ def _varied(data: DataSettings, split: Split, genre_of: dict[str, str]) -> Split
             )
         kept = some(training, genre_of, data.train_songs, data.split_seed)
         cut = "train" if split.by_clip is None else "all"
-        members = {i: p for i, p in split.members.items() if p != cut or i in kept}
+        members = {i: "" if p == cut and i not in kept else p for i, p in split.members.items()}
         split = replace(split, members=members, label=f"{split.label}, train {len(kept)}")
     if data.control:
         label = f"{split.label}, CONTROL {data.control}"

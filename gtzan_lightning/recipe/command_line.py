@@ -16,10 +16,11 @@ from gtzan_lightning.recipe import recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
 from gtzan_lightning.recipe.section import Section
+from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import PROTOCOLS, TrackSettings
 
 LAST = "last"  # --resume last: the newest unfinished run of this recipe
-_NOT_SETTINGS = ("model", "config", "resume", "print_config", "list")
+_NOT_SETTINGS = ("model", "config", "resume", "print_config", "list", "seeds", "folds", "workers")
 _CHOOSE = f"choose a model with --model: {', '.join(MODEL_SETTINGS)}"
 
 
@@ -90,15 +91,15 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     raise SystemExit(status)
 
 
-def write_output(file: Path, text: str) -> None:
-    """A command's text into the file that a flag names, whole or not at all.
+def write_output(file: Path, content: str | bytes) -> None:
+    """What a command made into the file that a flag names, whole or not at all.
 
     Raises:
         UserError: it can't be written there.
     """
     try:
         with replacing(file) as part:
-            part.write_text(text)
+            part.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise UserError(f"{file} can't be written: {error.strerror}") from None
 
@@ -116,7 +117,13 @@ def track_of(args: dict[str, Any]) -> TrackSettings:
 
 
 def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None]:
-    """Recipe of a run, and the id of the run to resume (then the recipe is that run's own) or LAST.
+    """Recipe of one run, and the run to resume, as ``parse_series`` gives them."""
+    series = parse_series(argv, command)
+    return series.recipe, series.resume
+
+
+def parse_series(argv: list[str], command: str = "run") -> Series:
+    """The runs that flags ask for.
 
     Raises:
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
@@ -129,14 +136,18 @@ def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None
         print(listing(args["list"]))
         raise SystemExit(0)
     if args["resume"] and args["resume"] != LAST:
-        return _resumed(args), args["resume"]
+        return Series(_resumed(args), args["resume"], None, None, 1)
     if name is None:
         raise UserError(_CHOOSE)
     recipe = build_recipe(name, layers, _flags_given(args))
     if args["print_config"]:
         print(recipes.dump(recipe), end="")
         raise SystemExit(0)
-    return recipe, args["resume"]
+    workers = args.get("workers", 1)
+    if workers < 1:
+        raise UserError(f"--workers {workers}: at least 1")
+    folds = folds_of(args.get("folds"), recipe)
+    return Series(recipe, args["resume"], args.get("seeds"), folds, workers)
 
 
 def _resumed(args: dict[str, Any]) -> Recipe:
@@ -209,6 +220,8 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
         help="measure on the test part too: at the end, or with --resume RUN_ID in a complete run; "
         "the opening is recorded and counted in the tables",
     )  # fmt: skip
+    if command == "run":
+        add_series(parser)
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
     seed = Recipe.model_fields["seed"]
@@ -223,6 +236,23 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
     if not before:
         parser.add_argument_group("--model.*", "add --model NAME to see the model's flags")
     return parser
+
+
+def add_series(parser: argparse.ArgumentParser) -> None:
+    """The flags of several runs of one recipe."""
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N",
+        help="a run for each seed, and one row of them all; finished runs are kept, interrupted "
+        "ones resumed; tasks of a SLURM array share them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--folds", nargs="+", metavar="K",
+        help="a run for each fold (and seed) of a protocol with folds: all, or numbers",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N",
+        help="with --seeds or --folds: so many runs at once, each on a GPU of its own (1)",
+    )  # fmt: skip
 
 
 def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:

@@ -179,6 +179,22 @@ def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Reci
         raise UserError(complaint(error)) from None
 
 
+def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values, such as ``{"data.fold": 1}``.
+
+    Raises:
+        UserError: a value out of bounds.
+    """
+    values = recipe.model_dump(mode="json")
+    for key, of_section in nested(settings).items():
+        is_section = isinstance(of_section, dict)
+        values[key] = {**values[key], **of_section} if is_section else of_section
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UserError(complaint(error)) from None
+
+
 def dump(recipe: Recipe) -> str:
     """The recipe as YAML that ``--config`` reads back to the same recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

@@ -39,6 +39,9 @@ PROTOCOLS: dict[Protocol, str] = {
 }
 
 
+OF_FOLDS = ("filtered_folds", "artist", "kfold", "artist_groups")
+
+
 class DataSettings(Section):
     """Songs, protocol, clips, and the picture made of a clip."""
 
@@ -116,6 +119,11 @@ class DataSettings(Section):
     resident: bool = place(False)
     """keep the packed corpus in GPU memory and cut clips there, for networks that train faster than
     a processor can supply clips; augment.audio must be 0"""
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether the protocol tests one of several folds."""
+        return self.split in OF_FOLDS
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> "DataSettings":

@@ -6,10 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from gtzan_lightning.recipe.settings import OF_FOLDS
 from gtzan_lightning.results.intervals import wilson
 
-# protocols whose label says how many folds there are
-OF_FOLDS = ("kfold", "artist", "artist_groups", "filtered_folds")
 Reader = Callable[[str], pd.DataFrame | None]  # run id -> its predictions, if it has any
 
 

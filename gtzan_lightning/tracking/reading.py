@@ -235,6 +235,11 @@ def _client(track: TrackSettings) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(uri)
 
 
+def has_store(track: TrackSettings) -> bool:
+    """Whether there is a store already; a server's is always there."""
+    return not _is_missing(store_uri(track))
+
+
 def _is_missing(uri: str) -> bool:
     """Whether it is an SQLite file that is not there: MLflow would make it."""
     return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()

@@ -1,6 +1,7 @@
 """What a run writes down: its name and tags, what it is made of, and its scores."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.recipes import Recipe, dump
+from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.rows import marker
@@ -160,9 +162,8 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
     )
     more = filter(None, (known_faults.sentence(get), calibration.sentence(get)))
     track = recipe.track
+    lines = [series_lines(track, [run_id]), "", headline, *more]
     runs = runs_table(track)
-    read = partial(predictions_if_any, track=track)
-    lines = [table_of(runs, run_id, read, openings(track)).markdown(run_id), "", headline, *more]
     has_test = (runs.loc[runs["run_id"] == run_id, "songs_test"] > 0).any()
     if has_test and part == "valid":
         lines.append(
@@ -170,6 +171,12 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
             f"{run_id} --open-test"
         )
     return "\n".join(lines)
+
+
+def series_lines(track: TrackSettings, run_ids: Sequence[str]) -> str:
+    """What a series ends with: the table with the row of its runs."""
+    runs, read = runs_table(track), partial(predictions_if_any, track=track)
+    return table_of(runs, run_ids[-1], read, openings(track)).markdown(run_ids[-1])
 
 
 def file_name(name: str, data: GenreData) -> str:

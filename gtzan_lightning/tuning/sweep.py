@@ -4,8 +4,6 @@ The objective is the best epoch's song accuracy on the validation part; the test
 Only this file and study.py import optuna.
 """
 
-import os
-import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +15,14 @@ from lightning.pytorch.callbacks import Callback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.errors import Untrainable
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
+from gtzan_lightning.training.series import run_workers
 from gtzan_lightning.training.train import train
 from gtzan_lightning.tuning.space import Space
 from gtzan_lightning.tuning.study import (
@@ -72,7 +71,7 @@ def sweep(
         if workers == 1:
             work(study, space, trials, shared=bool(url))
         elif before < trials:
-            run_workers(workers, command)
+            run_workers(workers, command, "what they tried is kept in the study")
         return report(study, tracker, trials)
 
 
@@ -138,25 +137,6 @@ def _accuracy(study: optuna.Study, trial: optuna.Trial, recipe: Recipe) -> float
     if pruning.pruned:
         raise optuna.TrialPruned
     return outcome.scores["final/valid/song_accuracy"]
-
-
-def run_workers(count: int, command: list[str]) -> None:
-    """Run a worker's command in so many processes, which share the study and the cores.
-
-    Raises:
-        UserError: a worker failed.
-    """
-    threads = max(1, (os.cpu_count() or 1) // count)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    workers = [subprocess.Popen(command, env=environment) for _ in range(count)]
-    try:
-        failed = sum(worker.wait() != 0 for worker in workers)
-    except KeyboardInterrupt:
-        for worker in workers:
-            worker.wait()  # the terminal has interrupted them as well
-        raise
-    if failed:
-        raise UserError(f"{failed} of {count} workers failed: what they tried is kept in the study")
 
 
 def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:

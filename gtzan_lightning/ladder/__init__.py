@@ -1,0 +1,1 @@
+"""One recipe under one protocol after another: what each shortcut of the literature is worth."""
