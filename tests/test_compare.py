@@ -74,5 +74,8 @@ def test_a_comparison_is_written_with_what_it_was_measured_on(folder, tmp_path, 
     row = pd.read_csv(tmp_path / "comparison.csv").iloc[0]
     assert (row["first"], row["second"], row["songs"], row["difference"]) == ("cnn", "knn", 8, 1)
     assert "the test part of gtzan, filtered" in row["measured on"]
-    with pytest.raises(UserError, match="--html and --latex are of tables"):
-        main(["cnn", "knn", *store, "--html", str(tmp_path / "page.html")])
+    page, table = tmp_path / "page.html", tmp_path / "table.tex"
+    main(["cnn", "knn", *store, "--html", str(page), "--latex", str(table)])
+    for text in (page.read_text(), table.read_text().replace("\\", "")):
+        assert "the test part of gtzan, filtered" in text
+        assert "+1.000" in text

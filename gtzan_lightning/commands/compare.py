@@ -18,6 +18,29 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> None:
     """Print the tables, or with systems the tests of their differences."""
+    args = vars(_parser().parse_all(argv))
+    if len(args["system"]) == 1:
+        raise UserError("one system can't be compared: give two or more, or none for the tables")
+    from gtzan_lightning.results.rows import asked_for
+    from gtzan_lightning.results.tables import read_csv, tables
+
+    if args["table"]:
+        print(read_csv(Path(args["table"])).markdown())
+        return
+    from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
+
+    track = track_of(args)
+    if args["system"]:
+        _compare(args, track)
+        return
+    read = partial(predictions_if_any, track=track)
+    runs = asked_for(runs_table(track), args["seeds"], args["folds"])
+    all_tables = tables(runs, read, openings(track))
+    print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
+    _write(all_tables, args, track)
+
+
+def _parser() -> Parser:
     parser = Parser(
         "compare",
         "Print a table of runs per corpus and protocol: song accuracy with its 95 % "
@@ -35,25 +58,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--table", metavar="FILE", help="print a CSV table that --out wrote, without reading runs"
     )
+    parser.add_argument("--seeds", nargs="+", metavar="N", help="count runs of these seeds only")
+    parser.add_argument(
+        "--folds", nargs="+", metavar="K",
+        help="count runs of these folds only; all: only seeds that have run all folds",
+    )  # fmt: skip
     parser.add_track("uri", "folder", "experiment")
-    args = vars(parser.parse_all(argv))
-    if len(args["system"]) == 1:
-        raise UserError("one system can't be compared: give two or more, or none for the tables")
-    from gtzan_lightning.results.tables import read_csv, tables
-
-    if args["table"]:
-        print(read_csv(Path(args["table"])).markdown())
-        return
-    from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
-
-    track = track_of(args)
-    if args["system"]:
-        _compare(args, track)
-        return
-    read = partial(predictions_if_any, track=track)
-    all_tables = tables(runs_table(track), read, openings(track))
-    print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
-    _write(all_tables, args, track)
+    return parser
 
 
 def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
@@ -91,13 +102,19 @@ def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
     return read_predictions(meant["run_id"].iloc[0], track)
 
 
-def _systems(words: Sequence[str], track: TrackSettings) -> "tuple[str, list[System]]":
+def _systems(
+    words: Sequence[str],
+    track: TrackSettings,
+    seeds: Sequence[str] | None = None,
+    folds: Sequence[str] | None = None,
+) -> "tuple[str, list[System]]":
     """What is to be said of the runs that words mean, and their answers."""
+    from gtzan_lightning.results.rows import asked_for
     from gtzan_lightning.results.significance import system
     from gtzan_lightning.results.tables import choose
     from gtzan_lightning.tracking.reading import read_predictions, runs_table
 
-    chosen = choose(runs_table(track), list(words))
+    chosen = choose(asked_for(runs_table(track), seeds, folds), list(words))
     return chosen.context, [
         system(word, [read_predictions(r, track) for r in of_word["run_id"]], chosen.table.part)
         for word, of_word in chosen.runs.items()
@@ -108,11 +125,10 @@ def _compare(args: dict[str, Any], track: TrackSettings) -> None:
     """Print the systems that words mean and what the tests say of each pair; write it too."""
     import pandas as pd
 
+    from gtzan_lightning.results.pairs import html_of, latex_of
     from gtzan_lightning.results.significance import pairs
 
-    if args["html"] or args["latex"]:
-        raise UserError("--html and --latex are of tables: with systems give --out alone")
-    context, systems = _systems(args["system"], track)
+    context, systems = _systems(args["system"], track, args["seeds"], args["folds"])
     lines = [
         f"{s.name}: {s.right.mean():.3f}, {s.runs} run{'s' * (s.runs > 1)}, {len(s.right)} songs"
         for s in systems
@@ -120,15 +136,20 @@ def _compare(args: dict[str, Any], track: TrackSettings) -> None:
     of_pairs = pairs(systems)
     text = "\n".join([*lines, *(pair.sentence(context) for pair in of_pairs)])
     print(text)
+    where = context.removeprefix(", ")
+    numbers = [{**vars(pair), "apart": pair.apart, "measured on": where} for pair in of_pairs]
+    made = {}
     if args["out"]:
-        numbers = [
-            {**vars(pair), "apart": pair.apart, "measured on": context.removeprefix(", ")}
-            for pair in of_pairs
-        ]
-        table = pd.DataFrame(numbers, dtype=object).to_csv(index=False)
-        for name, content in (("comparison.md", text + "\n"), ("comparison.csv", table)):
-            write_output(Path(args["out"]) / name, content)
-            print(f"written: {Path(args['out']) / name}")
+        made[Path(args["out"]) / "comparison.md"] = text + "\n"
+        table = pd.DataFrame(numbers, dtype=object)
+        made[Path(args["out"]) / "comparison.csv"] = table.to_csv(index=False)
+    if args["html"]:
+        made[Path(args["html"])] = html_of(of_pairs, where)
+    if args["latex"]:
+        made[Path(args["latex"])] = latex_of(of_pairs, where)
+    for file, content in made.items():
+        write_output(file, content)
+        print(f"written: {file}")
 
 
 def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) -> None:

@@ -47,6 +47,8 @@ class Recipe(Section):
     track: TrackSettings
     seed: Annotated[int, Field(ge=0, lt=2**32)] = place(0)
     """seed of weights, clips, augmentation and dropout"""
+    tuned_on: str = place("")
+    """songs on which these settings were chosen, such as "filtered, valid"; tables say it"""
 
     @property
     def title(self) -> str:

@@ -1,6 +1,6 @@
 """One row of a table: the runs of one recipe and one state of the code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Row:
             are unknown or predictions were not read.
         wilson_low, wilson_high: Wilson's, which takes songs as independent.
         last: accuracy of the last epoch on valid songs, beside that of the best one.
+        tuned_on: songs on which the recipe's settings were chosen; "" where none were.
         opened: of a test part, how often recipes of this model opened it, deleted runs included.
         minutes: of a training.
     """
@@ -46,6 +47,7 @@ class Row:
     of_folds: int | None
     unfinished: int
     warning: str
+    tuned_on: str
     n: int | None
     artists: int | None
     accuracy: float | None
@@ -119,6 +121,27 @@ def latest(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.drop_duplicates(["seed", "fold"])
 
 
+def asked_for(
+    runs: pd.DataFrame, seeds: Sequence[str] | None, folds: Sequence[str] | None
+) -> pd.DataFrame:
+    """The runs of some seeds and folds; None stands for all there are.
+
+    Args:
+        folds: ``["all"]`` leaves out the seeds that lack a finished run of a fold.
+    """
+    if seeds is not None and len(runs):
+        runs = runs[column(runs, "seed", "").astype(str).isin(seeds)]
+    if folds is None or runs.empty:
+        return runs
+    if list(folds) != ["all"]:
+        return runs[column(runs, "fold", "").astype(str).isin(folds)]
+    label = column(runs, "protocol", "").fillna("").astype(str)
+    wanted = label.map(lambda words: int(words.split()[1]) if words.startswith(OF_FOLDS) else 1)
+    ended = runs["fold"].where(runs["status"] == "FINISHED")
+    keys = [column(runs, name, "").astype(str) for name in ("recipe", "protocol", "seed")]
+    return runs[ended.groupby(keys).transform("nunique") >= wanted]
+
+
 def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping[str, int]) -> Row:
     """The row of the runs of one recipe and one state of the code.
 
@@ -145,6 +168,7 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping
         of_folds=int(protocol[1]) if protocol[0] in OF_FOLDS else None,
         unfinished=int((runs["status"] != "FINISHED").sum()),
         warning=next((w for w in column(runs, "warning", "").fillna("") if w), ""),
+        tuned_on=str(column(runs, "tuned_on", "").fillna("").iloc[0]),
         **_scores(done, part, read),
         last=float(last.mean()) if part == "valid" and len(last) else None,
         opened=opened.get(str(first["model"])),

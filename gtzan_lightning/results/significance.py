@@ -77,6 +77,16 @@ class Pair:
         """Whether the two can be told apart."""
         return self.p < ALPHA and not self.low <= 0 <= self.high
 
+    @property
+    def p_text(self) -> str:
+        """Such as ``= 0.0312`` or ``< 1e-4``."""
+        return _shown(self.p, self.floor)
+
+    @property
+    def mcnemar_text(self) -> str:
+        """As ``p_text``, of McNemar's test."""
+        return _shown(self.mcnemar)
+
     def sentence(self, context: str = "") -> str:
         """Such as "b is better than a on these 197 songs (74 artists): …".
 
@@ -93,8 +103,8 @@ class Pair:
         songs = f"on these {self.songs} songs ({by}){context}"
         numbers = (
             f"difference {difference:+.3f} [{low:+.3f}, {high:+.3f}] ({self.level:.3g} % interval)"
-            f", sign flips p {_shown(self.p, self.floor)}, McNemar of single songs p "
-            f"{_shown(self.mcnemar)}{self.remark}"
+            f", sign flips p {self.p_text}, McNemar of single songs p "
+            f"{self.mcnemar_text}{self.remark}"
         )
         if self.apart:
             return f"{better} is better than {other} {songs}: {numbers}"

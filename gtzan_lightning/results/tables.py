@@ -50,6 +50,9 @@ class Table:
     def remarks(self) -> list[str]:
         """What a reader must know of the numbers, a sentence each."""
         warnings = sorted({row.warning for row in self.rows} - {""})
+        for songs in sorted({row.tuned_on for row in self.rows} - {""}):
+            tuned = dict.fromkeys(row.model for row in self.rows if row.tuned_on == songs)
+            warnings.append(f"Settings chosen on {songs}: {', '.join(tuned)}.")
         if len({row.artists is None for row in self.rows}) == 2:
             warnings.insert(0, "Rows without a number of artists have Wilson's interval.")
         if self.part != "valid":

@@ -42,6 +42,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         **{f"leak_{part}": leak.sentence for part, leak in data.split.leaks.items()},
         "split_fingerprint": data.split.fingerprint,
         "warning": data.warning,
+        "tuned_on": recipe.tuned_on,
         "mlflow.source.name": "experiments/run.py",
         "mlflow.source.git.commit": made_with["commit"],
         **{k: made_with[k] for k in ("commit", "dirty", "machine", "python")},

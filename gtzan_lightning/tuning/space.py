@@ -65,7 +65,8 @@ class Space:
             given.setdefault(section, {})[key] = _suggest(trial, name, dimension)
         given["fit"] = {**given.get("fit", {}), "open_test": False}
         given["track"] = {**given.get("track", {}), "log_model": False}
-        return build_recipe(self.model, self.layers, given)
+        recipe = build_recipe(self.model, self.layers, given)
+        return recipe.model_copy(update={"tuned_on": f"{recipe.data.split}, valid"})
 
 
 def read_space(
