@@ -1,3 +1,4 @@
+from collections import Counter
 from itertools import combinations
 from typing import get_args
 
@@ -32,14 +33,15 @@ def pairs_between(one, other):
 protocols = st.fixed_dictionaries(
     {
         "split": st.sampled_from(
-            ["stratified", "kfold", "filtered", "artist", "artist_groups", "first20"]
+            ["stratified", "kfold", "filtered", "filtered_folds", "artist", "artist_groups",
+             "first20"]
         ),
         "fractions": st.sampled_from(SHARES),
         "folds": st.integers(2, 10),
         "fold": st.integers(0, 1),
         "split_seed": st.integers(0, 50),
     }
-)
+)  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,6 +82,49 @@ def test_artist_keeps_every_artist_of_the_index_and_every_recording_on_one_side(
         sides.setdefault(group, set()).add(made.part(song, 0))
     assert all(len(parts) == 1 for parts in sides.values())
     assert not pairs_between(made.songs("train"), made.songs("test"))
+
+
+def test_folds_to_choose_on_hold_no_song_that_filtered_tests():
+    sealed = set(split(split="filtered").songs("test"))
+    others = {song for part, song in gtzan_facts("filtered") if part != "test"}
+    tested: list[str] = []
+    for fold in range(5):
+        made = split(split="filtered_folds", fold=fold)
+        assert made.is_open
+        parts = [set(made.songs(part)) for part in PARTS]
+        assert set.union(*parts) == others
+        assert made.leaks["test"].artists + made.leaks["valid"].artists == 0
+        tested += parts[2]
+    assert sorted(tested) == sorted(others)
+    assert not sealed & others
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(sorted(set(PROTOCOLS))), st.integers(1, 300), st.integers(0, 9))
+def test_fewer_training_songs_are_alike_of_all_genres_and_change_nothing_else(name, number, seed):
+    whole = split(split=name, split_seed=seed)
+    made = split(split=name, split_seed=seed, train_songs=number)
+    assert len(made.songs("train")) == number
+    assert set(made.songs("train")) <= set(whole.songs("train"))
+    assert f"train {number}" in made.label
+    counts = Counter(song.split(".")[0] for song in made.songs("train"))
+    there = Counter(song.split(".")[0] for song in whole.songs("train"))
+    most = max(counts.values())
+    assert all(counts[genre] >= min(most - 1, there[genre]) for genre in GENRES)
+    if made.by_clip is None:
+        for part in ("valid", "test"):
+            assert made.songs(part) == whole.songs(part)
+    with pytest.raises(UserError, match=f"has {len(whole.songs('train'))} training songs"):
+        split(split=name, split_seed=seed, train_songs=1001)
+
+
+def test_the_memory_control_tests_what_it_trains_on():
+    made = split(split="filtered", control="training_songs")
+    assert made.songs("test") == made.songs("train")
+    assert made.leaks["test"].same_song == len(made.songs("train")) == 443
+    assert "CONTROL" in made.label
+    assert "CONTROL" in made.warning
+    assert made.songs("valid") == split(split="filtered").songs("valid")
 
 
 def test_artists_join_duets_other_spellings_and_recordings():

@@ -1,0 +1,96 @@
+"""Several runs of one recipe: seeds and folds, kept where they are finished."""
+
+import pytest
+from conftest import quick_flags
+
+from gtzan_lightning.commands import compare, run
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import parse_series
+from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.training import series as module
+from gtzan_lightning.training.series import members, own_share, run_series
+
+FOLDS = ["--data.split", "kfold", "--data.folds", "3"]
+
+
+@pytest.fixture
+def flags(packed, tmp_path):
+    more = ["--data.features", "mfcc", "--model.summary", "mean", *FOLDS]
+    return [*quick_flags(packed, tmp_path, "knn"), "--model.neighbours", "3", *more]
+
+
+def test_a_series_keeps_what_is_finished_and_resumes_the_rest(flags, capsys, monkeypatch):
+    first = parse_series([*flags, "--seeds", "0", "1", "--folds", "0", "1"])
+    done = run_series(first.recipes)
+    assert len(done) == 4
+    more = parse_series([*flags, "--seeds", "0", "1", "--folds", "all"])
+    trained: list[str] = []
+    real = module.train
+    monkeypatch.setattr(module, "train", lambda *a, **k: trained.append(a[0].seed) or real(*a, **k))
+    assert set(done) < set(run_series(more.recipes))
+    assert trained == [0, 1]  # the third fold of each seed
+    other = parse_series([*flags, "--seeds", "0", "--folds", "0", "--model.neighbours", "4"])
+    assert not set(run_series(other.recipes)) & set(done)
+
+
+def test_one_row_at_the_end_and_test_parts_opened_later(flags, capsys):
+    run.main([*flags, "--folds", "all"])
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| knn")]
+    assert len(table) == 1
+    assert "| 3/3 " in table[0]
+    run.main([*flags, "--folds", "all", "--open-test"])
+    said = capsys.readouterr().out
+    assert said.count("whose test part is opened") == 3
+    runs = runs_table(parse_series(flags).recipe.track)
+    assert len(runs) == 3
+    assert list(runs["test_openings"]) == [1, 1, 1]
+    assert sum(runs["final/test/songs"]) == 60  # every song once
+    store = flags[flags.index("--track.folder") :][:2]
+    compare.main([*store, "--folds", "0", "2"])
+    assert "| 2/3 " in capsys.readouterr().out
+
+
+def test_workers_and_array_tasks_share_the_runs(monkeypatch):
+    assert list(own_share(5)) == [0, 1, 2, 3, 4]
+    shares = []
+    for task in ("3", "5"):  # --array=3-5:2
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
+        monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "3")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_STEP", "2")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
+        for worker in ("0/2", "1/2"):
+            monkeypatch.setenv(module.SHARE, worker)
+            shares.append(set(own_share(7)))
+    assert sorted(number for share in shares for number in share) == list(range(7))
+
+
+def test_a_run_of_other_code_is_not_taken_for_finished(flags, monkeypatch):
+    (recipe,) = parse_series([*flags, "--seeds", "0"]).recipes
+    (done,) = run_series([recipe])
+    runs = runs_table(recipe.track)
+    (member,) = members([recipe])
+    assert member.find(runs) == done
+    assert member.find(runs.assign(commit="0" * 40)) is None
+    assert member.find(runs.assign(status="KILLED")) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--data.split", "stratified", "--folds", "all"], "stratified has no folds"),
+        (["--folds", "first"], "give all, or numbers"),
+        (["--folds", "7"], "data.fold 7 is not below"),
+        (["--seeds", "0", "--workers", "0"], "at least 1"),
+    ],
+)
+def test_bad_series_are_one_line(flags, more, said):
+    with pytest.raises(UserError, match=said):
+        _ = parse_series([*flags, *more]).recipes
+
+
+@pytest.mark.many
+def test_two_workers_make_a_series(flags, capfd):
+    run.main([*flags, "--seeds", "0", "--folds", "all", "--workers", "2"])
+    said = capfd.readouterr().out
+    assert sum(line.startswith("| knn") for line in said.splitlines()) == 1
+    assert "| 3/3 " in said
