@@ -44,6 +44,11 @@ ROWS = "gtzan_lightning/results/rows.py"
 BY_ARTIST = "gtzan_lightning/results/by_artist.py"
 SIGNIFICANCE = "gtzan_lightning/results/significance.py"
 ARTISTS = "gtzan_lightning/data/artists.py"
+OPENINGS = "gtzan_lightning/results/openings.py"
+SERIES = "gtzan_lightning/training/series.py"
+JOURNAL = "gtzan_lightning/tracking/journal.py"
+PREPARED = "gtzan_lightning/data/prepared.py"
+CORPUS_SONGS = "gtzan_lightning/inference/corpus_songs.py"
 
 OF_PROTOCOLS = "tests/data/test_protocols.py"
 MEMBERSHIPS = (f"{OF_PROTOCOLS}::test_memberships_never_change",)
@@ -289,5 +294,39 @@ MUTANTS = [
            'folds.index[folds == done["fold"].nunique()]', "folds.index", OF_TABLES),
     Mutant("a half-right song speaks for the second system", SIGNIFICANCE,
            "(of_b < 0.5)).sum())", "(of_b <= 0.5)).sum())", OF_SIGNIFICANCE),
+    # the closed test part, and several runs of a recipe
+    Mutant("the test part is open without being asked", MODULE,
+           "if not self.recipe.fit.open_test:", "if False:",
+           ("tests/data/test_data.py::test_every_way_to_the_test_songs_passes_one_guard",)),
+    Mutant("every run measures the test part", MODULE,
+           'opens = self.recipe.fit.open_test or self.split.is_open', "opens = True",
+           ("tests/training/test_open_test.py",)),
+    Mutant("openings are not written to the ledger", JOURNAL,
+           'self._keep({"kind": "opening", "what": dict(what), "time": _now()})', "pass",
+           ("tests/training/test_open_test.py",)),
+    Mutant("explaining a test song is no opening", CORPUS_SONGS,
+           'data.open_part("test")', "pass", ("tests/training/test_open_test.py",)),
+    Mutant("the ledger of other songs counts", OPENINGS,
+           "known = ledger[np.logical_and.reduce([ledger[name] == value for name, value in of])]",
+           "known = ledger", ("tests/results/test_openings.py",)),
+    Mutant("luck ignores artists", BY_ARTIST,
+           "drawn = np.stack([resampled(s, cluster) -",
+           "drawn = np.stack([resampled(s, np.arange(s.shape[1])) -",
+           ("tests/results/test_openings.py",)),
+    Mutant("luck of the best against the worst", BY_ARTIST,
+           "(drawn.max(0) - drawn.mean(0)).mean()", "(drawn.max(0) - drawn.min(0)).mean()",
+           ("tests/results/test_openings.py",)),
+    Mutant("runs of other code are taken for finished", SERIES,
+           'code = {name: environment()[name] for name in ("commit", "dirty")}', "code = {}",
+           ("tests/training/test_series.py",)),
+    Mutant("killed runs are taken for finished", SERIES,
+           'ended = runs[same & (runs["status"] == "FINISHED")]', "ended = runs[same]",
+           ("tests/training/test_series.py",)),
+    Mutant("filtered_folds hold test songs of filtered", PROTOCOLS,
+           'own = [song for part, song in gtzan_facts("filtered") if part != "test"]',
+           'own = [song for part, song in gtzan_facts("filtered")]', (OF_PROTOCOLS,)),
+    Mutant("the control's genres are not shuffled", PREPARED,
+           "return np.random.default_rng(data.split_seed).permutation(numbers)",
+           "return numbers", ("tests/ladder/test_ladder.py",)),
 ]
 # fmt: on
