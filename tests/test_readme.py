@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import compare, models
+from experiments import compare, ladder, models
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.results.reproductions import ABOUT
 
@@ -104,6 +104,16 @@ def test_results_are_what_their_command_prints(page, capsys, monkeypatch):
     words = shlex.split(command)
     assert words[:2] == ["python", "experiments/compare.py"]
     compare.main(words[2:])
+    assert capsys.readouterr().out.strip() == block.strip()
+
+
+def test_the_ladder_is_what_its_command_prints(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = TEXTS["docs/ladder.md"]
+    ((line, block),) = re.findall(r"<!-- ladder: (.*?) -->\n(.*?)<!-- /ladder -->", page, re.S)
+    words = shlex.split(line)
+    assert words[:2] == ["python", "experiments/ladder.py"]
+    ladder.main(words[2:])
     assert capsys.readouterr().out.strip() == block.strip()
 
 

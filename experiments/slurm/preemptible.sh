@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs a command as the tasks of this job and sends the job back into the queue when its time is up:
-# the last line of train.sh, array.sh and sweep.sh, which ask SLURM for --requeue and for SIGUSR1 to
+# the last line of train.sh and sweep.sh, which ask SLURM for --requeue and for SIGUSR1 to
 # the batch shell alone (--signal=B:USR1@120: two minutes before the time limit, and before a preemption where the cluster
 # has PreemptParameters=send_user_signal; others requeue a preempted job themselves).
 # The training does not get the signal; it has written last.ckpt after every epoch.

@@ -2,6 +2,8 @@
 # One training. sbatch's options stand before the script, flags of experiments/run.py after it:
 #   sbatch --gres=gpu:1 experiments/slurm/train.sh --model efficientnet --data.root data/gtzan
 #   sbatch --nodes=2 --ntasks-per-node=4 --gres=gpu:4 experiments/slurm/train.sh --model efficientnet
+#   sbatch --array=0-14 --gres=gpu:1 experiments/slurm/train.sh --model efficientnet --seeds 0 1 2 \
+#       --data.split artist --folds all                       # tasks share the seeds and folds
 #   sbatch --cpus-per-task=8 experiments/slurm/train.sh --model small_cnn    # without a GPU
 # One task is one process of Lightning (ddp from two on) and takes one GPU of --gres=gpu:N; not
 # --gpus-per-task, which hides a node's other GPUs from it. Start it from the repository root, with

@@ -1,15 +1,18 @@
-"""The rows of docs/results.csv follow from the predictions that docs/results/ keeps."""
+"""The scores of the documentation follow from what docs/results/ keeps."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from gtzan_lightning.ladder.table import read_csv as read_ladder
+from gtzan_lightning.results.by_artist import clusters, interval
 from gtzan_lightning.results.predictions import pooled_scores, scores
 from gtzan_lightning.results.tables import read_csv
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-KEPT = sorted({file.name.split("-")[0] for file in (DOCS / "results").glob("*.csv.gz")})
+KEPT = sorted({file.name.split("-")[0] for file in (DOCS / "results").glob("*-seed*.csv.gz")})
 ROWS = {row.recipe: row for row in read_csv(DOCS / "results.csv").rows}
 
 
@@ -29,3 +32,27 @@ def test_a_row_follows_from_its_predictions(recipe):
 
 def test_rows_without_predictions_claim_no_artists():
     assert set(KEPT) == {row.recipe for row in ROWS.values() if row.artists is not None}
+
+
+LADDER = pd.read_csv(DOCS / "results" / "ladder.csv.gz").fillna({"artist": ""})
+RUNGS = {(row.model, row.rung): row for row in read_ladder(DOCS / "ladder.csv")}
+
+
+@pytest.mark.parametrize("key", RUNGS, ids=lambda key: " ".join(key))
+def test_a_rung_follows_from_the_genres_that_were_predicted(key):
+    row, own = RUNGS[key], LADDER[(LADDER["model"] == key[0]) & (LADDER["rung"] == key[1])]
+    artists = own.groupby("song")["artist"].first()
+    right = (own["genre"] == own["predicted"]).astype(float)
+    answers = (
+        right.groupby([own["seed"], own["song"]]).mean().unstack().reindex(columns=artists.index)
+    )
+    assert (len(answers), own["fold"].nunique()) == (row.seeds, row.folds)
+    assert answers.shape[1] == row.n
+    assert np.nanmean(answers) == pytest.approx(row.accuracy)
+    cluster = clusters(artists)
+    assert cluster.max() + 1 == row.artists
+    assert interval(answers.to_numpy(), cluster) == pytest.approx((row.low, row.high))
+
+
+def test_every_rung_that_is_kept_is_shown():
+    assert set(RUNGS) == set(zip(LADDER["model"], LADDER["rung"], strict=True))

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import quick_flags
 
-from gtzan_lightning.recipe.command_line import LAST, parse_run
+from gtzan_lightning.recipe.command_line import LAST, parse_run, parse_series
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.training.series import own_share
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "experiments" / "slurm"
@@ -59,7 +60,7 @@ def test_scripts_are_bash(script):
         subprocess.run(["shellcheck", str(script)], check=True)
 
 
-@pytest.mark.parametrize("script", ["train.sh", "array.sh", "sweep.sh"])
+@pytest.mark.parametrize("script", ["train.sh", "sweep.sh"])
 def test_jobs_ask_for_a_signal_to_the_batch_shell_and_for_requeueing(script):
     text = (SCRIPTS / script).read_text()
     for option in ("--requeue", "--open-mode=append", "--signal=B:USR1@120"):
@@ -74,20 +75,27 @@ def test_a_training_has_one_process_for_each_task_and_resumes_when_requeued(stub
     assert (recipe.model.name, recipe.fit.max_epochs, resume) == ("bigru", 3, LAST)
 
 
-@pytest.mark.parametrize(("seeds", "folds"), [(3, 5), (4, 1)])
-def test_an_array_covers_seeds_and_folds_once(stub, seeds, folds):
-    grid = {"SEEDS": str(seeds), "FOLDS": str(folds), "SLURM_ARRAY_JOB_ID": "7"}
-    flags = ("--model", "bigru", "--data.split", "kfold")
-    runs = []
-    for task in range(seeds * folds):
-        words = command("array.sh", *flags, **grid, SLURM_ARRAY_TASK_ID=str(task))
-        recipe, _ = parse_run(words[1:])
-        assert recipe.data.folds == (folds if folds > 1 else 5)
-        runs.append((recipe.seed, recipe.data.fold))
-    assert sorted(runs) == [(s, f) for s in range(seeds) for f in range(folds)]
-    with pytest.raises(subprocess.CalledProcessError) as ended:
-        command("array.sh", *flags, **grid, SLURM_ARRAY_TASK_ID=str(seeds * folds))
-    assert f"--array=0-{seeds * folds - 1}" in ended.value.stderr
+def test_an_array_covers_seeds_and_folds_once(stub, monkeypatch):
+    flags = (
+        "--model",
+        "bigru",
+        "--data.split",
+        "kfold",
+        "--seeds",
+        "0",
+        "1",
+        "2",
+        "--folds",
+        "all",
+    )
+    series = parse_series(command("train.sh", *flags, SLURM_ARRAY_JOB_ID="7")[1:])
+    assert series.resume == LAST
+    of_tasks: list[int] = []
+    for task in range(4):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "4")
+        of_tasks += own_share(len(series.recipes))
+    assert sorted(of_tasks) == list(range(15))
 
 
 def test_a_worker_of_a_sweep_is_started_with_known_flags(stub):
