@@ -129,7 +129,7 @@ class GenreData(lightning.LightningDataModule):
             epoch=self._draw_of_epoch,
             shard=self._shard(),
             # the leaky protocol owns clips of the grid, not songs
-            fixed=self.grid("train") if self.split.by_clip else None,
+            fixed=self.grid("train") if self.split.by_clip or data.windows == "pieces" else None,
         )
         return self._loader(batches, self._wave_augmentation())
 
@@ -223,7 +223,7 @@ class GenreData(lightning.LightningDataModule):
 
     def _draw_of_epoch(self) -> int:
         """Number of the draw of clips: the epoch's, or always the first."""
-        if self.recipe.data.fixed_windows or self.trainer is None:
+        if self.recipe.data.windows == "once" or self.trainer is None:
             return 0
         return self.trainer.current_epoch
 

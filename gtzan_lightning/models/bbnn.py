@@ -14,7 +14,8 @@ class Bbnn(Trunked):
     """Stem, three broadcast blocks of four branches, each joined to its input, transition, head.
 
     180,458 parameters of convolutions and dense layer on one channel (the paper's 0.18 M), 185,642
-    with batch norm. The stem pools time by 4 and keeps every mel bin. Deviations: the picture is
+    with batch norm. The stem pools time by 4 and keeps every mel bin, or as basak's code does
+    (``model.pooled frequency``) the other way round. Deviations: the picture is
     standardised (the paper feeds decibels); batch norm keeps PyTorch's momentum of 0.1, since
     Keras' 0.99 needs more steps than GTZAN has.
     """
@@ -22,11 +23,11 @@ class Bbnn(Trunked):
     def __init__(self, settings: BbnnSettings, genres: int, shape: Shape) -> None:
         super().__init__()
         width, published = settings.filters, settings.variant == "basak"
+        after: list[nn.Module] = [_norm(width), nn.ReLU(inplace=True)]
         self.stem = nn.Sequential(
             nn.Conv2d(shape[0], width, 3, padding=1),
-            _norm(width),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d((1, 4)),
+            *(reversed(after) if published else after),
+            nn.MaxPool2d((1, 4) if settings.pooled == "time" else (4, 1)),
         )
         self.blocks = nn.ModuleList(
             _Broadcast(width * (1 + 4 * n), width, published) for n in range(3)

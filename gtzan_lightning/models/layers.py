@@ -87,13 +87,13 @@ def flat_head(
     shape: Shape,
     widths: Sequence[int],
     genres: int,
-    dropout: float,
+    dropout: Sequence[float],
     activation: str = "relu",
     batch_norm: bool = False,
 ) -> nn.Sequential:
     """A trunk's whole map, dense layers, logits. (clip, map, y, x) -> (clip, genre)"""
     flat = math.prod(map_shape(trunk, shape))
-    dense = dense_layers(flat, widths, (dropout,), activation, batch_norm)
+    dense = dense_layers(flat, widths, dropout, activation, batch_norm)
     return nn.Sequential(nn.Flatten(), dense, nn.Linear((flat, *widths)[-1], genres))
 
 

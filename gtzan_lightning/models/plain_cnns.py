@@ -35,8 +35,8 @@ class BaselineCnn(Trunked):
             layers += [ACTIVATIONS[settings.activation](), nn.Dropout(settings.dropout)]
         self.trunk = nn.Sequential(*layers)
         self.head = flat_head(
-            self.trunk, shape, settings.dense, genres, settings.dense_dropout, settings.activation,
-            settings.dense_batch_norm,
+            self.trunk, shape, settings.dense, genres, (settings.dense_dropout,),
+            settings.activation, settings.dense_batch_norm,
         )  # fmt: skip
         initialise_as_keras(self)
 
@@ -60,4 +60,4 @@ class FcnCnn(Trunked):
             ]
             channels = out
         self.trunk = nn.Sequential(*layers)
-        self.head = flat_head(self.trunk, shape, (512,), genres, settings.dense_dropout)
+        self.head = flat_head(self.trunk, shape, (512,), genres, (settings.dense_dropout,))

@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 from gtzan_lightning.models.layers import (
     Trunked,
-    dense_layers,
     initialise_as_keras,
     last_states,
     map_shape,
@@ -42,7 +41,8 @@ class BiGru(nn.Module):
     Intended, and the default: frames are the steps, (clip, channel * bin, frame). As coded
     (4,272,394 parameters on 224 x 224 x 3): the picture (channel, width, height) is *viewed* as
     224 rows of 672, so that a row is three neighbouring columns of one colour, and the rows are the
-    convolution's channels: the GRU walks over 512 learned mixtures, without any order in time.
+    convolution's channels: the GRU walks over 512 learned mixtures, without any order in time. As
+    in the source, no activation stands between the two dense layers.
     """
 
     def __init__(self, settings: BiGruSettings, genres: int, shape: Shape) -> None:
@@ -54,7 +54,7 @@ class BiGru(nn.Module):
         self.gru = nn.GRU(
             width, settings.units, settings.layers, batch_first=True, bidirectional=True
         )
-        self.dense = dense_layers(2 * settings.units, (256,), (settings.dropout,))
+        self.dense = nn.Sequential(nn.Linear(2 * settings.units, 256), nn.Dropout(settings.dropout))
         self.out = nn.Linear(256, genres)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)

@@ -26,6 +26,7 @@ class ResBiGru(nn.Module):
 
     As coded, on 224 x 224 x 3, 12,874,314 parameters, of which 1,024 belong to a batch norm that
     the source makes and never uses; it is kept there, frozen, so that the count can be compared.
+    The map is averaged, as ResNet does: the source's max pool comes after that and does nothing.
     By default the GRU's steps are frames; as coded they are ``scrambled``. The source's pictures
     are not brought to ImageNet's mean and spread; ours are, unless ``preprocessing: published``
     asks for navas's way.
@@ -38,12 +39,11 @@ class ResBiGru(nn.Module):
         self.resnet = Backbone("resnet18", settings, 0, shape)
         self.squeeze = nn.Sequential(
             nn.Linear(512, settings.units),
-            nn.ReLU(inplace=True),
             nn.Dropout(settings.dropout),
             nn.BatchNorm1d(settings.units),
         )
         self.gru = nn.GRU(channels * bins, settings.units, batch_first=True, bidirectional=True)
-        self.states = nn.Sequential(nn.Linear(2 * settings.units, settings.units), nn.ReLU())
+        self.states = nn.Linear(2 * settings.units, settings.units)
         self.dropout = nn.Dropout(settings.dropout)
         self.out = nn.Linear(2 * settings.units, genres)
         nn.init.xavier_uniform_(self.out.weight)
@@ -51,7 +51,7 @@ class ResBiGru(nn.Module):
             self.unused = nn.BatchNorm1d(512).requires_grad_(False)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
-        maps = self.resnet.trunk(picture).amax((2, 3))
+        maps = self.resnet.trunk(picture).mean((2, 3))
         steps = scrambled(picture) if self.as_coded else steps_of(picture)
         states = self.states(last_states(self.gru(steps)[0]))
         return self.out(self.dropout(torch.cat([self.squeeze(maps), states], dim=1)))

@@ -32,7 +32,7 @@ class SliceCnn(Trunked):
             channels = out
         self.trunk = nn.Sequential(*layers)
         dense = DENSE[settings.layers]
-        self.head = flat_head(self.trunk, shape, dense, genres, settings.dropout)
+        self.head = flat_head(self.trunk, shape, dense, genres, (settings.dropout,))
         if settings.log_softmax:
             self.head.append(nn.LogSoftmax(1))
         if settings.initialisation == "kaiming_xavier":

@@ -186,7 +186,7 @@ def _named(argv: list[str], command: str) -> tuple[str | None, list[Layer]]:
     name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_of(r))), None)
     if name == "custom":
         raise UserError("a custom network is trained from Python: train(recipe, network=...)")
-    return name, layers if name is None else [*recipes.own_recipe(name), *layers]
+    return name, layers if name is None else recipes.layers_of(name, layers)
 
 
 def listing(what: str) -> str:

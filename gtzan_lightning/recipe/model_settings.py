@@ -114,8 +114,8 @@ class CnnSettings(ModelSettings):
     """stride of the third and fourth convolution: 2 as published, 1 for small pictures"""
     dropout: Share = part(0.3)
     """dropout after each average pooling"""
-    dense_dropout: Share = part(0.5)
-    """dropout after each hidden dense layer"""
+    dense_dropout: tuple[Share, Share, Share] = part((0.0, 0.0, 0.0))
+    """dropout after each of the three hidden dense layers (0 0 0: as in the printed table)"""
 
 
 class CnnLstmSettings(ModelSettings):
@@ -154,7 +154,10 @@ class BbnnSettings(ModelSettings):
     input = (1, 128, 647)
     name: Literal["bbnn"] = part("bbnn")
     variant: Literal["paper", "basak"] = part("paper")
-    """paper: batch norm, ReLU, convolution; basak: batch norm, convolution, ReLU"""
+    """paper: batch norm, ReLU, convolution; basak: batch norm, convolution, ReLU, and in the stem
+    convolution, ReLU, batch norm"""
+    pooled: Literal["time", "frequency"] = part("time")
+    """axis that the stem pools by 4: time as in the paper, or frequency as in basak's code"""
     filters: Count = part(32)
     """filters of every convolution"""
 

@@ -74,7 +74,7 @@ class Recipe(Section):
             UserError: an unknown model or setting, a value out of bounds, a file that is no recipe.
         """
         given = [(str(file), read_recipe(Path(file))) for file in configs]
-        return build_recipe(model, [*own_recipe(model), *given], nested(settings or {}))
+        return build_recipe(model, layers_of(model, given), nested(settings or {}))
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +102,24 @@ def own_recipe(model: str) -> list[Layer]:
         raise UserError(f"unknown model {model!r}{hint}")
     file = MODEL_RECIPES / f"{model}.yaml"
     return [(str(file), read_recipe(file))]
+
+
+def layers_of(model: str, given: list[Layer]) -> list[Layer]:
+    """The model's own recipe and those that are given, in the order in which they are laid.
+
+    A recipe that says ``base: plain`` is whole by itself: it lies over the package's plain
+    defaults, and the model's own recipe, which may have been tuned, is left out.
+
+    Raises:
+        UserError: as ``own_recipe`` does; or a base that there is not.
+    """
+    bases = {layer.get("base", "model"): where for where, layer in given}
+    for base, where in bases.items():
+        if base not in ("plain", "model"):
+            raise UserError(f"recipe {where}: base is plain or model, not {base!r}")
+    own = own_recipe(model)
+    layers = [(where, {k: v for k, v in layer.items() if k != "base"}) for where, layer in given]
+    return layers if "plain" in bases else [*own, *layers]
 
 
 def interrupted_recipe(track_folder: str, run_id: str, open_test: bool = False) -> Recipe:
@@ -136,13 +154,16 @@ def stored_recipe(values: dict[str, Any]) -> Recipe:
     Raises:
         ValidationError, KeyError, TypeError: of a version with other settings.
     """
-    model = values["model"]
+    model, data, fit = (dict(values[section]) for section in ("model", "data", "fit"))
     if model.get("variant") == "seed_001":  # the sources had numbers before they had names
-        values = {**values, "model": {**model, "variant": "basak"}}
-    fit = dict(values["fit"])
+        model["variant"] = "basak"
+    if model["name"] == "cnn" and isinstance(model.get("dense_dropout"), float):
+        model["dense_dropout"] = [model["dense_dropout"]] * 3
+    if "fixed_windows" in data:
+        data["windows"] = "once" if data.pop("fixed_windows") else "random"
     if "test" in fit:  # the test part was once open unless told otherwise
         fit["open_test"] = fit.pop("test")
-        values = {**values, "fit": fit}
+    values = {**values, "model": model, "data": data, "fit": fit}
     return Recipe.model_validate(values)
 
 

@@ -87,8 +87,9 @@ class DataSettings(Section):
     """length of a clip, seconds"""
     clips_per_song: Count = part(5)
     """training clips per song and epoch, with random starts"""
-    fixed_windows: bool = part(False)
-    """draw the starts of the training clips once, as zhang did, not anew in every epoch"""
+    windows: Literal["random", "once", "pieces"] = part("random")
+    """training clips: random starts drawn anew in every epoch; drawn once, as zhang did; or the
+    song cut into equal pieces, as bar_tov did, whatever data.clips_per_song"""
     leave_out: Names = part(())
     """genres to leave out, as bar_tov did with country"""
     features: Features = part("mel")

@@ -222,16 +222,19 @@ def test_a_genre_that_is_left_out_moves_no_other_song(quick):
         ready(quick("--data.leave_out", *GENRES[:9]))
 
 
-@pytest.mark.parametrize(("flag", "same"), [("true", True), ("false", False)])
-def test_fixed_windows_are_drawn_once(quick, flag, same):
-    data = ready(quick("--data.fixed_windows", flag))
+@pytest.mark.parametrize(("windows", "same"), [("once", True), ("random", False), ("pieces", None)])
+def test_windows_are_drawn_anew_once_or_never(quick, windows, same):
+    data = ready(quick("--data.windows", windows))
     data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
     starts = []
     for epoch in (0, 1):
         data.trainer.current_epoch = epoch
         batches = data.train_dataloader().batch_sampler
         starts.append(sorted((row, start) for batch in batches for row, start, _ in batch))
-    assert (starts[0] == starts[1]) == same
+    if windows != "pieces":  # all are there in each epoch, less those of the last, short batch
+        assert (starts[0] == starts[1]) == same
+    pieces = {(row, start) for row, start, _ in data.grid("train")}
+    assert (set(starts[0]) <= pieces) == (windows == "pieces")
 
 
 @pytest.mark.parametrize(

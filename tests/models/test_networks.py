@@ -4,6 +4,7 @@ import huggingface_hub
 import pytest
 import timm
 import torch
+from torch import nn
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import MODELS, build_network, network_class
@@ -218,3 +219,68 @@ def test_dropout_and_stochastic_depth_reach_the_network():
     net = network("efficientnet", dropout=0.4, drop_path=0.2).net
     assert net.drop_rate == 0.4
     assert max(getattr(m, "drop_prob", 0) or 0 for m in net.modules()) > 0.1
+
+
+def operations(net, shape):
+    """Names of the modules without parts, in the order in which a picture meets them."""
+    names: list[str] = []
+    for module in net.modules():
+        if not list(module.children()):
+            name = type(module).__name__.replace("SameConv2d", "Conv2d")
+            module.register_forward_hook(lambda *_, name=name: names.append(name))
+    with torch.no_grad():
+        net.eval()(torch.rand(2, *shape))
+    return names
+
+
+_BASAK_BLOCK = ["Conv2d", "ReLU", "Conv2d", "ReLU", "AvgPool2d", "Dropout"]
+_DENSE = ["Linear", "ReLU", "Dropout"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shape", "written"),
+    [
+        # the printed table: dropout after each pooling; between dense layers it has rate 0 here
+        ("cnn", {}, (3, 96, 128), [*_BASAK_BLOCK * 3, "Flatten", *_DENSE * 3, "Linear"]),
+        (
+            "cnn_lstm", {"axis": "frequency"}, (3, 96, 128),
+            [*_BASAK_BLOCK * 3, "LSTM", "LSTM", *_DENSE * 2, "Linear"],
+        ),
+        # zhang's code: no activation between the dense layers
+        (
+            "bigru", {"as_coded": True}, (3, 224, 224),
+            ["Conv1d", "GRU", "Linear", "Dropout", "Linear"],
+        ),
+    ],
+)  # fmt: skip
+def test_operations_come_in_the_order_of_the_source(name, settings, shape, written):
+    assert operations(network(name, shape, **settings), shape) == written
+
+
+def test_the_cnn_has_dropout_where_the_printed_table_has_it():
+    rates = [m.p for m in network("cnn", (3, 96, 128)).modules() if isinstance(m, nn.Dropout)]
+    assert rates == [0.3, 0.3, 0.3, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("variant", "stem"),
+    [("basak", ["Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d"]),
+     ("paper", ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"])],
+)  # fmt: skip
+def test_the_stem_of_bbnn_and_its_pooled_axis(variant, stem):
+    net = network("bbnn", (1, 64, 128), variant=variant, pooled="frequency")
+    assert operations(net, (1, 64, 128))[:4] == stem
+    assert net.stem(torch.rand(1, 1, 64, 128)).shape[2:] == (16, 128)
+    assert network("bbnn", (1, 64, 128)).stem(torch.rand(1, 1, 64, 128)).shape[2:] == (64, 32)
+
+
+def test_res_bigru_averages_the_map_and_has_no_activation_of_its_own():
+    net = network("res_bigru", (3, 224, 224), as_coded=True).eval()
+    own = operations(net, (3, 224, 224))[-7:]
+    assert own == ["GRU", "Linear", "Linear", "Dropout", "BatchNorm1d", "Dropout", "Linear"]
+    seen: list[torch.Tensor] = []
+    net.squeeze.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    picture = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        net(picture)
+        torch.testing.assert_close(seen[0], net.resnet.trunk(picture).mean((2, 3)))

@@ -12,7 +12,7 @@ import yaml
 from conftest import run
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import network_class
+from gtzan_lightning.models import MODELS, network_class
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.identity import recipe_key
 from gtzan_lightning.recipe.recipes import build_recipe, dump
@@ -93,13 +93,28 @@ def test_recipes_as_published_build_the_published_networks(name, count):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_is_as_published_lies_over_plain_defaults(name):
+    """Nothing of a model's own recipe, which may have been tuned, and nothing of our own making."""
+    file = RECIPES / f"{name}-as_published.yaml"
+    values = yaml.safe_load(file.read_text())
+    assert values.pop("base") == "plain"
+    built = recipe(file.stem)
+    assert build_recipe(built.model.name, [("alone", values)], {}) == built
+    assert not built.tuned_on
+    assert built.fit.average_epochs == 0
+    assert built.augment.warp == built.augment.equaliser == 0
+    if built.model.name in MODELS and name.split("-")[0] not in ("motyka", "navas"):
+        assert built.augment.audio == built.augment.spectrogram == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_corrected_recipes_have_no_defect(name):
     """Own validation songs, ten genres, no leak, no scrambled axes, no foreign colours."""
     built = recipe(f"{name}-corrected")
     assert built.data.split in ("stratified", "first20")
     assert not built.data.leave_out
     assert (built.data.colour, built.data.picture_size) == (None, None)
-    assert not built.data.fixed_windows
+    assert built.data.windows == "random"
     assert built.fit.limit_train_batches is None
     model = built.model.model_dump()
     right = {"as_coded": False, "axis": "time", "leaky_id": False, "preprocessing": "expected"}
