@@ -22,7 +22,8 @@ from gtzan_lightning.data.catalogue import (
 from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.protocols import make_split
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.settings import PROTOCOLS, DataSettings
+from gtzan_lightning.recipe.protocol_names import PROTOCOLS
+from gtzan_lightning.recipe.settings import DataSettings
 
 KEYS = ("song", "filename", "id")  # columns that name songs
 SUFFIXES = (".wav", ".au", ".mp3", ".flac")

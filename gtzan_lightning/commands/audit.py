@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
-from gtzan_lightning.recipe.settings import PROTOCOLS, TrackSettings
+from gtzan_lightning.recipe.protocol_names import PROTOCOLS
+from gtzan_lightning.recipe.settings import TrackSettings
 
 if TYPE_CHECKING:
     from gtzan_lightning.audit.findings import Finding

@@ -34,6 +34,7 @@ class GenreData(lightning.LightningDataModule):
     pass ``open_part``.
 
     Attributes:
+        evaluated: the part that ``trainer.validate`` evaluates: valid, or train.
         on_opening: called whenever the test part is opened, to record it.
     """
 
@@ -44,6 +45,7 @@ class GenreData(lightning.LightningDataModule):
         self._corpus: Corpus | None = None
         self._prepared: Prepared | None = None
         self._resident: ResidentSongs | None = None
+        self.evaluated = "valid"
         self.on_opening: Callable[[], None] = lambda: None
 
     def prepare_data(self) -> None:
@@ -134,8 +136,8 @@ class GenreData(lightning.LightningDataModule):
         return self._loader(batches, self._wave_augmentation())
 
     def val_dataloader(self) -> DataLoader:
-        """The evaluation clips of the valid part."""
-        return self._loader(self._fixed_batches("valid"))
+        """The evaluation clips of the valid part, or of what ``evaluated`` names."""
+        return self._loader(self._fixed_batches(self.evaluated))
 
     def test_dataloader(self) -> DataLoader:
         """The evaluation clips of the test part, where it is open."""
@@ -159,8 +161,9 @@ class GenreData(lightning.LightningDataModule):
     @property
     def measured_parts(self) -> list[str]:
         """The parts that a run ends by measuring: those that are open and have songs here."""
-        opens = self.recipe.fit.open_test or self.split.is_open
-        return [part for part in ("valid", "test")[: 1 + opens] if self.grid(part)]
+        parts = ["train"] * self.recipe.fit.score_train + ["valid"]
+        parts += ["test"] * (self.recipe.fit.open_test or self.split.is_open)
+        return [part for part in parts if self.grid(part)]
 
     def measured_by(self, recipe: Recipe) -> dict[str, str]:
         """What is measured, and on which songs: tags of a run, and an opening of the test part."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.protocol_names import OF_FOLDS
 from gtzan_lightning.recipe.recipes import Recipe, with_settings
 from gtzan_lightning.recipe.series import variants
-from gtzan_lightning.recipe.settings import OF_FOLDS
 from gtzan_lightning.training.series import Member, members
 
 # from the leakiest to the cleanest

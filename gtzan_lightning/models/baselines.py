@@ -49,7 +49,7 @@ NO_FEATURES = ("filename", "id", "label", "genre", "length")
 
 
 def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPredictions], float]:
-    """Fit on the training clips; predict valid and, where the recipe opens it, test.
+    """Fit on the training clips; predict the parts that the recipe measures.
 
     Returns:
         The predictions of each part, and the minutes that it took.
@@ -75,7 +75,7 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
         print(f"stopped before it converged, after model.iterations {settings.iterations}")
     predictions = {}
     for part in data.measured_parts:
-        clips = vectors(part)
+        clips = dict(train) if part == "train" else vectors(part)
         scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
         predictions[part] = ClipPredictions(scores, **clips)
     return predictions, (time.monotonic() - start) / 60

@@ -14,10 +14,11 @@ from gtzan_lightning.errors import EXTRAS, UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe import recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
+from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
 from gtzan_lightning.recipe.section import Section
 from gtzan_lightning.recipe.series import Series, folds_of
-from gtzan_lightning.recipe.settings import PROTOCOLS, TrackSettings
+from gtzan_lightning.recipe.settings import TrackSettings
 
 LAST = "last"  # --resume last: the newest unfinished run of this recipe
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list", "seeds", "folds", "workers")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gtzan_lightning.recipe.protocol_names import OF_FOLDS, Protocol
 from gtzan_lightning.recipe.section import (
     Count,
     Names,
@@ -21,25 +22,7 @@ from gtzan_lightning.recipe.section import (
 )
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
-Protocol = Literal[
-    "auto", "filtered", "filtered_folds", "artist", "stratified", "kfold", "first20",
-    "artist_groups", "clips",
-]  # fmt: skip
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
-PROTOCOLS: dict[Protocol, str] = {
-    "auto": "GTZAN: filtered, or artist if songs of its lists are missing; other songs: stratified",
-    "filtered": "GTZAN's published lists: no artist is on two sides, no repeated or distorted song",
-    "filtered_folds": "folds by artist of what filtered trains and validates on, to choose models",
-    "artist": "folds of GTZAN's artists: no artist is on two sides",
-    "stratified": "random songs as in the sources, the same shares of every genre: artists leak",
-    "kfold": "random folds of songs; one fold is tested: artists leak",
-    "first20": "songs 00 to 19 of each of GTZAN's genres are tested, as bar_tov did: artists leak",
-    "artist_groups": "folds of published groups that are finer than artists: some artists leak",
-    "clips": "LEAKY: clips of one song are on both sides, to measure what the leak is worth",
-}
-
-
-OF_FOLDS = ("filtered_folds", "artist", "kfold", "artist_groups")
 
 
 class DataSettings(Section):
@@ -249,6 +232,8 @@ class FitSettings(TrainerSettings):
     open_test: bool = place(False)
     """measure on the test part at the end (--open-test), once everything is chosen on the
     validation part; each opening is recorded and counted in the tables"""
+    score_train: bool = place(True)
+    """score the training part too, once, at the end; a sweep never does"""
     average_epochs: Annotated[float, Field(ge=0)] = part(0.0)
     """epochs over which weights are averaged for validation and checkpoints (0: no average)"""
     matmul_precision: Literal["highest", "high", "medium"] = part("highest")

@@ -110,6 +110,8 @@ def scores(predictions: pd.DataFrame, part: str) -> dict[str, float]:
     values: dict[str, float] = {"songs": len(songs), "clips": len(clips)}
     for level, table in (("clip", clips), ("song", songs)):
         values |= {f"{level}_{name}": value for name, value in _scores(table).items()}
+    own = clips[genre_columns(clips)].to_numpy()[np.arange(len(clips)), _numbers(clips)]
+    values["clip_loss"] = float(-own.mean())
     for how in ("mean", "hard"):
         values[f"song_accuracy_{how}"] = _scores(vote(clips, how))["accuracy"]
     return values | _intervals(songs, artist_of(clips))
@@ -192,11 +194,22 @@ def _scores(table: pd.DataFrame) -> dict[str, float]:
     areas = [
         sk.roc_auc_score(truth == g, probabilities[g]) for g in present if len(present) > 1
     ]  # fmt: skip
+    macro = sk.precision_recall_fscore_support(
+        truth, answers, labels=present, average="macro", zero_division=0
+    )
     return {
         "accuracy": float(sk.accuracy_score(truth, answers)),
-        "f1": float(sk.f1_score(truth, answers, labels=present, average="macro", zero_division=0)),
+        "f1": macro[2],
+        "f1_weighted": float(sk.f1_score(truth, answers, average="weighted", zero_division=0)),
+        "precision": macro[0],
+        "recall": macro[1],
         "auroc": float(np.mean(areas)) if areas else float("nan"),
     }
+
+
+def _numbers(table: pd.DataFrame) -> np.ndarray:
+    """(row,) number of the true genre."""
+    return np.array([genre_columns(table).index(genre) for genre in table["genre"]])
 
 
 def _softmax(table: pd.DataFrame) -> pd.DataFrame:

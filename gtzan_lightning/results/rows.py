@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gtzan_lightning.recipe.settings import OF_FOLDS
+from gtzan_lightning.recipe.protocol_names import OF_FOLDS
 from gtzan_lightning.results.intervals import wilson
 
 Reader = Callable[[str], pd.DataFrame | None]  # run id -> its predictions, if it has any

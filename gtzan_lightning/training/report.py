@@ -123,6 +123,8 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
 def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict[str, float]:
     """Scores and plots of every part, made of the predictions, into the run; returns the scores."""
     scores = {"temperature": calibration.temperature(predictions)}
+    training = metrics.scores(predictions, "train").items()
+    scores |= {f"final/train/{name}": value for name, value in training}
     for part in ("valid", "test"):
         of_part = metrics.scores(predictions, part)
         if not of_part:

@@ -143,7 +143,7 @@ def make_model(
 def predict(
     trainer: lightning.Trainer, model: GenreClassifier, data: GenreData, checkpoint: str | Path
 ) -> pd.DataFrame:
-    """Predictions of a checkpoint on the valid part and, with ``fit.open_test``, the test part.
+    """Predictions of a checkpoint on the parts that the recipe measures (``data.measured_parts``).
 
     Args:
         trainer: any trainer; ``callbacks.run_callbacks`` keeps its best checkpoint.
@@ -152,11 +152,14 @@ def predict(
         A row for each clip: part, song, start (seconds), genre, a log-probability for each genre.
     """
     model.load_state_dict(read_checkpoint(Path(checkpoint)).state_dict)
-    trainer.validate(model, datamodule=data, verbose=False)
-    predictions = {"valid": model.gathered_predictions("valid")}
-    if "test" in data.measured_parts:
-        trainer.test(model, datamodule=data, verbose=False)
-        predictions["test"] = model.gathered_predictions("test")
+    predictions = {}
+    for part in data.measured_parts:
+        if part == "test":
+            trainer.test(model, datamodule=data, verbose=False)
+        else:
+            data.evaluated = part
+            trainer.validate(model, datamodule=data, verbose=False)
+        predictions[part] = model.gathered_predictions("test" if part == "test" else "valid")
     return predictions_table(predictions, data)
 
 

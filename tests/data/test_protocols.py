@@ -11,7 +11,7 @@ from gtzan_lightning.data.catalogue import GENRES, gtzan_ids
 from gtzan_lightning.data.leaks import leaks
 from gtzan_lightning.data.protocols import PARTS, PROTOCOLS, concrete, make_split
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe import settings as settings_module
+from gtzan_lightning.recipe import protocol_names
 from gtzan_lightning.recipe.settings import DataSettings
 
 IDS = gtzan_ids()
@@ -195,7 +195,7 @@ def test_first20_tests_songs_00_to_19():
 def test_every_protocol_that_can_be_asked_for_is_made():
     asked = get_args(DataSettings.model_fields["split"].annotation)
     assert set(PROTOCOLS) == set(asked) - {"auto"}
-    assert tuple(settings_module.PROTOCOLS) == asked
+    assert tuple(protocol_names.PROTOCOLS) == asked
 
 
 def test_memberships_never_change():

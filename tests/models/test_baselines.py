@@ -20,7 +20,7 @@ def test_every_baseline_lands_in_the_same_table_with_the_same_files(quick, name)
     recipe = quick(*flags, model=name)
     outcome = train(recipe)
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
-    assert set(predictions["part"]) == {"valid", "test"}
+    assert set(predictions["part"]) == {"train", "valid", "test"}
     again = metrics.scores(predictions, "test")["song_accuracy"]
     assert outcome.scores["final/test/song_accuracy"] == pytest.approx(again)
     assert outcome.scores["final/valid/song_accuracy"] > 0.2  # ten genres: chance is 0.1

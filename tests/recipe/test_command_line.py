@@ -11,8 +11,8 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import BASELINES, MODELS
 from gtzan_lightning.recipe.command_line import guarded, parse_run
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
+from gtzan_lightning.recipe.protocol_names import Protocol
 from gtzan_lightning.recipe.recipes import MODEL_RECIPES, as_flags, build_recipe, dump, read_recipe
-from gtzan_lightning.recipe.settings import Protocol
 
 ROOT = Path(__file__).parents[2]
 RUN = str(ROOT / "experiments" / "run.py")

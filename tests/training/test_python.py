@@ -107,7 +107,7 @@ def test_a_trainer_of_ones_own_keeps_the_best_checkpoint_and_gives_predictions(q
     trainer.fit(model, datamodule=data)
     best = trainer.checkpoint_callback.best_model_score
     predictions = predict(trainer, model, data, tmp_path / "best.ckpt")
-    assert set(predictions["part"]) == {"valid", "test"}
+    assert set(predictions["part"]) == {"train", "valid", "test"}
     assert trainer.callback_metrics["test/song_accuracy"] >= 0
     from gtzan_lightning.results import predictions as scoring
 

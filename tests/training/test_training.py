@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 import torch
 from conftest import quick_flags
+from sklearn.metrics import classification_report
 
 from experiments import compare, run
+from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.synthetic import render
@@ -89,8 +91,30 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
         for of_part in (metrics.scores(predictions, part), calibration(predictions, part))
         for name, value in of_part.items()
     } | {"temperature": temperature(predictions)}
-    assert {"final/valid/songs", "final/test/song_accuracy"} <= set(recomputed)
+    training = metrics.scores(predictions, "train").items()
+    recomputed |= {f"final/train/{name}": value for name, value in training}
+    assert {"final/train/clip_loss", "final/valid/songs", "final/test/song_accuracy"} <= set(
+        recomputed
+    )
     assert recomputed == pytest.approx(outcome.scores, abs=1e-6)
+
+
+def test_published_metrics_are_those_of_scikit_learn(trained):
+    _, outcome, _ = trained
+    predictions = pd.read_csv(outcome.folder / "predictions.csv")
+    genres = list(GENRES)
+    for part in ("train", "test"):
+        clips = predictions[predictions["part"] == part]
+        truth, answer = clips["genre"], clips[genres].idxmax(axis=1)
+        report = classification_report(truth, answer, output_dict=True, zero_division=0)
+        got = {n: outcome.scores[f"final/{part}/clip_{n}"] for n in ("precision", "recall")}
+        assert got == pytest.approx({name: report["macro avg"][name] for name in got})
+        weighted = outcome.scores[f"final/{part}/clip_f1_weighted"]
+        assert weighted == pytest.approx(report["weighted avg"]["f1-score"])
+        loss = torch.nn.functional.nll_loss(
+            torch.tensor(clips[genres].to_numpy()), torch.tensor([genres.index(g) for g in truth])
+        )
+        assert outcome.scores[f"final/{part}/clip_loss"] == pytest.approx(float(loss))
 
 
 def test_torchmetrics_and_the_predictions_agree(trained):
