@@ -158,8 +158,8 @@ MUTANTS = [
            ("tests/models/test_part_scores.py"
             "::test_clips_that_were_mixed_are_in_the_loss_and_in_no_score",)),
     Mutant("early stopping on the training accuracy", CALLBACKS,
-           "EarlyStopping(fit.monitor, mode=mode, patience=fit.patience)",
-           'EarlyStopping("train/song_accuracy", mode="max", patience=fit.patience)', CHOSEN),
+           "EarlyStopping(fit.monitor, fit.min_delta, fit.patience, mode=mode)",
+           'EarlyStopping("train/song_accuracy", 0, fit.patience, mode="max")', CHOSEN),
     Mutant("the best epoch by the training accuracy", CALLBACKS,
            'filename="best", monitor=fit.monitor', 'filename="best", monitor="train/song_accuracy"',
            CHOSEN),

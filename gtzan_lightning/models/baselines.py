@@ -126,8 +126,8 @@ def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
 
 
 def pipeline(settings: ClassicalSettings, seed: int) -> Pipeline:
-    """Scaler, PCA where asked for, classifier."""
-    steps: list[Any] = [StandardScaler()]
+    """Scaler and PCA where asked for, classifier."""
+    steps: list[Any] = [StandardScaler()] if settings.standardise else []
     if settings.components:
         steps.append(PCA(settings.components, random_state=seed))
     match settings:

@@ -12,6 +12,8 @@ class ClassicalSettings(ModelSettings):
 
     summary: Literal["mean", "mean_covariance", "flatten"] = part("mean_covariance")
     """features of a clip's picture: means of the bins, means and covariances, or every pixel"""
+    standardise: bool = part(True)
+    """bring each feature to mean 0 and spread 1 on the training clips"""
     components: Count | None = part(None)
     """number of principal components (none: no PCA)"""
     table: str | None = file(None)

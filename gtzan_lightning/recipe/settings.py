@@ -242,11 +242,17 @@ class FitSettings(TrainerSettings):
     compile: bool = part(False)
     """compile the network with torch.compile, for GPUs (no faster on two cores); takes a minute or
     more before the first step, changes the draws of dropout, needs a C++ compiler"""
-    monitor: Literal["valid/song_accuracy", "valid/song_loss"] = part("valid/song_accuracy")
-    """score that selects the best checkpoint"""
+    monitor: Literal["valid/song_accuracy", "valid/song_loss", "valid/loss"] = part(
+        "valid/song_accuracy"
+    )
+    """score that selects the best checkpoint; valid/loss is that of single clips"""
     patience: Annotated[int, Field(ge=0)] = part(0)
     """stop after this many validations without improvement; 0: never, as a schedule that ends at a
     low learning rate needs its last epochs"""
+
+    min_delta: float = part(0.0)
+    """with patience: how much better a validation must be to count; below 0 worse ones count too,
+    and replace the best checkpoint, as in zhang's code"""
 
     @model_validator(mode="after")
     def _validates_at_least_once(self) -> "FitSettings":

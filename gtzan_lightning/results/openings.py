@@ -11,6 +11,13 @@ def is_closed(protocol: str) -> bool:
     return not protocol.startswith("filtered_folds") and "CONTROL training_songs" not in protocol
 
 
+def part_words(part: str, protocol: str) -> str:
+    """What a table calls a part, such as "test part"."""
+    if part == "test" and not is_closed(protocol):
+        return "training songs" if "CONTROL" in protocol else "folds left out"
+    return f"{part} part"
+
+
 def openings_of(
     key: tuple[str, str, str], runs: pd.DataFrame, ledger: pd.DataFrame | None
 ) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results.openings import is_closed, luck_of, openings_of
+from gtzan_lightning.results.openings import is_closed, luck_of, openings_of, part_words
 from gtzan_lightning.results.rows import Reader, Row, code, column, latest, make_row
 
 
@@ -44,7 +44,7 @@ class Table:
         """Corpus, protocol and part in one line."""
         leak = f"; {self.leak}" if self.leak else ""
         place = f"corpus {self.corpus} ({self.songs}), protocol {self.protocol}"
-        return f"{place}, {self.part} part{leak}"
+        return f"{place}, {part_words(self.part, self.protocol)}{leak}"
 
     @property
     def remarks(self) -> list[str]:
@@ -173,8 +173,8 @@ class Choice:
         """What a sentence about these runs must say of them."""
         of_runs = pd.concat(self.runs.values())
         warnings = sorted(set(column(of_runs, "warning", "").fillna("")) - {""})
-        part = "validation" if self.table.part == "valid" else self.table.part
-        words = [f"the {part} part of {self.table.corpus}, {self.table.protocol}"]
+        part = part_words(self.table.part, self.table.protocol).replace("valid ", "validation ")
+        words = [f"the {part} of {self.table.corpus}, {self.table.protocol}"]
         words += [self.table.leak] if self.table.leak else []
         if self.table.part == "valid" and column(of_runs, "parameters").notna().any():
             words.append("on which best epochs were chosen")

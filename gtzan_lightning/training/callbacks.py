@@ -37,6 +37,7 @@ def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
         dirpath=folder, filename="best", monitor=fit.monitor, mode=mode, save_weights_only=True,
         enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
+    best.lenience = min(fit.min_delta, 0.0) if fit.patience else 0.0
     last = Checkpoint(
         dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
         save_on_train_epoch_end=True,
@@ -45,7 +46,7 @@ def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
     if fit.average_epochs:
         callbacks.append(AveragedWeights(fit.average_epochs))
     if fit.patience:
-        callbacks.append(EarlyStopping(fit.monitor, mode=mode, patience=fit.patience))
+        callbacks.append(EarlyStopping(fit.monitor, fit.min_delta, fit.patience, mode=mode))
     return callbacks
 
 
@@ -74,7 +75,20 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Checkpoint(ModelCheckpoint):
-    """Resumes in a folder that was moved since: Lightning's would forget the best score."""
+    """Resumes in a folder that was moved since: Lightning's would forget the best score.
+
+    Attributes:
+        lenience: not above 0: a score that is worse by less than this replaces the best one.
+    """
+
+    lenience = 0.0
+
+    def check_monitor_top_k(
+        self, trainer: lightning.Trainer, current: Tensor | None = None
+    ) -> bool:
+        if current is not None:
+            current = current + (self.lenience if self.mode == "min" else -self.lenience)
+        return super().check_monitor_top_k(trainer, current)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         def here(path: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from conftest import run
 
 from gtzan_lightning.results.by_artist import luck
-from gtzan_lightning.results.openings import is_closed, openings_of
+from gtzan_lightning.results.openings import is_closed, openings_of, part_words
 from gtzan_lightning.results.tables import tables
 
 KEY = ("gtzan", "abc", "filtered")
@@ -47,6 +47,10 @@ def test_openings_count_the_ledger_and_runs_of_before_it():
 
 
 def test_songs_that_serve_to_choose_are_no_closed_part():
+    assert part_words("test", "filtered_folds 5 seed 0 v2") == "folds left out"
+    assert part_words("test", "filtered, CONTROL training_songs") == "training songs"
+    assert part_words("test", "filtered") == "test part"
+    assert part_words("valid", "filtered_folds 5 seed 0 v2") == "valid part"
     assert not is_closed("filtered_folds 5 seed 0 v2")
     assert not is_closed("filtered, CONTROL training_songs")
     assert is_closed("filtered, CONTROL shuffled_genres")

@@ -71,6 +71,15 @@ def test_the_validation_part_chooses_the_epoch_and_stops_the_training(tmp_path, 
     assert kept(tmp_path, "last") == 4 * STEPS
 
 
+def test_a_negative_min_delta_takes_a_worse_loss_for_better(tmp_path):
+    """zhang's: 2 after 1 is within 1.5, so that it replaces the best, and nothing stops."""
+    model = fitted(
+        tmp_path, monitor="valid/song_loss", patience=2, min_delta=-1.5, average_epochs=0
+    )
+    assert len(model.validated) == 6
+    assert kept(tmp_path, "best") == 6 * STEPS
+
+
 def test_the_average_is_validated_and_kept_and_the_training_goes_on_from_its_own_weights(tmp_path):
     model = fitted(tmp_path, monitor="valid/song_loss", average_epochs=100)
     # so long an average is the plain mean of 1, 2, ... after each step
