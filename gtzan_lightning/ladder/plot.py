@@ -10,6 +10,7 @@ from gtzan_lightning.ladder.table import NAMES, Measured
 
 SHARE_NAMES = {"song": "another clip of the song", "recording": "the recording",
                "artist": "the artist"}  # fmt: skip
+GREYS = ("0.15", "0.5", "0.75")
 CHANCE = 0.1  # of ten genres
 
 
@@ -28,12 +29,9 @@ def ladder_plot(rows: Sequence[Measured]) -> Figure:
         shift = 0.8 * ((number + 0.5) / len(models) - 0.5)
         _points(scores, [names.index(row.rung) + shift for row in own], own, model)
     scores.axhline(CHANCE, color="0.6", linestyle="--", linewidth=1)
-    scores.set(ylim=(0, 1), ylabel="song accuracy, 95 % interval")
+    scores.set(ylim=(0, 1.09), yticks=np.arange(0, 1.1, 0.2), ylabel="song accuracy, 95 % interval")
     scores.grid(axis="y", alpha=0.3)
-    if len(models) > 1:
-        scores.legend(loc="upper right", ncols=len(models))
-    else:
-        scores.set_title(models[0])
+    scores.legend(loc="lower left", ncols=len(models), bbox_to_anchor=(0, 1), frameon=False)
     _shares(shares, names, rows)
     labels = []
     for name in names:
@@ -56,8 +54,8 @@ def _shares(axes: Axes, names: Sequence[str], rows: Sequence[Measured]) -> None:
     first = [next(row for row in rows if row.rung == name) for name in names]
     for number, (share, label) in enumerate(SHARE_NAMES.items()):
         values = [getattr(row, share) or 0.0 for row in first]
-        axes.bar(np.arange(len(names)) + 0.27 * (number - 1), values, 0.25, label=label)
-    axes.set(ylim=(0, 1.05), ylabel="share of songs")
-    axes.set_title("what is in training too", fontsize=10)
-    axes.legend(ncols=3, fontsize=8, loc="upper right")
+        places = np.arange(len(names)) + 0.27 * (number - 1)
+        axes.bar(places, values, 0.25, label=label, color=GREYS[number])
+    axes.set(ylim=(0, 1.05), ylabel="in training too")
+    axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
     axes.grid(axis="y", alpha=0.3)

@@ -41,18 +41,48 @@ RUNGS = {(row.model, row.rung): row for row in read_ladder(DOCS / "ladder.csv")}
 @pytest.mark.parametrize("key", RUNGS, ids=lambda key: " ".join(key))
 def test_a_rung_follows_from_the_genres_that_were_predicted(key):
     row, own = RUNGS[key], LADDER[(LADDER["model"] == key[0]) & (LADDER["rung"] == key[1])]
+    assert (own["seed"].nunique(), own["fold"].nunique()) == (row.seeds, row.folds)
+    assert own["song"].nunique() == row.n
+    assert of_answers(own) == pytest.approx((row.accuracy, row.low, row.high, row.artists))
+
+
+def of_answers(own):
+    """Accuracy, the ends of its interval and the number of artists, of one system's answers."""
     artists = own.groupby("song")["artist"].first()
     right = (own["genre"] == own["predicted"]).astype(float)
     answers = (
         right.groupby([own["seed"], own["song"]]).mean().unstack().reindex(columns=artists.index)
     )
-    assert (len(answers), own["fold"].nunique()) == (row.seeds, row.folds)
-    assert answers.shape[1] == row.n
-    assert np.nanmean(answers) == pytest.approx(row.accuracy)
     cluster = clusters(artists)
-    assert cluster.max() + 1 == row.artists
-    assert interval(answers.to_numpy(), cluster) == pytest.approx((row.low, row.high))
+    return np.nanmean(answers), *interval(answers.to_numpy(), cluster), cluster.max() + 1
 
 
 def test_every_rung_that_is_kept_is_shown():
     assert set(RUNGS) == set(zip(LADDER["model"], LADDER["rung"], strict=True))
+
+
+FOLDS = pd.read_csv(DOCS / "results" / "folds.csv.gz").fillna({"artist": ""})
+PROTOCOLS = " ".join((DOCS / "protocols.md").read_text().split())
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "svm", "random_forest", "knn"])
+def test_scores_of_folds_that_serve_to_choose(model):
+    chosen = FOLDS["protocol"].str.startswith("filtered_folds") & (FOLDS["model"] == model)
+    accuracy, low, high, artists = of_answers(FOLDS[chosen])
+    assert artists == 192
+    assert f"| {model} | {accuracy:.3f} [{low:.3f}, {high:.3f}] |" in PROTOCOLS
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "svm"])
+def test_what_finer_groups_than_artists_are_worth(model):
+    means = {}
+    for name in ("artist_groups", "artist"):
+        own = FOLDS[FOLDS["protocol"].str.startswith(f"{name} ") & (FOLDS["model"] == model)]
+        right = (own["genre"] == own["predicted"]).groupby(own["protocol"]).mean()
+        assert len(right) == 5
+        means[name] = right.to_numpy()
+    finer, whole = means["artist_groups"], means["artist"]
+    words = f"{finer.mean():.3f} on `artist_groups` and {whole.mean():.3f} on `artist`"
+    shorter = f"{finer.mean():.3f} and {whole.mean():.3f}"
+    assert words in PROTOCOLS or shorter in PROTOCOLS
+    assert f"{np.std(finer - whole, ddof=1):.3f}" in PROTOCOLS
