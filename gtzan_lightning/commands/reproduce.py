@@ -1,30 +1,27 @@
 """The systems of the source documents beside our own runs of them: one Markdown table."""
 
+import math
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
+from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
+from gtzan_lightning.recipe.recipes import as_flags
 
 RECIPES = Path("experiments") / "recipes" / "reproductions"
 
 
 def main(argv: list[str], recipes: Path = RECIPES) -> None:
-    """Print or write the table, or list its commands; ``recipes`` is the default of a flag."""
-    parser = Parser(
-        "reproduce",
-        "Print the source documents' systems: published score, what was wrong, and our runs as "
-        "published, corrected, and on the artist-clean protocol. Cells without a run are empty; "
-        "leaky runs are marked.",
-    )
-    parser.add_argument("--list", action="store_true", help="print the commands and stop")
-    parser.add_argument("--out", metavar="FILE", help="also write the table to a file")
-    parser.add_argument(
-        "--recipes", metavar="FOLDER", type=Path, default=recipes,
-        help=f"folder of systems.yaml and the recipes ({RECIPES})",
-    )  # fmt: skip
-    parser.add_track("uri", "folder", "experiment")
-    args = vars(parser.parse_all(argv))
+    """Print or write the table, list its commands, or run what is missing.
+
+    Args:
+        recipes: the default of a flag.
+    """
+    parser = _parser(recipes)
+    known, settings = parser.parse_known_args(argv)
+    args = vars(known if known.missing else parser.parse_all(argv))
     recipes = args["recipes"]
     if not (recipes / "systems.yaml").exists():
         raise UserError(f"--recipes {recipes}: there is no systems.yaml; name that of a checkout")
@@ -38,7 +35,62 @@ def main(argv: list[str], recipes: Path = RECIPES) -> None:
         raise UserError(f"--out {out} is a folder: name a file")
     from gtzan_lightning.tracking.reading import runs_table
 
+    if args["missing"]:
+        _fill(args, settings)
     text = markdown(runs_table(track_of(args)), recipes)
     print(text)
     if out:
         write_output(out, text + "\n")
+
+
+def _parser(recipes: Path) -> Parser:
+    parser = Parser(
+        "reproduce",
+        "Print the source documents' systems: published score, what was wrong, and our runs as "
+        "published, corrected, and on the artist-clean protocol. Cells without a run are empty; "
+        "leaky runs are marked.",
+    )
+    parser.add_argument("--list", action="store_true", help="print the commands and stop")
+    parser.add_argument(
+        "--missing", action="store_true",
+        help="run the empty cells, the cheapest first; an interrupted one is resumed. Flags of "
+        "run.py, such as --data.corpus, then hold for all",
+    )  # fmt: skip
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD",
+                        help="with --missing: recipes whose name has one of the words")  # fmt: skip
+    parser.add_argument("--hours", type=float, default=math.inf, metavar="H",
+                        help="with --missing: start no run after so many hours")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", help="also write the table to a file")
+    parser.add_argument(
+        "--recipes", metavar="FOLDER", type=Path, default=recipes,
+        help=f"folder of systems.yaml and the recipes ({RECIPES})",
+    )  # fmt: skip
+    parser.add_track("uri", "folder", "experiment")
+    return parser
+
+
+def _fill(args: dict[str, Any], settings: list[str]) -> None:
+    """Run the empty cells; one that can't be run here is named with its reason."""
+    from gtzan_lightning.results.reproductions import missing
+    from gtzan_lightning.tracking.reading import has_store, runs_table
+    from gtzan_lightning.training.hardware import keep_freed_memory
+    from gtzan_lightning.training.series import run_series
+
+    keep_freed_memory()
+    track, start = track_of(args), time.monotonic()
+    import pandas as pd
+
+    runs = runs_table(track) if has_store(track) else pd.DataFrame()
+    same = [w for key, value in args.items() if key.startswith("track.") and value is not None
+            for w in (f"--{key}", value)]  # fmt: skip
+    cells = [argv for argv in missing(runs, args["recipes"])
+             if any(word in Path(argv[1]).stem for word in args["only"])]  # fmt: skip
+    for number, argv in enumerate(cells, 1):
+        if time.monotonic() - start > 3600 * args["hours"]:
+            print(f"{len(cells) - number + 1} cells are left: --hours {args['hours']:g} are over")
+            return
+        print(f"cell {number} of {len(cells)}: {' '.join(argv)}", flush=True)
+        try:
+            run_series([parse_run([*argv, *settings, *same])[0]])
+        except UserError as error:
+            print(f"not run: {as_flags(str(error))}", flush=True)

@@ -5,14 +5,18 @@ Runs are found by their recipe, whatever their corpus and seed. Nothing large is
 commands are listed at once.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.identity import recipe_key
+from gtzan_lightning.recipe.recipes import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +37,22 @@ share no artist (`--data.split filtered`). The recipes are in `experiments/recip
 `python experiments/reproduce.py --list` prints the commands that fill the table, and
 `python experiments/reproduce.py --out FILE` writes it anew from the recorded runs.
 
-Our scores are song accuracy (mean ± standard deviation over seeds) with its 95 % Wilson interval,
-the number of songs and seeds, and the corpus with its fingerprint. Every run keeps the epoch that
-is best on validation songs. *valid* marks a score of those very songs, where no test song was at
+Our scores are song accuracy (mean ± standard deviation over seeds) with its 95 % interval, by
+artist where artists are known, else Wilson's; then what the source reported, of our run; the
+number of songs and seeds, and the corpus with its fingerprint. Every run keeps the epoch that is
+best on validation songs. *valid* marks a score of those very songs, where no test song was at
 hand: it is optimistic. These recipes open the test part, which the sources report. **LEAKY** marks
 a score that measures a leak. An empty cell was not run."""
+
+
+# what each source reported, as a run records it
+PUBLISHED = {
+    "motyka": {"clip_loss": "loss", "clip_auroc": "AUROC of clips"},
+    "basak": {"song_precision": "precision", "song_recall": "recall"},
+    "bar_tov": {"song_accuracy_hard": "majority vote", "clip_accuracy": "single clips"},
+    "navas": {"song_f1_weighted": "weighted F1"},
+    "zhang": {"clip_accuracy": "single clips"},
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,9 @@ def markdown(runs: "pd.DataFrame", folder: Path) -> str:
     rows = [titles, ("---",) * len(titles)]
     for one in systems(folder):
         facts = (f"{one.system} (`{one.name}`)", f"{one.published}; {one.protocol}", one.wrong)
-        cells = [cell(runs, key(folder, one.name, kind, flags)) for kind, flags in OURS.values()]
+        metrics = PUBLISHED[one.name.split("-")[0]]
+        keys = [key(folder, one.name, kind, flags) for kind, flags in OURS.values()]
+        cells = [cell(runs, recipe, metrics) for recipe in keys]
         rows.append((*facts, *cells))
     return ABOUT + "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -86,16 +103,47 @@ def key(folder: Path, name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
     return recipe_key(parse_run(["--config", _recipe(folder, name, kind), *flags])[0])
 
 
-def cell(runs: "pd.DataFrame", recipe: str) -> str:
+def missing(runs: "pd.DataFrame", folder: Path) -> list[list[str]]:
+    """Flags of ``run.py`` for each empty cell, the cheapest first.
+
+    Args:
+        runs, folder: as ``markdown`` takes them.
+    """
+    empty = {}
+    for one in systems(folder):
+        for kind, flags in OURS.values():
+            recipe = key(folder, one.name, kind, flags)
+            if recipe not in empty and not cell(runs, recipe, {}):
+                empty[recipe] = ["--config", _recipe(folder, one.name, kind), *flags]
+    return sorted(empty.values(), key=lambda argv: _cost(parse_run(argv)[0]))
+
+
+def _cost(recipe: Recipe) -> float:
+    """About how long a training takes, to order them: pixels that it looks at."""
+    if isinstance(recipe.model, ClassicalSettings):
+        return 0.0
+    data, fit = recipe.data, recipe.fit
+    frames = data.clip_seconds * data.sample_rate / data.hop_length
+    pixels = math.prod(data.picture_size or (data.bins, frames))
+    clips = min(400 * data.clips_per_song, (fit.limit_train_batches or 10**9) * fit.batch_size)
+    return pixels * clips * fit.max_epochs
+
+
+def cell(runs: "pd.DataFrame", recipe: str, metrics: Mapping[str, str]) -> str:
     """A line for each corpus on which a recipe was run to its end, of test songs where there are
-    any; empty without such runs."""
+    any; empty without such runs.
+
+    Args:
+        metrics: that the source reported -> what the line calls them.
+    """
     from gtzan_lightning.results.tables import tables
 
     if "recipe" not in runs:  # an experiment without runs has no columns
         return ""
     # of the two parts the test part comes last
-    last = {(t.corpus, t.songs, t.protocol): t for t in tables(runs[runs["recipe"] == recipe])}
-    lines = [_line(table) for table in last.values()]
+    own = runs[runs["recipe"] == recipe]
+    last = {(t.corpus, t.songs, t.protocol): t for t in tables(own)}
+    lines = [_line(table, own, metrics) for table in last.values()]
     return "<br>".join(line for line in lines if line)
 
 
@@ -103,15 +151,24 @@ def _recipe(folder: Path, name: str, kind: str) -> str:
     return str(folder / f"{name}-{kind}.yaml")
 
 
-def _line(table: "Table") -> str:
-    """Such as ``0.600 ± 0.010 [0.543, 0.655], n = 290, 3 seeds, gtzan 0123456789ab``."""
-    (row,) = table.rows
-    if row.accuracy is None:  # no run has ended
-        return ""
-    from gtzan_lightning.results.rows import marker
+def _line(table: "Table", runs: "pd.DataFrame", metrics: Mapping[str, str]) -> str:
+    """Such as ``0.600 ± 0.010 [0.543, 0.655], single clips 0.512, n = 290, 3 seeds, gtzan 0123``.
 
-    words = [f"{row.accuracy_text()} [{row.interval_text(', ')}]", f"n = {row.n}"]
-    words += [f"{row.seeds} seed{'s' if row.seeds > 1 else ''}", f"{table.corpus} {table.songs}"]
+    Of several states of the code, the newest.
+    """
+    ended = [row for row in table.rows if row.accuracy is not None]
+    row = next((row for run in runs["run_id"] for row in ended if run in row.runs), None)
+    if row is None:
+        return ""
+    from gtzan_lightning.results.rows import column, marker
+
+    words = [f"{row.accuracy_text()} [{row.interval_text(', ')}]"]
+    own = runs[runs["run_id"].isin(row.runs)]
+    for metric, name in metrics.items():
+        value = column(own, f"final/{table.part}/{metric}").mean()
+        words += [f"{name} {value:.3f}"] if value == value else []
+    words += [f"n = {row.n}", f"{row.seeds} seed{'s' * (row.seeds > 1)}"]
+    words += [f"{table.corpus} {table.songs}"]
     words += ["*valid*"] * (table.part == "valid")
     words += [f"**{marker(row.warning)}**"] if row.warning else []
     return ", ".join(words)

@@ -33,7 +33,7 @@ def recipe(name, *flags):
 
 
 def cell(*runs):
-    return reproductions.cell(pd.DataFrame(runs), "r1")
+    return reproductions.cell(pd.DataFrame(runs), "r1", {"clip_accuracy": "single clips"})
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -164,7 +164,7 @@ def test_leaky_runs_are_marked_and_only_ended_ones_count():
     assert cell(run("a"), stopped) == cell(run("a"))
     assert cell(stopped) == ""
     assert cell(run("a", **{"recipe": "r2"})) == ""
-    assert reproductions.cell(pd.DataFrame(), "r1") == ""
+    assert reproductions.cell(pd.DataFrame(), "r1", {}) == ""
 
 
 def test_table_has_a_row_for_each_system_and_scores_in_their_column_only():
@@ -215,3 +215,20 @@ def test_script_writes_the_table_and_complains_in_one_line(tmp_path, monkeypatch
         with pytest.raises(UserError, match=words) as caught:
             main(flags)
         assert "\n" not in str(caught.value)
+
+
+def test_what_a_source_reported_stands_in_the_cell():
+    assert "single clips 0.512, n = 290" in cell(run("a", **{"final/test/clip_accuracy": 0.512}))
+    assert "single clips" not in cell(run("a"))
+    assert set(reproductions.PUBLISHED) == {name.split("-")[0] for name in NAMES}
+
+
+def test_missing_cells_are_those_without_a_run_and_the_cheap_ones_come_first():
+    every = reproductions.missing(pd.DataFrame(), RECIPES)
+    names = [Path(argv[1]).stem for argv in every]
+    classical = [n for n, name in enumerate(names) if re.search("knn|svm|logistic", name)]
+    assert classical == list(range(len(classical)))
+    done = run("a", recipe=reproductions.key(RECIPES, "zhang-knn", "as_published"))
+    left = reproductions.missing(pd.DataFrame([done]), RECIPES)
+    gone = [argv for argv in every if argv not in left]
+    assert [Path(argv[1]).stem for argv in gone] == ["zhang-knn-as_published"]
