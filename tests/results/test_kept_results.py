@@ -1,5 +1,6 @@
 """The scores of the documentation follow from what docs/results/ keeps."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from gtzan_lightning.ladder.table import read_csv as read_ladder
 from gtzan_lightning.results.by_artist import clusters, interval
 from gtzan_lightning.results.predictions import pooled_scores, scores
+from gtzan_lightning.results.reproductions import PUBLISHED
 from gtzan_lightning.results.tables import read_csv
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -86,3 +88,34 @@ def test_what_finer_groups_than_artists_are_worth(model):
     shorter = f"{finer.mean():.3f} and {whole.mean():.3f}"
     assert words in PROTOCOLS or shorter in PROTOCOLS
     assert f"{np.std(finer - whole, ddof=1):.3f}" in PROTOCOLS
+
+
+CELLS = sorted((DOCS / "results" / "reproductions").glob("*.csv.gz"))
+TABLE = (DOCS / "reproductions.md").read_text()
+
+
+@pytest.mark.parametrize("file", CELLS, ids=lambda file: file.name.split("-")[0])
+def test_a_cell_of_the_reproductions_follows_from_its_predictions(file):
+    predictions = pd.read_csv(file)
+    got = scores(predictions, predictions["part"].iloc[0])
+    ends = f"{got['song_accuracy_low']:.3f}, {got['song_accuracy_high']:.3f}"
+    lines = re.findall(rf"{got['song_accuracy']:.3f} \[{ends}\], ([^|<]*)", TABLE)
+    assert any(f"n = {got['songs']}" in line for line in lines)
+    reported = {name for names in PUBLISHED.values() for name in names.values()}
+    for name, metric in (("single clips", "clip_accuracy"), ("precision", "song_precision")):
+        shown = [line for line in lines if name in line]
+        assert not shown or any(f"{name} {got[metric]:.3f}" in line for line in shown)
+        assert name in reported
+
+
+def test_every_filled_cell_has_its_predictions():
+    kept = set()
+    for file in CELLS:
+        predictions = pd.read_csv(file)
+        got = scores(predictions, predictions["part"].iloc[0])
+        names = ("song_accuracy", "song_accuracy_low", "song_accuracy_high")
+        kept.add(tuple(f"{got[name]:.3f}" for name in names))
+    number = r"(\d\.\d{3})"
+    filled = re.findall(rf"\| {number} \[{number}, {number}\][^|]* gtzan-pictures", TABLE)
+    assert len(filled) > 10
+    assert set(filled) == kept
