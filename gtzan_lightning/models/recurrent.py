@@ -54,7 +54,8 @@ class BiGru(nn.Module):
         self.gru = nn.GRU(
             width, settings.units, settings.layers, batch_first=True, bidirectional=True
         )
-        self.dense = nn.Sequential(nn.Linear(2 * settings.units, 256), nn.Dropout(settings.dropout))
+        self.hidden = nn.Linear(2 * settings.units, 256)
+        self.dropout = nn.Dropout(settings.dropout)
         self.out = nn.Linear(256, genres)
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
@@ -63,7 +64,7 @@ class BiGru(nn.Module):
         else:
             steps = self.convolution(picture.flatten(1, 2)).transpose(1, 2)
         states, _ = self.gru(steps)
-        return self.out(self.dense(last_states(states)))
+        return self.out(self.dropout(self.hidden(last_states(states))))
 
 
 def scrambled(picture: Tensor) -> Tensor:
