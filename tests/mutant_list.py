@@ -289,7 +289,7 @@ MUTANTS = [
     Mutant("the sentence says the other sign", SIGNIFICANCE,
            "-high, -low, -difference", "low, high, difference", OF_SIGNIFICANCE),
     Mutant("other code is averaged", TABLES,
-           'runs.groupby([runs["recipe"], code(runs)])', 'runs.groupby(runs["recipe"])', OF_TABLES),
+           'runs.groupby(states(runs))', 'runs.groupby(runs["recipe"])', OF_TABLES),
     Mutant("sd of incomplete seeds", ROWS,
            'folds.index[folds == done["fold"].nunique()]', "folds.index", OF_TABLES),
     Mutant("a half-right song speaks for the second system", SIGNIFICANCE,

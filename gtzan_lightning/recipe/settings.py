@@ -192,7 +192,7 @@ class TrainerSettings(Section):
     """number of machines"""
     strategy: str = place("auto")
     """Lightning strategy: auto, ddp, fsdp ..."""
-    precision: Precision = part("32-true")
+    precision: Precision = place("32-true")
     """number format of the training"""
     deterministic: Literal["true", "warn", "false"] = place("warn")
     """deterministic algorithms; where there is none, true fails and warn warns"""

@@ -1,4 +1,4 @@
-"""One row of a table: the runs of one recipe and one state of the code."""
+"""One row of a table: the runs of one recipe, one state of the code and one number format."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ class Row:
     Attributes:
         recipe: the six digits that runs of one recipe share.
         commit: of the code, with "dirty" where it was changed since: other code is another row.
+        precision: number format of a network's training; "" where it is unknown or there is none.
         runs: ids, of unfinished runs too; only finished ones count in the numbers.
         repeats: finished runs of a seed and fold that has a newer one, which alone counts.
         folds: how many were run, of ``of_folds`` where the protocol has folds.
@@ -40,6 +41,7 @@ class Row:
     features: str
     recipe: str
     commit: str
+    precision: str
     runs: tuple[str, ...]
     repeats: int
     seeds: int
@@ -99,6 +101,7 @@ class Row:
             "AUROC": _text(self.auroc),
             "parameters": _text(self.parameters, ",d"),
             "minutes": _text(self.minutes, ".1f"),
+            "precision": self.precision,
             "recipe": self.recipe,
             "commit": self.commit,
         }
@@ -114,6 +117,11 @@ def code(runs: pd.DataFrame) -> pd.Series:
     commit = column(runs, "commit", "").fillna("").astype(str).str[:7]
     changed = column(runs, "dirty", "").fillna("").astype(str).str.lower().isin(["true", "1"])
     return (commit + changed.map({True: " dirty", False: ""})).str.strip()
+
+
+def states(runs: pd.DataFrame) -> list[pd.Series]:
+    """What the runs of one row share: recipe, state of the code, precision."""
+    return [runs["recipe"], code(runs), column(runs, "precision", "").fillna("")]
 
 
 def latest(runs: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +151,7 @@ def asked_for(
 
 
 def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping[str, int]) -> Row:
-    """The row of the runs of one recipe and one state of the code.
+    """The row of runs that share their ``states``.
 
     Args:
         opened: openings of the test part by model.
@@ -161,6 +169,7 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping
         features=str(first["features"]),
         recipe=str(first["recipe"]),
         commit=str(code(runs).iloc[0]),
+        precision=str(column(runs, "precision", "").fillna("").iloc[0]),
         runs=tuple(sorted(runs["run_id"])),
         repeats=len(finished) - len(done),
         seeds=done["seed"].nunique(),

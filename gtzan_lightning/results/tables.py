@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.results.openings import is_closed, luck_of, openings_of, part_words
-from gtzan_lightning.results.rows import Reader, Row, code, column, latest, make_row
+from gtzan_lightning.results.rows import Reader, Row, column, latest, make_row, states
 
 
 @dataclass(frozen=True)
@@ -223,14 +223,15 @@ def _one_system(word: str, runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: the word means runs that are no one system.
     """
-    recipes, states = sorted(set(runs["recipe"])), sorted(set(code(runs)))
+    recipes, of_code, precisions = (sorted(set(values)) for values in states(runs))
     if len(recipes) > 1:
         raise UserError(f"{word!r} means {len(recipes)} recipes: give {', '.join(recipes)}")
-    if len(states) > 1:
-        raise UserError(
-            f"{word!r} means runs of {len(states)} states of the code ({', '.join(states)}): give "
-            "the ids of runs of one"
-        )
+    for what, found in (("states of the code", of_code), ("precisions", precisions)):
+        if len(found) > 1:
+            raise UserError(
+                f"{word!r} means runs of {len(found)} {what} ({', '.join(found)}): give the ids "
+                "of runs of one"
+            )
     return latest(runs)
 
 
@@ -270,7 +271,7 @@ def _table(
     closed = part == "test" and is_closed(key[2])
     opened = openings_of(key, runs, ledger) if closed else None
     of_model = {} if opened is None else dict(opened["model"].value_counts())
-    alike = [group for _, group in runs.groupby([runs["recipe"], code(runs)])]
+    alike = [group for _, group in runs.groupby(states(runs))]
     rows = [make_row(group, part, read, of_model) for group in alike]
     rows.sort(key=lambda row: 1.0 if row.accuracy is None else -row.accuracy)
     leaks = sorted(set(column(runs, f"leak_{part}", "").fillna("")) - {""})

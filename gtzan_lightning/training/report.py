@@ -13,6 +13,7 @@ from gtzan_lightning.data.catalogue import filtered_songs, gtzan_ids, known_faul
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
+from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.recipe.settings import TrackSettings
@@ -43,6 +44,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "split_fingerprint": data.split.fingerprint,
         "warning": data.warning,
         "tuned_on": recipe.tuned_on,
+        "precision": "" if isinstance(recipe.model, ClassicalSettings) else recipe.fit.precision,
         "mlflow.source.name": "experiments/run.py",
         "mlflow.source.git.commit": made_with["commit"],
         **{k: made_with[k] for k in ("commit", "dirty", "machine", "python")},

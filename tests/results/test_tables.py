@@ -70,6 +70,18 @@ def test_runs_of_other_code_are_not_averaged():
         choose(runs, ["small_cnn"])
 
 
+def test_a_number_format_is_another_row_of_the_same_recipe():
+    runs = pd.DataFrame([
+        run("a", precision="32-true"),
+        run("b", precision="bf16-mixed", seed="1") | {_ACCURACY: 0.4},
+    ])  # fmt: skip
+    (table,) = tables(runs)
+    assert column(table, "precision") == ["32-true", "bf16-mixed"]
+    assert column(table, "song accuracy") == ["0.600", "0.400"]
+    with pytest.raises(UserError, match=r"2 precisions \(32-true, bf16-mixed\)"):
+        choose(runs, ["small_cnn"])
+
+
 def test_each_part_has_a_table_and_every_table_says_the_leak():
     valid = {"final/valid/songs": 197, "final/valid/song_accuracy": 0.7, "parameters": 1000}
     leaks = {"leak_valid": "artists on both sides: 74 % of valid songs", "leak_test": "no artist"}
