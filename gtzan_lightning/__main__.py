@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "a model as one ONNX file",
     "models": "the models, their sources and their sizes",
     "reproduce": "the systems of the source documents beside our runs of them",
+    "results": "the ledger of what was measured, and the tables made of it",
     "augmentation": "a clip before and after every augmentation",
     "bench": "what the package costs, beside what it is compared with",
 }

@@ -3,12 +3,14 @@
 import math
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
 from gtzan_lightning.recipe.recipes import as_flags
+from gtzan_lightning.recipe.settings import TrackSettings
 
 RECIPES = Path("experiments") / "recipes" / "reproductions"
 
@@ -33,11 +35,9 @@ def main(argv: list[str], recipes: Path = RECIPES) -> None:
     out = Path(args["out"]) if args["out"] else None
     if out and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
-    from gtzan_lightning.tracking.reading import runs_table
-
     if args["missing"]:
         _fill(args, settings)
-    text = markdown(runs_table(track_of(args)), recipes)
+    text = markdown(*_measured(args, recipes))
     print(text)
     if out:
         write_output(out, text + "\n")
@@ -62,6 +62,11 @@ def _parser(recipes: Path) -> Parser:
                         help="with --missing: start no run after so many hours")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="also write the table to a file")
     parser.add_argument(
+        "--ledger", metavar="FOLDER", type=Path,
+        help="a checkout: its docs/results.csv counts in place of the recorded runs, and gets a "
+        "line for each run of --missing",
+    )  # fmt: skip
+    parser.add_argument(
         "--recipes", metavar="FOLDER", type=Path, default=recipes,
         help=f"folder of systems.yaml and the recipes ({RECIPES})",
     )  # fmt: skip
@@ -69,18 +74,31 @@ def _parser(recipes: Path) -> Parser:
     return parser
 
 
+def _measured(args: dict[str, Any], recipes: Path) -> tuple[Any, ...]:
+    """What counts as measured, as ``markdown`` takes it: runs, recipes, reader of predictions."""
+    from gtzan_lightning.commands.results import LEDGER
+    from gtzan_lightning.results import ledger
+    from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
+
+    if args["ledger"]:
+        file = args["ledger"] / LEDGER
+        return ledger.read(file), recipes, ledger.reader(file)
+    track = track_of(args)
+    return runs_table(track), recipes, partial(predictions_if_any, track=track)
+
+
 def _fill(args: dict[str, Any], settings: list[str]) -> None:
     """Run the empty cells; one that can't be run here is named with its reason."""
+    import pandas as pd
+
     from gtzan_lightning.results.reproductions import missing
-    from gtzan_lightning.tracking.reading import has_store, runs_table
+    from gtzan_lightning.tracking.reading import has_store
     from gtzan_lightning.training.hardware import keep_freed_memory
-    from gtzan_lightning.training.series import run_series
 
     keep_freed_memory()
     track, start = track_of(args), time.monotonic()
-    import pandas as pd
-
-    runs = runs_table(track) if has_store(track) else pd.DataFrame()
+    known = args["ledger"] or has_store(track)
+    runs = _measured(args, args["recipes"])[0] if known else pd.DataFrame()
     same = [w for key, value in args.items() if key.startswith("track.") and value is not None
             for w in (f"--{key}", value)]  # fmt: skip
     cells = [argv for argv in missing(runs, args["recipes"])
@@ -91,6 +109,20 @@ def _fill(args: dict[str, Any], settings: list[str]) -> None:
             return
         print(f"cell {number} of {len(cells)}: {' '.join(argv)}", flush=True)
         try:
-            run_series([parse_run([*argv, *settings, *same])[0]])
+            _run([*argv, *settings, *same], args["ledger"], track)
         except UserError as error:
             print(f"not run: {as_flags(str(error))}", flush=True)
+
+
+def _run(argv: list[str], checkout: Path | None, track: TrackSettings) -> None:
+    """Make the run of a cell and add it to the ledger, if there is one.
+
+    Raises:
+        UserError: it can't be made here, or may not be in the ledger.
+    """
+    from gtzan_lightning.commands.results import add_runs
+    from gtzan_lightning.training.series import run_series
+
+    runs = run_series([parse_run(argv)[0]])
+    if checkout:
+        print("\n".join(add_runs(list(runs), checkout, track)), flush=True)

@@ -1,6 +1,6 @@
 """Plots of a run's results (matplotlib, without a display)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -171,4 +171,29 @@ def growth_plot(measured: dict[int, dict[str, float]]) -> Figure:
         axes.set(xscale="log", xlabel="songs")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
+    return figure
+
+
+def published_plot(systems: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> Figure:
+    """One line a system: its published figure beside those of our runs, with 95 % intervals.
+
+    Args:
+        systems: name -> what was measured how -> score and ends of its interval.
+    """
+    figure = Figure(figsize=(9, 0.42 * len(systems) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    kinds = list(dict.fromkeys(kind for values in systems.values() for kind in values))
+    for number, kind in enumerate(kinds):
+        own = {name: values[kind] for name, values in systems.items() if kind in values}
+        score, low, high = np.array(list(own.values())).T
+        shift = 0.6 * ((number + 0.5) / len(kinds) - 0.5)
+        places = np.array([list(systems).index(name) for name in own]) + shift
+        marker = "D" if kind == "published" else "o"
+        axes.errorbar(score, places, xerr=[score - low, high - score], fmt=marker, capsize=2,
+                      label=kind)  # fmt: skip
+    axes.set_yticks(range(len(systems)), list(systems))
+    axes.set(xlim=(0, 1), ylim=(len(systems) - 0.4, -0.6))
+    axes.set(xlabel="score, of the source's own metric; 95 % interval of song accuracies")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="lower left", ncols=len(kinds), bbox_to_anchor=(0, 1), frameon=False)
     return figure

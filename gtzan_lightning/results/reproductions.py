@@ -7,7 +7,7 @@ commands are listed at once.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,34 +21,14 @@ from gtzan_lightning.recipe.recipes import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gtzan_lightning.results.rows import Reader, Row
     from gtzan_lightning.results.tables import Table
 
-OURS = {  # column -> recipe of the pair, and flags that override it
-    "ours as published": ("as_published", ()),
-    "ours corrected": ("corrected", ()),
-    "ours artist-clean": ("corrected", ("--data.split", "filtered")),
+OURS = {  # form -> recipe of the pair, and flags that override it
+    "as_published": ("as_published", ()),
+    "corrected": ("corrected", ()),
+    "artist-clean": ("corrected", ("--data.split", "filtered")),
 }
-ABOUT = """\
-# The systems of the five source documents
-
-*As published* is the source's system as far as the header of its recipe says; *corrected* puts its
-defects right; *artist-clean* is the corrected recipe on the fault-filtered protocol, whose parts
-share no artist (`--data.split filtered`). The recipes are in `experiments/recipes/reproductions`;
-`python experiments/reproduce.py --list` prints the commands that fill the table, and
-`python experiments/reproduce.py --out FILE` writes it anew from the recorded runs.
-
-Our scores are song accuracy (mean ± standard deviation over seeds) with its 95 % interval, by
-artist where artists are known, else Wilson's; then what the source reported, of our run; the
-number of songs and seeds, and the corpus with its fingerprint. Every run keeps the epoch that is
-best on validation songs. *valid* marks a score of those very songs, where no test song was at
-hand: it is optimistic. These recipes open the test part, which the sources report. **LEAKY** marks
-a score that measures a leak. An empty cell was not run.
-
-`gtzan-pictures` is 709 songs of GTZAN as mel pictures, decoded from published plots: a frame lasts
-41 ms there, not 23, features of other kinds are made of those pictures, and a song's picture is not
-cut anew. The predictions behind the cells are kept in `docs/results/reproductions`."""
-
-
 # what each source reported, as a run records it
 PUBLISHED = {
     "motyka": {"clip_loss": "loss", "clip_auroc": "AUROC of clips"},
@@ -59,52 +39,143 @@ PUBLISHED = {
 }
 
 
+# the one of these scores that the published figure is of, where that is not song accuracy
+METRICS = {"navas": "song_f1_weighted", "zhang": "clip_accuracy"}
+
+
 @dataclass(frozen=True)
 class System:
-    """One system of a source: its name and its published facts, as text."""
+    """One system of a source.
+
+    Attributes:
+        name: SOURCE-SYSTEM.
+        system, published, protocol, wrong: its published facts, as text.
+        score: the published figure, of the source's own metric.
+        recipe: NAME of its two recipes, if not its own name.
+        flags: that make it of them.
+        empty: form -> why it can't be measured on the pictures at hand, and what it would take.
+    """
 
     name: str
     system: str
     published: str
     protocol: str
     wrong: str
+    score: float | None = None
+    recipe: str = ""
+    flags: tuple[str, ...] = ()
+    empty: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """The name of its document."""
+        return self.name.split("-")[0]
+
+    def argv(self, folder: Path, form: str) -> list[str]:
+        """Flags of ``run.py`` that measure it.
+
+        Args:
+            folder: of the recipes.
+            form: one of ``OURS``.
+        """
+        kind, flags = OURS[form]
+        file = folder / f"{self.recipe or self.name}-{kind}.yaml"
+        return ["--config", str(file), *self.flags, *flags]
 
 
 def systems(folder: Path) -> list[System]:
     """Every system of a folder of recipes, in the order of the documents."""
-    return [System(**entry) for entry in yaml.safe_load((folder / "systems.yaml").read_text())]
+    found = []
+    for entry in yaml.safe_load((folder / "systems.yaml").read_text()):
+        why = entry.get("empty", {})  # one text is of all forms
+        empty = dict.fromkeys(OURS, why) if isinstance(why, str) else why
+        found.append(System(**entry | {"flags": tuple(entry.get("flags", ())), "empty": empty}))
+    return found
 
 
 def commands(folder: Path) -> list[str]:
     """The command of every cell, system by system."""
     return [
-        " ".join(("python experiments/run.py --config", _recipe(folder, one.name, kind), *flags))
+        " ".join(("python experiments/run.py", *one.argv(folder, form)))
         for one in systems(folder)
-        for kind, flags in OURS.values()
+        for form in OURS
     ]
 
 
-def markdown(runs: "pd.DataFrame", folder: Path) -> str:
-    """The table, with what it is.
+def key(folder: Path, one: System, form: str) -> str:
+    """The recipe key of the runs that a cell's command makes."""
+    return recipe_key(parse_run(one.argv(folder, form))[0])
+
+
+def cells(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Recipe key -> the systems and the forms that its runs measure."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for one in systems(folder):
+        for form in OURS:
+            names, forms = found.setdefault(key(folder, one, form), ([], []))
+            names.append(one.name)
+            forms += [form] * (form not in forms)
+    return found
+
+
+def markdown(runs: "pd.DataFrame", folder: Path, read: "Reader | None" = None) -> str:
+    """The table.
 
     Args:
         runs: a row for each run, as ``tracking.reading.runs_table`` gives them.
         folder: of the recipes and ``systems.yaml``.
+        read: gives predictions, as ``tables`` takes it.
     """
-    titles = ("system", "published score; protocol", "what was wrong", *OURS)
+    titles = ("system", "published score; protocol", "what was wrong", *(f"ours {f}" for f in OURS))
     rows = [titles, ("---",) * len(titles)]
     for one in systems(folder):
         facts = (f"{one.system} (`{one.name}`)", f"{one.published}; {one.protocol}", one.wrong)
-        metrics = PUBLISHED[one.name.split("-")[0]]
-        keys = [key(folder, one.name, kind, flags) for kind, flags in OURS.values()]
-        cells = [cell(runs, recipe, metrics) for recipe in keys]
-        rows.append((*facts, *cells))
-    return ABOUT + "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        texts = [
+            cell(runs, key(folder, one, form), PUBLISHED[one.source], read)
+            or (f"*not run: {one.empty[form]}*" if form in one.empty else "")
+            for form in OURS
+        ]
+        rows.append((*facts, *texts))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def key(folder: Path, name: str, kind: str, flags: tuple[str, ...] = ()) -> str:
-    """The recipe key of the runs that a cell's command makes."""
-    return recipe_key(parse_run(["--config", _recipe(folder, name, kind), *flags])[0])
+def unfilled(runs: "pd.DataFrame", folder: Path) -> str:
+    """How many cells are filled, and which are not, with why."""
+    count, filled, reasons = 0, 0, dict[str, list[str]]()
+    for one in systems(folder):
+        for form in OURS:
+            count += 1
+            if cell(runs, key(folder, one, form), {}):
+                filled += 1
+            else:
+                why = one.empty.get(form, "not run yet")
+                reasons.setdefault(why, []).append(f"{one.name} {form}")
+    lines = [f"- {why} ({len(names)}): {', '.join(names)}" for why, names in reasons.items()]
+    return "\n".join([f"{filled} of {count} cells are filled. Those that are not:", "", *lines])
+
+
+def points(
+    runs: "pd.DataFrame", folder: Path, read: "Reader | None" = None
+) -> "dict[str, dict[str, tuple[float, float, float]]]":
+    """Of systems with a figure and a run: ``published`` and forms -> score and interval's ends.
+
+    The score is of the source's own metric; its interval is that of song accuracy where it is song
+    accuracy, else there is none (both ends are the score).
+    """
+    found = {}
+    for one in systems(folder):
+        values = {} if one.score is None else {"published": (one.score, one.score, one.score)}
+        metric = METRICS.get(one.source, "song_accuracy")
+        for form in OURS:
+            for table, row, own in measured(runs, key(folder, one, form), read):
+                score = float(own[f"final/{table.part}/{metric}"].mean())
+                if metric == "song_accuracy" and row.low is not None and row.high is not None:
+                    values[form] = (score, row.low, row.high)
+                else:
+                    values[form] = (score, score, score)
+        if len(values) > 1:
+            found[one.name] = values
+    return found
 
 
 def missing(runs: "pd.DataFrame", folder: Path) -> list[list[str]]:
@@ -115,10 +186,10 @@ def missing(runs: "pd.DataFrame", folder: Path) -> list[list[str]]:
     """
     empty = {}
     for one in systems(folder):
-        for kind, flags in OURS.values():
-            recipe = key(folder, one.name, kind, flags)
+        for form in OURS:
+            recipe = key(folder, one, form)
             if recipe not in empty and not cell(runs, recipe, {}):
-                empty[recipe] = ["--config", _recipe(folder, one.name, kind), *flags]
+                empty[recipe] = one.argv(folder, form)
     return sorted(empty.values(), key=lambda argv: _cost(parse_run(argv)[0]))
 
 
@@ -133,45 +204,50 @@ def _cost(recipe: Recipe) -> float:
     return pixels * clips * fit.max_epochs
 
 
-def cell(runs: "pd.DataFrame", recipe: str, metrics: Mapping[str, str]) -> str:
+def cell(
+    runs: "pd.DataFrame", recipe: str, metrics: Mapping[str, str], read: "Reader | None" = None
+) -> str:
     """A line for each corpus on which a recipe was run to its end, of test songs where there are
     any; empty without such runs.
 
     Args:
         metrics: that the source reported -> what the line calls them.
+        read: gives predictions, as ``tables`` takes it.
     """
+    lines = [_line(*of_songs, metrics) for of_songs in measured(runs, recipe, read)]
+    return "<br>".join(lines)
+
+
+def measured(
+    runs: "pd.DataFrame", recipe: str, read: "Reader | None" = None
+) -> "list[tuple[Table, Row, pd.DataFrame]]":
+    """The newest row of a recipe, with its table and runs, for each corpus and protocol."""
     from gtzan_lightning.results.tables import tables
 
     if "recipe" not in runs:  # an experiment without runs has no columns
-        return ""
-    # of the two parts the test part comes last
+        return []
     own = runs[runs["recipe"] == recipe]
-    last = {(t.corpus, t.songs, t.protocol): t for t in tables(own)}
-    lines = [_line(table, own, metrics) for table in last.values()]
-    return "<br>".join(line for line in lines if line)
+    # of the two parts the test part comes last
+    last = {(t.corpus, t.songs, t.protocol): t for t in tables(own, read)}
+    found = []
+    for table in last.values():
+        ended = [row for row in table.rows if row.accuracy is not None]
+        row = next((row for run in own["run_id"] for row in ended if run in row.runs), None)
+        if row is not None:
+            found.append((table, row, own[own["run_id"].isin(row.runs)]))
+    return found
 
 
-def _recipe(folder: Path, name: str, kind: str) -> str:
-    return str(folder / f"{name}-{kind}.yaml")
-
-
-def _line(table: "Table", runs: "pd.DataFrame", metrics: Mapping[str, str]) -> str:
-    """Such as ``0.600 ± 0.010 [0.543, 0.655], single clips 0.512, n = 290, 3 seeds, gtzan 0123``.
-
-    Of several states of the code, the newest.
-    """
-    ended = [row for row in table.rows if row.accuracy is not None]
-    row = next((row for run in runs["run_id"] for row in ended if run in row.runs), None)
-    if row is None:
-        return ""
+def _line(table: "Table", row: "Row", runs: "pd.DataFrame", metrics: Mapping[str, str]) -> str:
+    """Such as ``0.600 ± 0.010 [0.543, 0.655], single clips 0.512, n = 290, 3 seeds, gtzan 01``."""
     from gtzan_lightning.results.rows import column, marker
 
     words = [f"{row.accuracy_text()} [{row.interval_text(', ')}]"]
-    own = runs[runs["run_id"].isin(row.runs)]
     for metric, name in metrics.items():
-        value = column(own, f"final/{table.part}/{metric}").mean()
+        value = column(runs, f"final/{table.part}/{metric}").mean()
         words += [f"{name} {value:.3f}"] if value == value else []
     words += [f"n = {row.n}", f"{row.seeds} seed{'s' * (row.seeds > 1)}"]
+    words += [row.precision] if row.precision.startswith("bf16") else []
     words += [f"{table.corpus} {table.songs}"]
     words += ["*valid*"] * (table.part == "valid")
     words += [f"**{marker(row.warning)}**"] if row.warning else []

@@ -11,6 +11,7 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 
@@ -69,9 +70,9 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     """All runs of the experiment, the newest first: a row each, NaN where a run has no such value.
 
     Columns: ``run_id``; ``status``, such as FINISHED; ``name``; ``parent``, the id of the sweep's
-    run that a trial belongs to; every tag by its own name, as text (``model``, ``corpus``,
-    ``recipe``, ``seed``, ... as ``training.report.tags`` gives them); every metric's last value
-    by its own name (``final/test/song_accuracy``, ``minutes``, ...).
+    run that a trial belongs to; ``date``, the day it began (UTC); every tag by its own name, as
+    text (``model``, ``corpus``, ``recipe``, ``seed``, ... as ``training.report.tags`` gives them);
+    every metric's last value by its own name (``final/test/song_accuracy``, ``minutes``, ...).
 
     Raises:
         UserError: there is no store yet, or its server does not answer.
@@ -118,6 +119,7 @@ def _row(run: Run) -> dict[str, object]:
         "status": run.info.status,
         "name": run.info.run_name,
         "parent": tags.get("mlflow.parentRunId"),
+        "date": datetime.fromtimestamp(run.info.start_time / 1000, UTC).date().isoformat(),
     }
 
 

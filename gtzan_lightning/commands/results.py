@@ -1,0 +1,148 @@
+"""The ledger of what was measured: runs that count, and the documentation's tables made of it."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
+from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
+from gtzan_lightning.recipe.settings import TrackSettings
+
+LEDGER = Path("docs") / "results.csv"
+RECIPES = Path("experiments") / "recipes" / "reproductions"
+FIGURE = Path("docs") / "reproductions.png"
+PAGES = ("README.md", "docs/results.md", "docs/reproductions.md")
+_BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- /results -->)", re.S)
+
+
+def main(argv: list[str]) -> None:
+    """Add runs to the ledger, or write the tables of the documentation from it."""
+    args = vars(_parser().parse_all(argv))
+    root = Path(args["root"])
+    if args["what"] == "add":
+        if not args["run"]:
+            raise UserError("give the runs to add: names, or the beginnings of their ids")
+        for sentence in add_runs(args["run"], root, track_of(args)):
+            print(sentence)
+        return
+    if args["run"]:
+        raise UserError("'tables' takes no run")
+    for page, text in pages(root).items():
+        write_output(root / page, text)
+        print(f"{page}: written")
+    with replacing(root / FIGURE) as part:
+        _figure(root).savefig(part, format="png", dpi=110)
+    print(f"{FIGURE}: written")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "results",
+        "The ledger docs/results.csv has a line for each finished run that counts. 'add' writes "
+        "those of runs, and keeps their predictions in docs/results; it refuses a run that is "
+        "unfinished, of uncommitted code, or leaky without a mark. 'tables' makes the tables of "
+        "README and docs from it.",
+    )
+    parser.add_argument("what", choices=["add", "tables"], help="what to do")
+    parser.add_argument("run", nargs="*", help="with add: runs (name, or beginning of the id)")
+    parser.add_argument("--root", metavar="FOLDER", default=".", help="checkout to write to (.)")
+    parser.add_track("uri", "folder", "experiment")
+    return parser
+
+
+def add_runs(words: list[str], root: Path, track: TrackSettings) -> list[str]:
+    """Add the runs that words mean to the ledger of a checkout; returns what was done.
+
+    Raises:
+        UserError: a word means no run or several, or a run may have no line.
+    """
+    from gtzan_lightning.results import ledger
+    from gtzan_lightning.results.reproductions import cells
+    from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
+
+    runs, lines = runs_table(track), {}
+    filled = cells(root / RECIPES)
+    own = own_recipes()
+    for word in words:
+        run = _meant(runs, word)
+        ledger.check(run)
+        names, forms = filled.get(run["recipe"], ([], []))
+        forms = [*forms, *["own"] * (run["recipe"] in own)]
+        lines[run["run_id"]] = ledger.line(run, " ".join(names), " ".join(forms))
+    gone = ledger.add(root / LEDGER, lines, partial(predictions_if_any, track=track))
+    added = [f"added {line['model']} {line['recipe']}, run {run}" for run, line in lines.items()]
+    return added + [f"replaced run {run}" for run in gone]
+
+
+def _meant(runs: Any, word: str) -> Any:
+    """The row of the run that a word means.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    found = runs[(runs["name"] == word) | runs["run_id"].str.startswith(word)]
+    if len(found) == 1:
+        return found.iloc[0]
+    if found.empty:
+        raise UserError(f"no run is meant by {word!r}: gtzan compare lists the runs")
+    raise UserError(f"{word!r} means {len(found)} runs: give {' or '.join(found['run_id'])}")
+
+
+def own_recipes() -> set[str]:
+    """Keys of the models' own recipes on the fault-filtered protocol."""
+    from gtzan_lightning.recipe.identity import recipe_key
+
+    flags = ("--data.split", "filtered")
+    return {recipe_key(parse_run(["--model", name, *flags])[0]) for name in MODEL_SETTINGS}
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Pages of a checkout -> their text with the blocks made anew from the ledger.
+
+    A block is what stands between ``<!-- results: NAME -->`` and ``<!-- /results -->``.
+
+    Raises:
+        UserError: a page can't be read, or has a block of an unknown name.
+    """
+    from gtzan_lightning.results import ledger
+    from gtzan_lightning.results.headline import headline
+    from gtzan_lightning.results.reproductions import markdown, unfilled
+    from gtzan_lightning.results.tables import tables
+
+    lines, read = ledger.read(root / LEDGER), ledger.reader(root / LEDGER)
+    models = lines[(lines["protocol"] == "filtered") & lines["form"].str.contains(r"own|^$")]
+    makers: dict[str, Callable[[], str]] = {
+        "headline": lambda: headline(tables(models, read)),
+        "models": lambda: "\n\n".join(table.markdown() for table in tables(models, read)),
+        "reproductions": lambda: markdown(lines, root / RECIPES, read),
+        "unfilled": lambda: unfilled(lines, root / RECIPES),
+    }
+    written = {}
+    for page in PAGES:
+        try:
+            text = (root / page).read_text()
+        except OSError as error:
+            raise UserError(f"{root / page} can't be read: {error.strerror}") from None
+        written[page] = _BLOCK.sub(partial(_made, page, makers), text)
+    return written
+
+
+def _made(page: str, makers: dict[str, Callable[[], str]], block: re.Match[str]) -> str:
+    begin, name, end = block.groups()
+    if name not in makers:
+        raise UserError(f"{page}: there is no block {name!r}, only {', '.join(makers)}")
+    return f"{begin}\n{makers[name]()}\n\n{end}"
+
+
+def _figure(root: Path) -> Any:
+    """What sources published, and our runs of their systems."""
+    from gtzan_lightning.results import ledger
+    from gtzan_lightning.results.plots import published_plot
+    from gtzan_lightning.results.reproductions import points
+
+    file = root / LEDGER
+    return published_plot(points(ledger.read(file), root / RECIPES, ledger.reader(file)))

@@ -1,0 +1,159 @@
+"""A ledger: a CSV file with a line for each finished run that counts, and their predictions.
+
+The runs' own stores stay on the machines that made them; the ledger is what the documentation
+rests on. Its predictions are in the folder that is called as the file, ``docs/results/RUN.csv.gz``
+of ``docs/results.csv``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
+from gtzan_lightning.results.rows import Reader, code
+
+_ABOUT = [
+    "run_id", "system", "form", "model", "features", "recipe", "corpus", "songs_fingerprint",
+    "songs", "protocol", "leak_valid", "leak_test", "warning", "tuned_on", "part", "n", "seed",
+    "fold", "precision", "epochs", "minutes", "parameters", "machine", "commit", "date",
+]  # fmt: skip
+_SCORES = [
+    "songs", "artists", "song_accuracy", "song_accuracy_low", "song_accuracy_high",
+    "song_accuracy_wilson_low", "song_accuracy_wilson_high", "song_accuracy_mean",
+    "song_accuracy_hard", "song_f1", "song_f1_weighted", "song_precision", "song_recall",
+    "song_auroc", "clips", "clip_accuracy", "clip_f1", "clip_f1_weighted", "clip_auroc",
+    "clip_loss",
+]  # fmt: skip
+LAST_EPOCH = "valid/song_accuracy"
+COLUMNS = [
+    *_ABOUT, LAST_EPOCH,
+    *(f"final/{part}/{score}" for part in ("test", "valid", "train") for score in _SCORES),
+]  # fmt: skip
+_NUMBERS = {"n", "epochs", "minutes", "parameters", LAST_EPOCH}
+_SAME = ["recipe", "precision", "corpus", "songs_fingerprint", "protocol", "seed", "fold"]
+
+
+def read(file: Path) -> pd.DataFrame:
+    """The lines as ``tracking.reading.runs_table`` gives runs, the newest first.
+
+    Raises:
+        UserError: it can't be read, or is no ledger.
+    """
+    try:
+        lines = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} can't be read as a ledger: {error}") from None
+    missing = [name for name in COLUMNS if name not in lines]
+    if missing:
+        raise UserError(f"{file} is no ledger: there is no column {missing[0]!r}")
+    for name in COLUMNS:
+        if name in _NUMBERS or name.startswith("final/"):
+            lines[name] = pd.to_numeric(lines[name].replace("", None))
+    return lines.assign(status="FINISHED").sort_values("date", ascending=False, kind="stable")
+
+
+def reader(file: Path) -> Reader:
+    """Gives the predictions that are kept of a line's run, or None."""
+
+    def predictions(run: str) -> pd.DataFrame | None:
+        kept = file.with_suffix("") / f"{run}.csv.gz"
+        return pd.read_csv(kept).fillna({"artist": ""}) if kept.exists() else None
+
+    return predictions
+
+
+def check(run: pd.Series) -> None:
+    """Whether a run may have a line.
+
+    Raises:
+        UserError: it is unfinished, is of code that nobody else has, did not record what its
+            songs share with training, or leaks without saying so.
+    """
+    name = f"run {run['run_id']}"
+    if run["status"] != "FINISHED":
+        raise UserError(f"{name} has not finished ({run['status']}): gtzan run --resume ends it")
+    if code(run.to_frame().T).iloc[0].endswith("dirty") or not _words(run, "commit"):
+        raise UserError(f"{name} is of code that no commit has: commit it, and run it again")
+    leak = _words(run, f"leak_{_part(run)}")
+    if not leak:
+        raise UserError(f"{name} did not record what its songs share with training: run it again")
+    if ", songs: " in leak and not _words(run, "warning"):
+        raise UserError(f"{name} is leaky ({leak}), and is not marked so")
+
+
+def line(run: pd.Series, system: str, form: str) -> dict[str, object]:
+    """The line of a run.
+
+    Args:
+        run: a row of ``tracking.reading.runs_table``.
+        system, form: the systems of sources that it measures, and how; "" of none.
+    """
+    part = _part(run)
+    own = {name: run.get(name, "") for name in COLUMNS}
+    own |= {"system": system, "form": form, "part": part, "n": run[f"final/{part}/songs"]}
+    own["epochs"] = run["epoch"] + 1 if run.get("epoch") == run.get("epoch") else ""
+    own["commit"] = str(run["commit"])[:7]
+    return {name: _text(value) for name, value in own.items()}
+
+
+def add(file: Path, lines: Mapping[str, dict[str, object]], read_run: Reader) -> list[str]:
+    """Add the lines of runs, and keep the predictions of their valid and test parts.
+
+    A line of the same recipe, songs, protocol, seed, fold and precision is replaced, as the run
+    was made again.
+
+    Args:
+        lines: by run.
+        read_run: gives a run's predictions.
+
+    Returns:
+        The runs whose lines were replaced.
+
+    Raises:
+        UserError: a run has no predictions; the ledger can't be read or written.
+    """
+    old = pd.read_csv(file, dtype=str, keep_default_na=False) if file.exists() else _EMPTY
+    new = pd.DataFrame(lines.values(), columns=COLUMNS, dtype=str)
+    same = pd.MultiIndex.from_frame(old[_SAME]).isin(pd.MultiIndex.from_frame(new[_SAME]))
+    folder = file.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    for run in lines:
+        predictions = read_run(run)
+        if predictions is None:
+            raise UserError(f"run {run} has no predictions.csv")
+        _keep(predictions[predictions["part"] != "train"], folder / f"{run}.csv.gz")
+    both = pd.concat([old[~same], new]).sort_values(["corpus", "protocol", "model", *_SAME])
+    with replacing(file) as part:
+        both.to_csv(part, index=False, lineterminator="\n")
+    gone = [run for run in old["run_id"][same] if run not in lines]
+    for run in gone:
+        (folder / f"{run}.csv.gz").unlink(missing_ok=True)
+    return gone
+
+
+_EMPTY = pd.DataFrame(columns=COLUMNS, dtype=str)
+
+
+def _keep(predictions: pd.DataFrame, file: Path) -> None:
+    """Compressed; the same predictions give the same bytes."""
+    with replacing(file) as part:
+        predictions.to_csv(
+            part, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0}
+        )
+
+
+def _part(run: pd.Series) -> str:
+    return "test" if run.get("final/test/songs", 0) > 0 else "valid"
+
+
+def _words(run: pd.Series, name: str) -> str:
+    value = run.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.6g}"
+    return "" if value is None else str(value)
