@@ -6,11 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 
-from experiments import compare, ladder, models
+from experiments import ladder, models
+from gtzan_lightning.commands import results
 from gtzan_lightning.recipe.command_line import parse_run
-from gtzan_lightning.results.reproductions import ABOUT
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -95,16 +94,10 @@ def test_the_readme_is_read_in_three_minutes():
     assert len(README.read_text().split()) <= 1500
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
-def test_results_are_what_their_command_prints(page, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    ((command, block),) = re.findall(
-        r"<!-- results: (.*?) -->\n(.*?)<!-- /results -->", TEXTS[page], re.S
-    )
-    words = shlex.split(command)
-    assert words[:2] == ["python", "experiments/compare.py"]
-    compare.main(words[2:])
-    assert capsys.readouterr().out.strip() == block.strip()
+@pytest.mark.parametrize("page", results.PAGES)
+def test_tables_are_those_of_the_ledger(page):
+    assert results.pages(ROOT)[page] == TEXTS[page]
+    assert "<!-- results: " in TEXTS[page]
 
 
 def test_the_ladder_is_what_its_command_prints(capsys, monkeypatch):
@@ -121,17 +114,6 @@ def test_the_models_are_what_their_command_prints(capsys):
     models.main([])
     printed = [re.sub(r" +", " ", line) for line in capsys.readouterr().out.splitlines()]
     assert "\n".join(printed[2:]) in re.sub(r" +", " ", TEXTS["docs/models.md"])
-
-
-def test_reproductions_are_those_of_the_recipes():
-    file = ROOT / "experiments" / "recipes" / "reproductions" / "systems.yaml"
-    text = TEXTS["docs/reproductions.md"]
-    assert text.startswith(ABOUT)
-    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
-    for row, facts in zip(rows, yaml.safe_load(file.read_text()), strict=True):
-        published = f"{facts['published']}; {facts['protocol']}"
-        cells = (f"{facts['system']} (`{facts['name']}`)", published, facts["wrong"])
-        assert row.startswith(f"| {' | '.join(cells)} |")
 
 
 @pytest.mark.parametrize("block", LANGUAGES["python"])

@@ -23,6 +23,8 @@ def main(argv: list[str]) -> None:
     """Add runs to the ledger, or write the tables of the documentation from it."""
     args = vars(_parser().parse_all(argv))
     root = Path(args["root"])
+    if not (root / RECIPES / "systems.yaml").exists():
+        raise UserError(f"--root {root} is no checkout: it has no {RECIPES}/systems.yaml")
     if args["what"] == "add":
         if not args["run"]:
             raise UserError("give the runs to add: names, or the beginnings of their ids")
@@ -118,7 +120,7 @@ def pages(root: Path) -> dict[str, str]:
     makers: dict[str, Callable[[], str]] = {
         "headline": lambda: headline(tables(models, read)),
         "models": lambda: "\n\n".join(table.markdown() for table in tables(models, read)),
-        "reproductions": lambda: markdown(lines, root / RECIPES, read),
+        "reproductions": lambda: markdown(lines, root / RECIPES, read, why=True),
         "unfilled": lambda: unfilled(lines, root / RECIPES),
     }
     written = {}

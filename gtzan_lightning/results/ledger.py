@@ -93,7 +93,7 @@ def line(run: pd.Series, system: str, form: str) -> dict[str, object]:
     part = _part(run)
     own = {name: run.get(name, "") for name in COLUMNS}
     own |= {"system": system, "form": form, "part": part, "n": run[f"final/{part}/songs"]}
-    own["epochs"] = run["epoch"] + 1 if run.get("epoch") == run.get("epoch") else ""
+    own["epochs"] = run.get("epoch", float("nan")) + 1  # they are counted from 0
     own["commit"] = str(run["commit"])[:7]
     return {name: _text(value) for name, value in own.items()}
 
@@ -140,7 +140,7 @@ def _keep(predictions: pd.DataFrame, file: Path) -> None:
     """Compressed; the same predictions give the same bytes."""
     with replacing(file) as part:
         predictions.to_csv(
-            part, index=False, float_format="%.5g", compression={"method": "gzip", "mtime": 0}
+            part, index=False, float_format="%.7g", compression={"method": "gzip", "mtime": 0}
         )
 
 

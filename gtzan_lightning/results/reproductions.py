@@ -118,13 +118,16 @@ def cells(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
     return found
 
 
-def markdown(runs: "pd.DataFrame", folder: Path, read: "Reader | None" = None) -> str:
+def markdown(
+    runs: "pd.DataFrame", folder: Path, read: "Reader | None" = None, why: bool = False
+) -> str:
     """The table.
 
     Args:
         runs: a row for each run, as ``tracking.reading.runs_table`` gives them.
         folder: of the recipes and ``systems.yaml``.
         read: gives predictions, as ``tables`` takes it.
+        why: say in an empty cell why it can't be measured on the pictures of our ledger.
     """
     titles = ("system", "published score; protocol", "what was wrong", *(f"ours {f}" for f in OURS))
     rows = [titles, ("---",) * len(titles)]
@@ -132,7 +135,7 @@ def markdown(runs: "pd.DataFrame", folder: Path, read: "Reader | None" = None) -
         facts = (f"{one.system} (`{one.name}`)", f"{one.published}; {one.protocol}", one.wrong)
         texts = [
             cell(runs, key(folder, one, form), PUBLISHED[one.source], read)
-            or (f"*not run: {one.empty[form]}*" if form in one.empty else "")
+            or (f"*not run: {one.empty[form]}*" if why and form in one.empty else "")
             for form in OURS
         ]
         rows.append((*facts, *texts))

@@ -1,6 +1,5 @@
 """The scores of the documentation follow from what docs/results/ keeps."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,32 +7,37 @@ import pandas as pd
 import pytest
 
 from gtzan_lightning.ladder.table import read_csv as read_ladder
+from gtzan_lightning.results import ledger
 from gtzan_lightning.results.by_artist import clusters, interval
-from gtzan_lightning.results.predictions import pooled_scores, scores
-from gtzan_lightning.results.reproductions import PUBLISHED
-from gtzan_lightning.results.tables import read_csv
+from gtzan_lightning.results.predictions import scores
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-KEPT = sorted({file.name.split("-")[0] for file in (DOCS / "results").glob("*-seed*.csv.gz")})
-ROWS = {row.recipe: row for row in read_csv(DOCS / "results.csv").rows}
+LINES = ledger.read(DOCS / "results.csv").set_index("run_id")
+NO_RUN = ("folds.csv.gz", "ladder.csv.gz")
+KEPT = {f.name.split(".")[0]: f for f in (DOCS / "results").glob("*.gz") if f.name not in NO_RUN}
 
 
-@pytest.mark.parametrize("recipe", KEPT)
-def test_a_row_follows_from_its_predictions(recipe):
-    row = ROWS[recipe]
-    seeds = [pd.read_csv(file) for file in sorted((DOCS / "results").glob(f"{recipe}-*.csv.gz"))]
-    assert row.seeds == len(seeds)
-    alone = [scores(table, "valid") for table in seeds]
-    accuracy = sum(of_seed["song_accuracy"] for of_seed in alone) / len(alone)
-    assert (row.n, row.accuracy) == (alone[0]["songs"], pytest.approx(accuracy, abs=1e-4))
-    pooled = pooled_scores(seeds, "valid")
-    for name in ("low", "high", "f1", "auroc", "artists"):
-        assert getattr(row, name) == pytest.approx(pooled[name], abs=1e-3), name
-    assert row.wilson_low == pytest.approx(alone[0]["song_accuracy_wilson_low"], abs=0.02)
+@pytest.mark.parametrize("run", KEPT)
+def test_a_line_of_the_ledger_follows_from_its_predictions(run):
+    line, predictions = LINES.loc[run], pd.read_csv(KEPT[run]).fillna({"artist": ""})
+    assert set(predictions["part"]) <= {"valid", "test"}
+    for part in set(predictions["part"]):
+        for name, value in scores(predictions, part).items():
+            column = f"final/{part}/{name}"
+            if column in LINES:
+                assert line[column] == pytest.approx(value, abs=2e-3), column
 
 
-def test_rows_without_predictions_claim_no_artists():
-    assert set(KEPT) == {row.recipe for row in ROWS.values() if row.artists is not None}
+def test_lines_without_predictions_claim_no_artists():
+    parts = LINES[["final/valid/artists", "final/test/artists"]]
+    assert set(KEPT) == set(LINES.index[parts.notna().any(axis=1)])
+
+
+def test_lines_are_of_committed_code_and_say_what_leaks():
+    for run, line in LINES.reset_index().set_index("run_id", drop=False).iterrows():
+        assert line["n"] == line[f"final/{line['part']}/songs"], run
+        if not run.startswith(("before-", "sealed-")):
+            ledger.check(line)
 
 
 LADDER = pd.read_csv(DOCS / "results" / "ladder.csv.gz").fillna({"artist": ""})
@@ -88,34 +92,3 @@ def test_what_finer_groups_than_artists_are_worth(model):
     shorter = f"{finer.mean():.3f} and {whole.mean():.3f}"
     assert words in PROTOCOLS or shorter in PROTOCOLS
     assert f"{np.std(finer - whole, ddof=1):.3f}" in PROTOCOLS
-
-
-CELLS = sorted((DOCS / "results" / "reproductions").glob("*.csv.gz"))
-TABLE = (DOCS / "reproductions.md").read_text()
-
-
-@pytest.mark.parametrize("file", CELLS, ids=lambda file: file.name.split("-")[0])
-def test_a_cell_of_the_reproductions_follows_from_its_predictions(file):
-    predictions = pd.read_csv(file)
-    got = scores(predictions, predictions["part"].iloc[0])
-    ends = f"{got['song_accuracy_low']:.3f}, {got['song_accuracy_high']:.3f}"
-    lines = re.findall(rf"{got['song_accuracy']:.3f} \[{ends}\], ([^|<]*)", TABLE)
-    assert any(f"n = {got['songs']}" in line for line in lines)
-    reported = {name for names in PUBLISHED.values() for name in names.values()}
-    for name, metric in (("single clips", "clip_accuracy"), ("precision", "song_precision")):
-        shown = [line for line in lines if name in line]
-        assert not shown or any(f"{name} {got[metric]:.3f}" in line for line in shown)
-        assert name in reported
-
-
-def test_every_filled_cell_has_its_predictions():
-    kept = set()
-    for file in CELLS:
-        predictions = pd.read_csv(file)
-        got = scores(predictions, predictions["part"].iloc[0])
-        names = ("song_accuracy", "song_accuracy_low", "song_accuracy_high")
-        kept.add(tuple(f"{got[name]:.3f}" for name in names))
-    number = r"(\d\.\d{3})"
-    filled = re.findall(rf"\| {number} \[{number}, {number}\][^|]* gtzan-pictures", TABLE)
-    assert len(filled) > 10
-    assert set(filled) == kept

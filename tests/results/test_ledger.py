@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import run
+
+from gtzan_lightning.commands import results
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.results import ledger
+from gtzan_lightning.results.headline import headline
+from gtzan_lightning.results.tables import tables
+
+ROOT = Path(__file__).parents[2]
+CLEAN = {"commit": "a" * 40, "dirty": "false", "leak_test": "no artist", "leak_valid": "no artist"}
+PREDICTIONS = pd.DataFrame({
+    "part": ["train", "valid", "test"], "song": ["a", "b", "c"], "artist": ["x", "", "z"],
+    "start": 0.0, "genre": ["rock", "pop", "rock"], "pop": -0.123456789, "rock": -2.0,
+})  # fmt: skip
+
+
+def series(run_id="0123456789", **over):
+    return pd.Series(run(run_id, **{**CLEAN, "precision": "", "date": "2026-11-24", **over}))
+
+
+def add(file, *runs):
+    lines = {row["run_id"]: ledger.line(row, "s", "corrected") for row in runs}
+    return ledger.add(file, lines, lambda run_id: PREDICTIONS)
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"status": "RUNNING"}, r"has not finished \(RUNNING\)"),
+        ({"dirty": "true"}, "no commit has"),
+        ({"commit": ""}, "no commit has"),
+        ({"leak_test": float("nan")}, "did not record what its songs share"),
+        ({"leak_test": "artists on both sides: 80 % of test songs, songs: 4 of 72"}, "is leaky"),
+    ],
+)
+def test_runs_that_may_have_no_line(over, words):
+    ledger.check(series())
+    with pytest.raises(UserError, match=words):
+        ledger.check(series(**over))
+
+
+def test_a_leak_that_is_marked_may_have_a_line():
+    leak = "artists on both sides: 80 % of test songs, songs: 4 of 72"
+    ledger.check(series(leak_test=leak, warning="LEAKY PROTOCOL"))
+
+
+def test_lines_come_back_as_runs_with_their_predictions(tmp_path):
+    file = tmp_path / "results.csv"
+    add(file, series(epoch=19.0))
+    (line,) = ledger.read(file).to_dict("records")
+    assert (line["run_id"], line["status"], line["part"]) == ("0123456789", "FINISHED", "test")
+    assert (line["n"], line["epochs"], line["commit"]) == (290, 20, "aaaaaaa")
+    (table,) = tables(ledger.read(file), ledger.reader(file))
+    assert (table.part, table.rows[0].accuracy, table.rows[0].seeds) == ("test", 0.6, 1)
+    kept = ledger.reader(file)("0123456789")
+    assert list(kept["part"]) == ["valid", "test"]  # the training part is large, and no result
+    assert list(kept["artist"]) == ["", "z"]
+    assert ledger.reader(file)("another") is None
+
+
+def test_a_run_that_was_made_again_takes_the_line_of_the_first(tmp_path):
+    file = tmp_path / "results.csv"
+    add(file, series("first"), series("seed1", seed="1"))
+    assert add(file, series("second", **{"final/test/song_accuracy": 0.7})) == ["first"]
+    assert sorted(ledger.read(file)["run_id"]) == ["second", "seed1"]
+    kept = sorted(f.name for f in (tmp_path / "results").iterdir())
+    assert kept == ["second.csv.gz", "seed1.csv.gz"]
+    assert add(file, series("bf16", precision="bf16-mixed")) == []
+    before = file.read_bytes()
+    assert add(file, series("bf16", precision="bf16-mixed")) == []
+    assert file.read_bytes() == before
+
+
+def test_a_run_without_predictions_changes_nothing(tmp_path):
+    file = tmp_path / "results.csv"
+    add(file, series())
+    before = file.read_bytes()
+    lines = {"b": ledger.line(series("b"), "", "")}
+    with pytest.raises(UserError, match=r"run b has no predictions\.csv"):
+        ledger.add(file, lines, lambda run_id: None)
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path):
+    with pytest.raises(UserError, match="can't be read as a ledger"):
+        ledger.read(tmp_path / "none.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="there is no column 'run_id'"):
+        ledger.read(tmp_path / "other.csv")
+
+
+def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
+    valid = {"final/test/songs": float("nan"), "final/test/song_accuracy": float("nan")}
+    valid |= {"final/valid/songs": 197, "final/valid/song_accuracy": 0.7}
+    low = {**valid, "final/valid/song_accuracy": 0.5, "recipe": "r2", "model": "svm"}
+    runs = [run("a", songs_fingerprint="all"), run("b", **valid), run("c", **low)]
+    lines = headline(tables(pd.DataFrame(runs))).splitlines()
+    titles, _, first, second = ([cell.strip() for cell in line.split("|")] for line in lines)
+    assert titles[3:5] == ["test, n = 290", "valid, n = 197"]
+    assert first[1] == "small_cnn"
+    assert first[3].startswith("0.600 [")
+    assert first[4].startswith("0.700 [")
+    assert first[4].endswith("*")  # artists are unknown
+    assert (second[1], second[3]) == ("svm", "")
+
+
+def test_a_page_with_an_unknown_block_is_named(tmp_path):
+    (tmp_path / "docs").mkdir()
+    add(tmp_path / results.LEDGER, series())
+    (tmp_path / "README.md").write_text("<!-- results: nonsense -->\n<!-- /results -->\n")
+    with pytest.raises(UserError, match=r"README\.md: there is no block 'nonsense', only headline"):
+        results.pages(tmp_path)
+
+
+def test_what_results_can_not_do_is_said_in_one_line(tmp_path, monkeypatch):
+    two = pd.DataFrame([series("aaaaaaa1", name="x"), series("aaaaaaa2", name="y")])
+    monkeypatch.setattr("gtzan_lightning.tracking.reading.runs_table", lambda track: two)
+    for words, message in (
+        (["add"], "give the runs to add"),
+        (["tables", "x"], "takes no run"),
+        (["add", "zzz"], "no run is meant by 'zzz'"),
+        (["add", "aaaaaaa"], "means 2 runs: give aaaaaaa1 or aaaaaaa2"),
+    ):
+        with pytest.raises(UserError, match=message):
+            results.main([*words, "--root", str(ROOT)])
+    with pytest.raises(UserError, match="is no checkout"):
+        results.main(["tables", "--root", str(tmp_path)])
