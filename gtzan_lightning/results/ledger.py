@@ -140,7 +140,7 @@ def _keep(predictions: pd.DataFrame, file: Path) -> None:
     """Compressed; the same predictions give the same bytes."""
     with replacing(file) as part:
         predictions.to_csv(
-            part, index=False, float_format="%.7g", compression={"method": "gzip", "mtime": 0}
+            part, index=False, float_format="%.10g", compression={"method": "gzip", "mtime": 0}
         )
 
 

@@ -192,7 +192,7 @@ def _scores(table: pd.DataFrame) -> dict[str, float]:
     truth, answers = table["genre"], predicted(table)
     present = [g for g in genres if (truth == g).any()]
     # neighbours give equal probabilities; rounding keeps their ties from float noise
-    ranks = pd.DataFrame(log_softmax(table[genres].to_numpy(), axis=1).round(5), columns=genres)
+    ranks = pd.DataFrame(log_softmax(table[genres].to_numpy(), axis=1).round(6), columns=genres)
     areas = [
         sk.roc_auc_score(truth == g, ranks[g]) for g in present if len(present) > 1
     ]  # fmt: skip

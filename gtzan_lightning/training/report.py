@@ -191,13 +191,16 @@ def file_name(name: str, data: GenreData) -> str:
 def predictions_table(
     of_parts: dict[str, metrics.ClipPredictions], data: GenreData
 ) -> pd.DataFrame:
-    """Predictions of several parts as one table, with the songs' ids and the genres' names."""
+    """Predictions of several parts as one table, with the songs' ids and the genres' names.
+
+    Log-probabilities have six decimals, as in predictions.csv: scores are those of the file.
+    """
     names = (data.corpus.ids, data.corpus.genres, data.seconds_per_step, data.corpus.artists)
     tables = [clips.table(part, *names) for part, clips in of_parts.items()]
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True).round(6)
 
 
 def write_predictions(predictions: pd.DataFrame, data: GenreData, folder: Path) -> None:
     """predictions.csv in the run's folder: song, start, genre, log-probabilities."""
     with replacing(folder / file_name("predictions.csv", data)) as part:
-        predictions.to_csv(part, index=False, float_format="%.7g")
+        predictions.to_csv(part, index=False, float_format="%.10g")

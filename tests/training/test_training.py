@@ -96,7 +96,7 @@ def test_every_figure_is_recomputed_from_the_predictions(trained):
     assert {"final/train/clip_loss", "final/valid/songs", "final/test/song_accuracy"} <= set(
         recomputed
     )
-    assert recomputed == pytest.approx(outcome.scores, abs=1e-6)
+    assert recomputed == pytest.approx(outcome.scores, abs=1e-12)
 
 
 def test_published_metrics_are_those_of_scikit_learn(trained):
