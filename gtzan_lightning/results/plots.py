@@ -9,6 +9,11 @@ from matplotlib.figure import Figure
 
 from gtzan_lightning.results.intervals import wilson
 
+LABELS = {  # what a system's scores are called, from the published one to the honest one
+    "published": "published", "as_published": "ours as published",
+    "corrected": "ours corrected", "artist-clean": "ours artist-clean",
+}  # fmt: skip
+
 
 def confusion_plot(counts: np.ndarray, genres: list[str], title: str) -> Figure:
     """Songs of a genre (rows) predicted as another (columns); colour is the share of the row."""
@@ -182,18 +187,19 @@ def published_plot(systems: Mapping[str, Mapping[str, tuple[float, float, float]
     """
     figure = Figure(figsize=(9, 0.42 * len(systems) + 1.6), layout="constrained")
     axes = figure.subplots()
-    kinds = list(dict.fromkeys(kind for values in systems.values() for kind in values))
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(LABELS):
         own = {name: values[kind] for name, values in systems.items() if kind in values}
+        if not own:
+            continue
         score, low, high = np.array(list(own.values())).T
-        shift = 0.6 * ((number + 0.5) / len(kinds) - 0.5)
+        shift = 0.6 * ((number + 0.5) / len(LABELS) - 0.5)
         places = np.array([list(systems).index(name) for name in own]) + shift
         marker = "D" if kind == "published" else "o"
         axes.errorbar(score, places, xerr=[score - low, high - score], fmt=marker, capsize=2,
-                      label=kind)  # fmt: skip
+                      color=f"C{number}", label=LABELS[kind])  # fmt: skip
     axes.set_yticks(range(len(systems)), list(systems))
     axes.set(xlim=(0, 1), ylim=(len(systems) - 0.4, -0.6))
     axes.set(xlabel="score, of the source's own metric; 95 % interval of song accuracies")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower left", ncols=len(kinds), bbox_to_anchor=(0, 1), frameon=False)
+    axes.legend(loc="lower left", ncols=len(LABELS), bbox_to_anchor=(0, 1), frameon=False)
     return figure
