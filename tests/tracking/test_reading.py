@@ -38,7 +38,9 @@ def track(tmp_path_factory):
 
 def test_columns_are_plain_names(track, monkeypatch):
     runs = reading.runs_table(track)
-    assert set(runs) == {"run_id", "status", "name", "parent", "model", "songs", "valid/loss"}
+    own = {"run_id", "status", "name", "parent", "date"}
+    assert set(runs) == own | {"model", "songs", "valid/loss"}
+    assert runs["date"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
     assert list(runs["name"]) == ["running", "trial", "sweep"]  # the newest first
     assert list(runs["status"]) == ["RUNNING", "FINISHED", "FINISHED"]
     assert runs["parent"][1] == runs["run_id"][2]
