@@ -1,19 +1,18 @@
 """The ledger of what was measured: runs that count, and the documentation's tables made of it."""
 
+import io
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gtzan_lightning.commands.reproduce import RECIPES
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.settings import TrackSettings
 
 LEDGER = Path("docs") / "results.csv"
-RECIPES = Path("experiments") / "recipes" / "reproductions"
 FIGURE = Path("docs") / "reproductions.png"
 PAGES = ("README.md", "docs/results.md", "docs/reproductions.md")
 _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- /results -->)", re.S)
@@ -36,8 +35,9 @@ def main(argv: list[str]) -> None:
     for page, text in pages(root).items():
         write_output(root / page, text)
         print(f"{page}: written")
-    with replacing(root / FIGURE) as part:
-        _figure(root).savefig(part, format="png", dpi=110)
+    image = io.BytesIO()
+    _figure(root).savefig(image, format="png", dpi=110)
+    write_output(root / FIGURE, image.getvalue())
     print(f"{FIGURE}: written")
 
 
@@ -86,6 +86,8 @@ def _meant(runs: Any, word: str) -> Any:
     Raises:
         UserError: there is none, or there are several.
     """
+    if runs.empty:  # it has no columns
+        raise UserError("there are no runs yet: gtzan run makes one")
     found = runs[(runs["name"] == word) | runs["run_id"].str.startswith(word)]
     if len(found) == 1:
         return found.iloc[0]
@@ -117,11 +119,12 @@ def pages(root: Path) -> dict[str, str]:
 
     lines, read = ledger.read(root / LEDGER), ledger.reader(root / LEDGER)
     models = lines[(lines["protocol"] == "filtered") & lines["form"].str.contains(r"own|^$")]
-    makers: dict[str, Callable[[], str]] = {
-        "headline": lambda: headline(tables(models, read)),
-        "models": lambda: "\n\n".join(table.markdown() for table in tables(models, read)),
-        "reproductions": lambda: markdown(lines, root / RECIPES, read, why=True),
-        "unfilled": lambda: unfilled(lines, root / RECIPES),
+    of_models = tables(models, read)
+    blocks = {
+        "headline": headline(of_models),
+        "models": "\n\n".join(table.markdown() for table in of_models),
+        "reproductions": markdown(lines, root / RECIPES, read, why=True),
+        "unfilled": unfilled(lines, root / RECIPES),
     }
     written = {}
     for page in PAGES:
@@ -129,15 +132,15 @@ def pages(root: Path) -> dict[str, str]:
             text = (root / page).read_text()
         except OSError as error:
             raise UserError(f"{root / page} can't be read: {error.strerror}") from None
-        written[page] = _BLOCK.sub(partial(_made, page, makers), text)
+        written[page] = _BLOCK.sub(partial(_made, page, blocks), text)
     return written
 
 
-def _made(page: str, makers: dict[str, Callable[[], str]], block: re.Match[str]) -> str:
+def _made(page: str, blocks: dict[str, str], block: re.Match[str]) -> str:
     begin, name, end = block.groups()
-    if name not in makers:
-        raise UserError(f"{page}: there is no block {name!r}, only {', '.join(makers)}")
-    return f"{begin}\n{makers[name]()}\n\n{end}"
+    if name not in blocks:
+        raise UserError(f"{page}: there is no block {name!r}, only {', '.join(blocks)}")
+    return f"{begin}\n{blocks[name]}\n\n{end}"
 
 
 def _figure(root: Path) -> Any:

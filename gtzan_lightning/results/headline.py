@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from gtzan_lightning.results.rows import Row
-from gtzan_lightning.results.tables import Table
+from gtzan_lightning.results.tables import Table, chosen_on
 
 
 def headline(tables: Sequence[Table]) -> str:
@@ -37,7 +37,9 @@ def headline(tables: Sequence[Table]) -> str:
             "minutes": cells["minutes"],
             "precision": cells["precision"],
         })  # fmt: skip
-    return tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+    body = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+    rows = [row for table in tables for row in table.rows]
+    return "\n".join([body, "", *chosen_on(rows)]).rstrip()
 
 
 def _key(row: Row) -> tuple[str, str]:

@@ -5,13 +5,14 @@ rests on. Its predictions are in the folder that is called as the file, ``docs/r
 of ``docs/results.csv``.
 """
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
+from gtzan_lightning.recipe.command_line import write_output
 from gtzan_lightning.results.rows import Reader, code
 
 _ABOUT = [
@@ -41,6 +42,15 @@ def read(file: Path) -> pd.DataFrame:
     Raises:
         UserError: it can't be read, or is no ledger.
     """
+    lines = _words_of(file)
+    for name in COLUMNS:
+        if name in _NUMBERS or name.startswith("final/"):
+            lines[name] = pd.to_numeric(lines[name].replace("", None))
+    return lines.assign(status="FINISHED").sort_values("date", ascending=False, kind="stable")
+
+
+def _words_of(file: Path) -> pd.DataFrame:
+    """The file as it is written: every cell is text."""
     try:
         lines = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -48,10 +58,7 @@ def read(file: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in lines]
     if missing:
         raise UserError(f"{file} is no ledger: there is no column {missing[0]!r}")
-    for name in COLUMNS:
-        if name in _NUMBERS or name.startswith("final/"):
-            lines[name] = pd.to_numeric(lines[name].replace("", None))
-    return lines.assign(status="FINISHED").sort_values("date", ascending=False, kind="stable")
+    return lines
 
 
 def reader(file: Path) -> Reader:
@@ -114,34 +121,23 @@ def add(file: Path, lines: Mapping[str, dict[str, object]], read_run: Reader) ->
     Raises:
         UserError: a run has no predictions; the ledger can't be read or written.
     """
-    old = pd.read_csv(file, dtype=str, keep_default_na=False) if file.exists() else _EMPTY
+    old = _words_of(file) if file.exists() else pd.DataFrame(columns=COLUMNS, dtype=str)
     new = pd.DataFrame(lines.values(), columns=COLUMNS, dtype=str)
     same = pd.MultiIndex.from_frame(old[_SAME]).isin(pd.MultiIndex.from_frame(new[_SAME]))
     folder = file.with_suffix("")
-    folder.mkdir(parents=True, exist_ok=True)
     for run in lines:
         predictions = read_run(run)
         if predictions is None:
             raise UserError(f"run {run} has no predictions.csv")
-        _keep(predictions[predictions["part"] != "train"], folder / f"{run}.csv.gz")
+        kept = predictions[predictions["part"] != "train"].to_csv(index=False, float_format="%.10g")
+        # without a time the same predictions are the same bytes
+        write_output(folder / f"{run}.csv.gz", gzip.compress(kept.encode(), mtime=0))
     both = pd.concat([old[~same], new]).sort_values(["corpus", "protocol", "model", *_SAME])
-    with replacing(file) as part:
-        both.to_csv(part, index=False, lineterminator="\n")
+    write_output(file, both.to_csv(index=False, lineterminator="\n"))
     gone = [run for run in old["run_id"][same] if run not in lines]
     for run in gone:
         (folder / f"{run}.csv.gz").unlink(missing_ok=True)
     return gone
-
-
-_EMPTY = pd.DataFrame(columns=COLUMNS, dtype=str)
-
-
-def _keep(predictions: pd.DataFrame, file: Path) -> None:
-    """Compressed; the same predictions give the same bytes."""
-    with replacing(file) as part:
-        predictions.to_csv(
-            part, index=False, float_format="%.10g", compression={"method": "gzip", "mtime": 0}
-        )
 
 
 def _part(run: pd.Series) -> str:

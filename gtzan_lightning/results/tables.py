@@ -6,6 +6,7 @@ A table is numbers. Markdown, CSV, LaTeX, the page and the reproductions only fo
 import csv
 import re
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -50,9 +51,7 @@ class Table:
     def remarks(self) -> list[str]:
         """What a reader must know of the numbers, a sentence each."""
         warnings = sorted({row.warning for row in self.rows} - {""})
-        for songs in sorted({row.tuned_on for row in self.rows} - {""}):
-            tuned = dict.fromkeys(row.model for row in self.rows if row.tuned_on == songs)
-            warnings.append(f"Settings chosen on {songs}: {', '.join(tuned)}.")
+        warnings += chosen_on(self.rows)
         if len({row.artists is None for row in self.rows}) == 2:
             warnings.insert(0, "Rows without a number of artists have Wilson's interval.")
         if self.part != "valid":
@@ -109,6 +108,15 @@ class Table:
         table = {field.name: getattr(self, field.name) for field in _OF_TABLE}
         records = [table | vars(row) | {"runs": " ".join(row.runs)} for row in self.rows]
         return pd.DataFrame(records, dtype=object).to_csv(index=False)  # an integer stays one
+
+
+def chosen_on(rows: Sequence[Row]) -> list[str]:
+    """On which songs settings were chosen, a sentence for each."""
+    sentences = []
+    for songs in sorted({row.tuned_on for row in rows} - {""}):
+        tuned = dict.fromkeys(row.model for row in rows if row.tuned_on == songs)
+        sentences.append(f"Settings chosen on {songs}: {', '.join(tuned)}.")
+    return sentences
 
 
 _OF_TABLE = [field for field in fields(Table) if field.name != "rows"]

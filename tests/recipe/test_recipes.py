@@ -112,3 +112,8 @@ def test_an_old_run_resumes_with_the_name_that_its_source_has_now(tmp_path):
 def test_a_custom_network_is_not_for_the_command_line():
     with pytest.raises(UserError, match="trained from Python"):
         parse_run(["--model", "custom"])
+
+
+def test_the_number_format_makes_no_other_recipe():
+    half = Recipe.load("small_cnn", {"fit.precision": "bf16-mixed"})
+    assert recipe_key(half) == recipe_key(Recipe.load("small_cnn"))

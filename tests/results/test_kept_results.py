@@ -25,7 +25,7 @@ def test_a_line_of_the_ledger_follows_from_its_predictions(run):
         for name, value in scores(predictions, part).items():
             column = f"final/{part}/{name}"
             if column in LINES:
-                assert line[column] == pytest.approx(value, abs=2e-3), column
+                assert line[column] == pytest.approx(value, abs=1e-4), column
 
 
 def test_lines_without_predictions_claim_no_artists():

@@ -89,8 +89,9 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path):
     with pytest.raises(UserError, match="can't be read as a ledger"):
         ledger.read(tmp_path / "none.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="there is no column 'run_id'"):
-        ledger.read(tmp_path / "other.csv")
+    for use in (ledger.read, lambda file: add(file, series())):
+        with pytest.raises(UserError, match="there is no column 'run_id'"):
+            use(tmp_path / "other.csv")
 
 
 def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
@@ -106,11 +107,15 @@ def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
     assert first[4].startswith("0.700 [")
     assert first[4].endswith("*")  # artists are unknown
     assert (second[1], second[3]) == ("svm", "")
+    runs[0]["tuned_on"] = "filtered, valid"
+    last = headline(tables(pd.DataFrame(runs))).splitlines()[-1]
+    assert last == "Settings chosen on filtered, valid: small_cnn."
 
 
 def test_a_page_with_an_unknown_block_is_named(tmp_path):
-    (tmp_path / "docs").mkdir()
     add(tmp_path / results.LEDGER, series())
+    (tmp_path / results.RECIPES).mkdir(parents=True)
+    (tmp_path / results.RECIPES / "systems.yaml").write_text("[]\n")
     (tmp_path / "README.md").write_text("<!-- results: nonsense -->\n<!-- /results -->\n")
     with pytest.raises(UserError, match=r"README\.md: there is no block 'nonsense', only headline"):
         results.pages(tmp_path)
@@ -127,5 +132,8 @@ def test_what_results_can_not_do_is_said_in_one_line(tmp_path, monkeypatch):
     ):
         with pytest.raises(UserError, match=message):
             results.main([*words, "--root", str(ROOT)])
+    monkeypatch.setattr("gtzan_lightning.tracking.reading.runs_table", lambda track: pd.DataFrame())
+    with pytest.raises(UserError, match="there are no runs yet"):
+        results.main(["add", "x", "--root", str(ROOT)])
     with pytest.raises(UserError, match="is no checkout"):
         results.main(["tables", "--root", str(tmp_path)])
