@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,19 +113,22 @@ def pages(root: Path) -> dict[str, str]:
     Raises:
         UserError: a page can't be read, or has a block of an unknown name.
     """
-    from gtzan_lightning.results import ledger
+    from gtzan_lightning.results import defects, ledger
     from gtzan_lightning.results.headline import headline
     from gtzan_lightning.results.reproductions import markdown, unfilled
     from gtzan_lightning.results.tables import tables
 
     lines, read = ledger.read(root / LEDGER), ledger.reader(root / LEDGER)
-    models = lines[(lines["protocol"] == "filtered") & lines["form"].str.contains(r"own|^$")]
+    folder = root / RECIPES
+    models = lines[(lines["protocol"] == "filtered") & lines["form"].str.contains(r"\bown$|^$")]
     of_models = tables(models, read)
-    blocks = {
-        "headline": headline(of_models),
-        "models": "\n\n".join(table.markdown() for table in of_models),
-        "reproductions": markdown(lines, root / RECIPES, read, why=True),
-        "unfilled": unfilled(lines, root / RECIPES),
+    blocks: dict[str, Callable[[], str]] = {
+        "headline": lambda: headline(of_models),
+        "models": lambda: "\n\n".join(table.markdown() for table in of_models),
+        "reproductions": lambda: markdown(lines, folder, read, why=True),
+        "unfilled": lambda: unfilled(lines, folder),
+        "defects": lambda: defects.markdown(lines, folder, read),
+        "gains": lambda: defects.gains(lines, folder, read),
     }
     written = {}
     for page in PAGES:
@@ -136,11 +140,11 @@ def pages(root: Path) -> dict[str, str]:
     return written
 
 
-def _made(page: str, blocks: dict[str, str], block: re.Match[str]) -> str:
+def _made(page: str, blocks: dict[str, Callable[[], str]], block: re.Match[str]) -> str:
     begin, name, end = block.groups()
     if name not in blocks:
         raise UserError(f"{page}: there is no block {name!r}, only {', '.join(blocks)}")
-    return f"{begin}\n{blocks[name]}\n\n{end}"
+    return f"{begin}\n{blocks[name]()}\n\n{end}"
 
 
 def _figure(root: Path) -> Any:

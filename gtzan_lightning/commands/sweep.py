@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.tuning.sweep import join, sweep
 
     keep_freed_memory()
-    search = Search(own.sampler, own.sampler_seed, prune=not own.no_prune)
+    search = Search(own.sampler, own.sampler_seed, own.startup, prune=not own.no_prune)
     if own.worker:
         join(space, name, own.trials, own.storage, search)
         return
@@ -49,6 +49,10 @@ def _parser() -> Parser:
     parser.add_argument(
         "--sampler-seed", type=int, default=0, metavar="N", help="seed of the sampler (0)"
     )
+    parser.add_argument(
+        "--startup", type=int, default=10, metavar="N",
+        help="trials that tpe draws at random before it learns from them (10)",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
     parser.add_argument("--no-prune", action="store_true", help="train every trial to its end")
     parser.add_argument("--name", help="name of the study (MODEL-SPACE)")

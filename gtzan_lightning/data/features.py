@@ -39,8 +39,10 @@ class PictureSpec:
     seconds_per_frame: float
     coefficients: int = 20
     scale: str = "decibels"
+    range_db: float = FLOOR_DB
     size: tuple[int, int] | None = None
     colour: str | None = None
+    figure_aspect: float | None = None
 
     @classmethod
     def of(cls, data: DataSettings) -> "PictureSpec":
@@ -58,8 +60,10 @@ class PictureSpec:
             seconds_per_frame=(data.hop_length if feature.transform else 1) / data.sample_rate,
             coefficients=data.coefficients,
             scale=data.scale or feature.unit,
+            range_db=data.range_db,
             size=data.picture_size,
             colour=data.colour,
+            figure_aspect=data.figure_aspect,
         )
 
     @classmethod
@@ -68,7 +72,7 @@ class PictureSpec:
 
         What is made of those pictures afterwards (mfcc, size, colour) is as asked.
         """
-        later = ("picture", "coefficients", "size", "colour")
+        later = ("picture", "coefficients", "range_db", "size", "colour", "figure_aspect")
         fields = set(cls.__dataclass_fields__) - set(later)
         known = {key: corpus[key] for key in fields if key in corpus}
         rate, hop = known.get("sample_rate"), known.get("hop_length")
@@ -107,15 +111,22 @@ class PictureSpec:
                 f"data.pack pictures keeps decibels, which {self.picture} pictures are not: "
                 "leave it out"
             )
-        return replace(self, picture=kept, coefficients=20, size=None, colour=None)
+        return replace(
+            self, picture=kept, coefficients=20, range_db=FLOOR_DB, size=None, colour=None,
+            figure_aspect=None,
+        )  # fmt: skip
 
     def label(self, seconds: float) -> str:
         """Such as ``mel 128, 3 s``: what a table says of it."""
         words = [f"{self.picture} {self.rows}"]
         if self.scale != FEATURES[self.picture].unit:
             words.append(self.scale)
+        if self.range_db != FLOOR_DB:
+            words.append(f"{self.range_db:g} dB")
         if self.size:
             words.append(f"{self.size[0]}x{self.size[1]}")
+        if self.figure_aspect:
+            words.append(f"of a figure {self.figure_aspect:.3g}")
         words += [self.colour] if self.colour else []
         return f"{' '.join(words)}, {seconds:g} s"
 

@@ -3,7 +3,8 @@
 A picture is (clip, channel, bin, frame), low bins first, one channel. It is standardised by its own
 mean and spread, so that neither the gain of a recording nor the reference level of the decibels
 matters and a masked patch (0) is the picture's mean. With a colour map it has three channels
-between 0 and 1, as the pictures that basak, bar_tov, navas and zhang drew.
+between 0 and 1, as the pictures that basak, bar_tov, navas and zhang drew; it may lie in the
+white margins of matplotlib's figures, whose middle was cut out.
 """
 
 import torch
@@ -16,6 +17,8 @@ QUIET_DB, QUIET_LINEAR = 1.5, 1e-6
 # clips that a processor handles at a time, so that their spectra stay in its caches: a third of the
 # time of a batch of 64 at once
 FEW = 4
+# where matplotlib draws: shares of a figure's width (left, right) and height (bottom, top)
+AXES_X, AXES_Y = (0.125, 0.9), (0.11, 0.88)
 BAND = 16  # mel bins that are summed together, over the Fourier bins that any of them takes from
 
 
@@ -42,10 +45,14 @@ class Features(nn.Module):
         """Waves or bytes -> (clip, channel, bin, frame)."""
         picture = self.plain(clips).unsqueeze(1)
         if self.spec.size:
-            picture = nn.functional.interpolate(
-                picture, size=self.spec.size, mode="bilinear", antialias=True
-            )
-        return self._coloured(picture) if self.spec.colour else self._standardised(picture)
+            size = self._axes()[:2] if self.spec.figure_aspect else self.spec.size
+            picture = nn.functional.interpolate(picture, size=size, mode="bilinear", antialias=True)
+        if not self.spec.colour:
+            return self._standardised(picture)
+        coloured = self._coloured(picture)
+        if not self.spec.figure_aspect:
+            return coloured
+        return nn.functional.pad(coloured, self._axes()[2:], value=1.0)  # negative: cut off
 
     def plain(self, clips: Tensor) -> Tensor:
         """The picture in its own units, before it is resized, standardised or coloured.
@@ -53,7 +60,7 @@ class Features(nn.Module):
         (clip, sample) int16 or floats in [-1, 1], or uint8 (clip, bin, frame) -> (clip, bin, frame)
         """
         if clips.dtype == torch.uint8:
-            return self._cepstral(bytes_to_decibels(clips))
+            return self._cepstral(self._in_range(bytes_to_decibels(clips)))
         wave = clips.float() / 32767 if clips.dtype == torch.int16 else clips.float()
         if not self.feature.transform:
             return wave.unsqueeze(1)
@@ -64,7 +71,7 @@ class Features(nn.Module):
         if abs(self.spec.seconds_per_frame - self.spec.hop_length / self.spec.sample_rate) > 1e-6:
             frames = self.spec.frames(wave.shape[1] / self.spec.sample_rate)
             level = nn.functional.interpolate(level, size=frames, mode="linear")
-        return self._cepstral(level)
+        return self._cepstral(self._in_range(level))
 
     def _few_at_a_time(self, wave: Tensor) -> Tensor:
         """``_level`` in blocks; each gives its memory to the next one, still in the caches."""
@@ -89,6 +96,27 @@ class Features(nn.Module):
             return power
         # a third of the time of one product, nearly all of whose weights are 0
         return torch.cat([power[..., of] @ self.weights[of, to] for of, to in self.bands], 2)
+
+    def _in_range(self, level: Tensor) -> Tensor:
+        """Decibels (clip, bin, frame) that end so far below a clip's maximum as the spec says."""
+        if self.spec.range_db == FLOOR_DB:
+            return level
+        return torch.maximum(level, level.amax((1, 2), keepdim=True) - self.spec.range_db)
+
+    def _axes(self) -> tuple[int, int, int, int, int, int]:
+        """Height and width of the picture in a figure, and margins: left, right, first, last row.
+
+        The figure is as high as the picture that is asked for; margins of its sides that are cut
+        off are negative. Low bins, which a figure has below, come first here.
+        """
+        assert self.spec.size
+        assert self.spec.figure_aspect
+        height, width = self.spec.size
+        figure = round(height * self.spec.figure_aspect)
+        left, right = (round(figure * share) for share in AXES_X)
+        low, high = (round(height * share) for share in AXES_Y)
+        cut = round((figure - width) / 2)
+        return high - low, right - left, left - cut, width - (right - cut), low, height - high
 
     def _cepstral(self, level: Tensor) -> Tensor:
         """(clip, bin, frame) -> the same, or the cepstral coefficients of it."""

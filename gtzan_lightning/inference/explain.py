@@ -175,9 +175,14 @@ def explain_song(
         genre: the genre to explain (none: the predicted one).
 
     Raises:
-        UserError: a method that the network has not, a genre that it does not know, or a folder
-            that can't be written.
+        UserError: a method that the network has not, a genre that it does not know, pictures that
+            lie in the margins of a figure, or a folder that can't be written.
     """
+    if tagger.spec.figure_aspect:
+        raise UserError(
+            "pictures in a figure's margins (data.figure_aspect) have no axes to draw a map over: "
+            "explain a run without them"
+        )
     if genre is not None and genre not in tagger.genres:
         raise UserError(f"--genre {genre}: the model knows {', '.join(tagger.genres)}")
     method = method or ("grad_cam" if has_trunk(tagger.network) else "saliency")

@@ -13,6 +13,7 @@ MODELS: dict[str, str] = {
     "resnet": "resnet:ResNet",
     "inception": "transfer:Transfer",
     "vgg": "transfer:Transfer",
+    "transfer": "transfer:Transfer",
     "small_cnn": "small_cnn:SmallCnn",
     "cnn": "cnn:Cnn",
     "cnn_lstm": "cnn:CnnLstm",

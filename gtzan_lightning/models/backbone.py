@@ -60,11 +60,13 @@ def _expected(net: Any, preprocessing: str) -> tuple[Tensor, Tensor]:
     the mean for EfficientNet). Keras' InceptionV3 takes -1 to 1 and got its upper half.
     """
     mean, spread = (torch.tensor(net.pretrained_cfg[key]) for key in ("mean", "std"))
-    if preprocessing == "published":
+    if preprocessing == "none":  # zhang: 0 to 1
+        mean, spread = torch.zeros(3), torch.ones(3)
+    elif preprocessing == "published":
         family = net.pretrained_cfg["architecture"]
         if family.startswith("inception"):
             mean, spread = torch.zeros(3), torch.ones(3)
-        elif family.startswith("efficientnet"):
+        elif "efficientnet" in family:  # Lite0's is called tf_efficientnet_lite0
             mean, spread = mean * 255, spread * 255
         else:
             mean, spread = torch.zeros(3), spread * 255

@@ -136,7 +136,9 @@ class GenreClassifier(lightning.LightningModule):
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         elif fit.schedule == "plateau":
             # stepped by us: Lightning saves last.ckpt before it steps a schedule of epochs
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=fit.plateau_factor, patience=fit.plateau_patience
+            )
             plateau.load_state_dict(self.plateau_state or plateau.state_dict())
             self.plateau = plateau
             return optimizer

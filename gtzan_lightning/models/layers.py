@@ -8,8 +8,12 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
+from gtzan_lightning.errors import Untrainable
 from gtzan_lightning.recipe.section import Shape
 
+# weights of one dense layer: navas's largest have 0.9 billion; without pooling a searched network
+# may ask for more than any machine holds
+LARGEST = 10**9
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU, "swish": nn.SiLU}
 
 
@@ -70,7 +74,15 @@ def dense_layers(
 
     Args:
         dropout: one value for all layers, or one each.
+
+    Raises:
+        Untrainable: the first layer has more than ``LARGEST`` weights.
     """
+    if widths and width * widths[0] > LARGEST:
+        raise Untrainable(
+            f"a dense layer of {width:,} x {widths[0]:,} weights is too large: take smaller "
+            "pictures, larger strides or fewer channels"
+        )
     layers: list[nn.Module] = []
     each = list(dropout) * len(widths) if len(dropout) == 1 else list(dropout)
     for out, drop in zip(widths, each, strict=True):

@@ -18,6 +18,7 @@ AS_PUBLISHED: dict[str, dict[str, Any]] = {
     "res_bigru": {"as_coded": True},
     "vgg": {"pooling": "flatten"},
     "inception": {"pooling": "flatten"},
+    "transfer": {"pooling": "flatten"},
     "crnn": {"frame_pools": (2, 3, 4, 4)},
 }
 

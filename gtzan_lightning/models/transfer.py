@@ -1,7 +1,8 @@
-"""navas's transfer learning: InceptionV3 and VGG16 under a searched head.
+"""navas's transfer learning: networks made for ImageNet under a head of dense layers.
 
-References: Szegedy et al., CVPR 2016; Simonyan and Zisserman, ICLR 2015. The source flattens the
-trunk's map; the default here is its average, which a clip of any length has.
+References: Szegedy et al., CVPR 2016; Simonyan and Zisserman, ICLR 2015; Tan and Le,
+ICML 2019; He et al., CVPR 2016. The source flattens the trunk's map; the default here is its
+average, which a clip of any length has.
 """
 
 import math
@@ -12,17 +13,21 @@ from torch import Tensor, nn
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.backbone import Backbone
 from gtzan_lightning.models.layers import dense_layers, initialise_as_keras, map_shape
-from gtzan_lightning.recipe.model_settings import TransferSettings
+from gtzan_lightning.recipe.model_settings import OtherTrunkSettings, TransferSettings
 from gtzan_lightning.recipe.section import Shape
 
 Counted = tuple[nn.Module, int]  # a part of the trunk, and how many layers of Keras' it is
 
 
 class Transfer(Backbone):
-    """timm's ``inception_v3`` or ``vgg16``, its last layers trained, under navas's head."""
+    """A network of timm's, its last layers trained, under navas's head.
+
+    ``efficientnet_lite0`` is not navas's: a stand-in for B0 without swish and squeezing.
+    """
 
     def __init__(self, settings: TransferSettings, genres: int, shape: Shape) -> None:
-        timm_name, layers = TRUNKS[settings.name]
+        trunk = settings.trunk if isinstance(settings, OtherTrunkSettings) else settings.name
+        timm_name, layers = TRUNKS[trunk]
         super().__init__(timm_name, settings, 0, shape)
         if hasattr(self.net, "pre_logits"):
             self.net.pre_logits = nn.Identity()  # VGG's own dense layers, which the source drops
@@ -93,4 +98,15 @@ def _inception_layers(net: Any) -> list[Counted]:
     return [(m, counts.get(n, 22)) for n, m in net.named_children() if n.startswith(parts)]
 
 
-TRUNKS = {"inception": ("inception_v3", _inception_layers), "vgg": ("vgg16", _vgg_layers)}
+def _one_layer(net: Any) -> list[Counted]:
+    """navas trained nothing of these trunks."""
+    return [(net, 1)]
+
+
+TRUNKS = {
+    "inception": ("inception_v3", _inception_layers),
+    "vgg": ("vgg16", _vgg_layers),
+    "efficientnet_b0": ("efficientnet_b0", _one_layer),
+    "efficientnet_lite0": ("tf_efficientnet_lite0", _one_layer),
+    "resnet50": ("resnet50", _one_layer),
+}

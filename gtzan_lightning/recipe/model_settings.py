@@ -26,8 +26,9 @@ class Pretrained(ModelSettings):
     """start from timm's ImageNet weights (downloaded on first use)"""
     weights: str | None = file(None)
     """local file of such weights, instead of the download"""
-    preprocessing: Literal["expected", "published"] = part("expected")
-    """of colour pictures: as the weights expect, or as published (navas's division by 255)"""
+    preprocessing: Literal["expected", "published", "none"] = part("expected")
+    """of colour pictures: as the weights expect, as navas published (a division by 255 too many),
+    or none (0 to 1, as zhang published)"""
 
 
 class ImageBackbone(Pretrained):
@@ -91,6 +92,16 @@ class VggSettings(TransferSettings):
     source = "navas"
     input = (3, 256, 256)
     name: Literal["vgg"] = part("vgg")
+
+
+class OtherTrunkSettings(TransferSettings):
+    """EfficientNet-B0, -Lite0 or ResNet-50 under navas's head; trained whole or not at all"""
+
+    source = "navas"
+    input = (3, 256, 256)
+    name: Literal["transfer"] = part("transfer")
+    trunk: Literal["efficientnet_b0", "efficientnet_lite0", "resnet50"] = part("efficientnet_b0")
+    """the network made for ImageNet; layers count as one: --model.trainable_layers 0 freezes it"""
 
 
 class SmallCnnSettings(ModelSettings):
@@ -280,9 +291,10 @@ class CustomSettings(ModelSettings):
 
 
 _CLASSES: tuple[type[ModelSettings], ...] = (
-    EfficientNetSettings, ResNetSettings, InceptionSettings, VggSettings, SmallCnnSettings,
-    CnnSettings, CnnLstmSettings, SimpleRnnSettings, BbnnSettings, SliceCnnSettings,
-    BaselineCnnSettings, FcnCnnSettings, BiGruSettings, ResBiGruSettings, CrnnSettings,
+    EfficientNetSettings, ResNetSettings, InceptionSettings, VggSettings, OtherTrunkSettings,
+    SmallCnnSettings, CnnSettings, CnnLstmSettings, SimpleRnnSettings, BbnnSettings,
+    SliceCnnSettings, BaselineCnnSettings, FcnCnnSettings, BiGruSettings, ResBiGruSettings,
+    CrnnSettings,
     KnnSettings, SvmSettings, LogisticRegressionSettings, RandomForestSettings,
 )  # fmt: skip
 MODEL_SETTINGS = {cls.model_fields["name"].default: cls for cls in _CLASSES}

@@ -13,14 +13,10 @@ import yaml
 from pydantic import Field, ValidationError
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
 from gtzan_lightning.recipe.section import ModelSettings, Section, place
-from gtzan_lightning.recipe.settings import (
-    AugmentSettings,
-    DataSettings,
-    FitSettings,
-    TrackSettings,
-)
+from gtzan_lightning.recipe.settings import AugmentSettings, DataSettings, TrackSettings
 
 MODEL_RECIPES = Path(__file__).parent / "models"
 SECTIONS: dict[str, type[Section]] = {

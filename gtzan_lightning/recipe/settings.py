@@ -1,4 +1,4 @@
-"""Every setting of a run but the model's, with its type, bounds and help text.
+"""The settings of songs, pictures, augmentation and tracking: types, bounds and help texts.
 
 The string under a field is its ``--help`` text. A recipe (YAML) has the same sections and names.
 Nothing heavy is imported, so that the command line answers at once.
@@ -22,7 +22,7 @@ from gtzan_lightning.recipe.section import (
 )
 
 Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
-Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
+LINEAR = ("stft", "chroma", "raw")  # features whose unit is not decibels, unless data.scale asks
 
 
 class DataSettings(Section):
@@ -84,10 +84,16 @@ class DataSettings(Section):
     """cepstral coefficients of an mfcc picture"""
     scale: Literal["decibels", "linear"] | None = part(None)
     """unit of the picture (none: decibels, but linear for stft and chroma)"""
+    range_db: Annotated[float, Field(gt=0, le=80)] = part(80.0)
+    """decibels below its maximum at which a picture ends (40: as where decibels are taken twice, by
+    bar_tov and navas)"""
     picture_size: tuple[Count, Count] | None = part(None)
     """bins and frames that every picture is resized to, as the sources did (none: not resized)"""
     colour: Literal["viridis", "magma", "cool"] | None = part(None)
     """colour map that gives the picture three channels, as in four sources (none: one channel)"""
+    figure_aspect: Annotated[float, Field(ge=1, le=10)] | None = part(None)
+    """width over height of a figure in which the picture is drawn, with matplotlib's white margins;
+    its middle is cut out to data.picture_size, as bar_tov did (none: the picture alone)"""
     n_fft: Annotated[int, Field(ge=64, le=16384)] = part(2048)
     """length of the Fourier transform, samples"""
     window: Annotated[int, Field(ge=64, le=16384)] | None = part(None)
@@ -119,6 +125,11 @@ class DataSettings(Section):
             raise ValueError("data.features mfcc takes decibels, and at most data.bins of them")
         if self.features == "raw" and (self.scale or self.picture_size or self.colour):
             raise ValueError("data.features raw takes no data.scale, picture_size or colour")
+        linear = self.scale == "linear" or (not self.scale and self.features in LINEAR)
+        if self.range_db != 80 and linear:
+            raise ValueError("data.range_db is of pictures in decibels")
+        if self.figure_aspect and not (self.colour and self.picture_size):
+            raise ValueError("data.figure_aspect needs data.colour and data.picture_size")
         if self.fold >= self.folds:
             raise ValueError(f"data.fold {self.fold} is not below data.folds {self.folds}")
         if self.window is not None and self.window > self.n_fft:
@@ -175,93 +186,6 @@ class AugmentSettings(Section):
     """probability of a shift in time that repeats the edge (navas), if the picture is augmented"""
     width_shift_frames: Probability = part(0.2)
     """widest width shift, share of the frames"""
-
-
-class TrainerSettings(Section):
-    """Passed to Lightning's Trainer unchanged."""
-
-    max_epochs: Count = part(30)
-    """epochs to train; an epoch draws data.clips_per_song clips from every training song"""
-    max_time: Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")] | None = part(None)
-    """longest training time, DD:HH:MM:SS (none: no limit)"""
-    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = place("auto")
-    """hardware to train on"""
-    devices: Annotated[str, Field(pattern=r"^(auto|-1|\d+(,\d+)*)$")] = part("auto")
-    """number of devices, or a list such as 0,1"""
-    num_nodes: Count = part(1)
-    """number of machines"""
-    strategy: str = place("auto")
-    """Lightning strategy: auto, ddp, fsdp ..."""
-    precision: Precision = place("32-true")
-    """number format of the training"""
-    deterministic: Literal["true", "warn", "false"] = place("warn")
-    """deterministic algorithms; where there is none, true fails and warn warns"""
-    gradient_clip_val: Positive | None = part(5.0)
-    """largest norm of the gradient (none: no limit)"""
-    accumulate_grad_batches: Count = part(1)
-    """batches whose gradients are summed before a step"""
-    check_val_every_n_epoch: Count = part(1)
-    """epochs from one validation to the next"""
-    log_every_n_steps: Count = place(50)
-    """steps from one record of the training loss to the next"""
-    limit_train_batches: Count | None = part(None)
-    """batches per epoch, to try things out (none: all)"""
-    profiler: Literal["simple", "advanced", "pytorch"] | None = place(None)
-    """profile parts (simple), functions (advanced) or kernels (pytorch) into fit-profile.txt"""
-
-
-class FitSettings(TrainerSettings):
-    """Optimisation, and the settings of Lightning's Trainer."""
-
-    batch_size: Annotated[int, Field(ge=2)] = part(32)
-    """clips per batch and process"""
-    optimizer: Literal["adamw", "adam", "rmsprop"] = part("adamw")
-    """optimiser; adam and rmsprop without weight decay, rmsprop as in Keras (rho 0.9)"""
-    learning_rate: Positive = part(1e-3)
-    """peak learning rate"""
-    weight_decay: Annotated[float, Field(ge=0)] = part(0.05)
-    """weight decay of adamw, not applied to biases and norms"""
-    schedule: Literal["one_cycle", "cosine", "constant", "plateau"] = part("one_cycle")
-    """course of the learning rate; plateau: halved after 3 epochs without a lower training loss"""
-    warm_up: Annotated[float, Field(gt=0, lt=1)] = part(0.2)
-    """one_cycle: share of the steps in which the learning rate rises"""
-    label_smoothing: Share = part(0.1)
-    """share of the target spread over all genres"""
-    class_weights: bool = part(False)
-    """weight the loss of each genre by the inverse of its number of training songs"""
-    open_test: bool = place(False)
-    """measure on the test part at the end (--open-test), once everything is chosen on the
-    validation part; each opening is recorded and counted in the tables"""
-    score_train: bool = place(True)
-    """score the training part too, once, at the end; a sweep never does"""
-    average_epochs: Annotated[float, Field(ge=0)] = part(0.0)
-    """epochs over which weights are averaged for validation and checkpoints (0: no average)"""
-    matmul_precision: Literal["highest", "high", "medium"] = part("highest")
-    """float32 matrix products on a GPU: high uses TensorFloat-32, medium bfloat16, both faster and
-    less exact (convolutions use TensorFloat-32 anyway)"""
-    compile: bool = part(False)
-    """compile the network with torch.compile, for GPUs (no faster on two cores); takes a minute or
-    more before the first step, changes the draws of dropout, needs a C++ compiler"""
-    monitor: Literal["valid/song_accuracy", "valid/song_loss", "valid/loss"] = part(
-        "valid/song_accuracy"
-    )
-    """score that selects the best checkpoint; valid/loss is that of single clips"""
-    patience: Annotated[int, Field(ge=0)] = part(0)
-    """stop after this many validations without improvement; 0: never, as a schedule that ends at a
-    low learning rate needs its last epochs"""
-
-    min_delta: float = part(0.0)
-    """with patience: how much better a validation must be to count; below 0 worse ones count too,
-    and replace the best checkpoint, as in zhang's code"""
-
-    @model_validator(mode="after")
-    def _validates_at_least_once(self) -> "FitSettings":
-        if self.check_val_every_n_epoch > self.max_epochs:
-            raise ValueError(
-                f"fit.check_val_every_n_epoch {self.check_val_every_n_epoch} is above "
-                f"fit.max_epochs {self.max_epochs}: the best epoch could not be chosen"
-            )
-        return self
 
 
 class TrackSettings(Section):

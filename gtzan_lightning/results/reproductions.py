@@ -7,7 +7,7 @@ commands are listed at once.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,7 @@ class System:
         recipe: NAME of its two recipes, if not its own name.
         flags: that make it of them.
         empty: form -> why it can't be measured on the pictures at hand, and what it would take.
+        defects: what is put right -> flags over the recipe as published, for one defect each.
     """
 
     name: str
@@ -65,6 +66,12 @@ class System:
     recipe: str = ""
     flags: tuple[str, ...] = ()
     empty: Mapping[str, str] = field(default_factory=dict)
+    defects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def forms(self) -> list[str]:
+        """The three of ``OURS``, and one for each defect."""
+        return [*OURS, *self.defects]
 
     @property
     def source(self) -> str:
@@ -76,9 +83,9 @@ class System:
 
         Args:
             folder: of the recipes.
-            form: one of ``OURS``.
+            form: one of ``forms``.
         """
-        kind, flags = OURS[form]
+        kind, flags = OURS.get(form) or ("as_published", self.defects[form])
         file = folder / f"{self.recipe or self.name}-{kind}.yaml"
         return ["--config", str(file), *self.flags, *flags]
 
@@ -87,10 +94,28 @@ def systems(folder: Path) -> list[System]:
     """Every system of a folder of recipes, in the order of the documents."""
     found = []
     for entry in yaml.safe_load((folder / "systems.yaml").read_text()):
-        why = entry.get("empty", {})  # one text is of all forms
-        empty = dict.fromkeys(OURS, why) if isinstance(why, str) else why
-        found.append(System(**entry | {"flags": tuple(entry.get("flags", ())), "empty": empty}))
+        features, why = entry.pop("features", {}), entry.get("empty", {})
+        empty = dict.fromkeys(OURS, why) if isinstance(why, str) else why  # one text is of all
+        defects = {what: tuple(flags) for what, flags in entry.get("defects", {}).items()}
+        flags = tuple(entry.get("flags", ()))
+        found.append(System(**{**entry, "flags": flags, "empty": empty, "defects": defects}))
+        found += [_on(found[-1], *feature) for feature in features.items()]
     return found
+
+
+def _on(one: System, feature: str, score: float | None) -> System:
+    """navas's same system on pictures of another kind, whose decibels were not taken twice."""
+    return replace(
+        one,
+        name=f"{one.name}-{feature}",
+        system=one.system.replace("mel", feature),
+        published=one.published if score is None else f"weighted F1 {score:.4f}, 128 songs",
+        wrong=f"as {one.name}",
+        score=score,
+        recipe=one.name,
+        flags=("--data.features", feature, "--data.range_db", "80"),
+        defects={},
+    )
 
 
 def commands(folder: Path) -> list[str]:
@@ -98,7 +123,7 @@ def commands(folder: Path) -> list[str]:
     return [
         " ".join(("python experiments/run.py", *one.argv(folder, form)))
         for one in systems(folder)
-        for form in OURS
+        for form in one.forms
     ]
 
 
@@ -108,10 +133,10 @@ def key(folder: Path, one: System, form: str) -> str:
 
 
 def cells(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Recipe key -> the systems and the forms that its runs measure."""
+    """Recipe key -> the systems, and the forms or corrected defects, that its runs measure."""
     found: dict[str, tuple[list[str], list[str]]] = {}
     for one in systems(folder):
-        for form in OURS:
+        for form in one.forms:
             names, forms = found.setdefault(key(folder, one, form), ([], []))
             names.append(one.name)
             forms += [form] * (form not in forms)
@@ -186,14 +211,14 @@ def points(
 
 
 def missing(runs: "pd.DataFrame", folder: Path) -> list[list[str]]:
-    """Flags of ``run.py`` for each empty cell, the cheapest first.
+    """Flags of ``run.py`` for each empty cell and unmeasured defect, the cheapest first.
 
     Args:
         runs, folder: as ``markdown`` takes them.
     """
     empty = {}
     for one in systems(folder):
-        for form in OURS:
+        for form in one.forms:
             recipe = key(folder, one, form)
             if recipe not in empty and not cell(runs, recipe, {}):
                 empty[recipe] = one.argv(folder, form)

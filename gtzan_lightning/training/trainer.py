@@ -10,8 +10,8 @@ from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, Simpl
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.fit_settings import TrainerSettings
 from gtzan_lightning.recipe.recipes import Recipe
-from gtzan_lightning.recipe.settings import TrainerSettings
 from gtzan_lightning.training.callbacks import EpochLines, WholeFiles
 from gtzan_lightning.training.launch import check_launch, cluster_plugins
 

@@ -21,13 +21,14 @@ from gtzan_lightning.tuning.space import Space
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 PATIENCE = 120.0  # seconds for the process that creates a study to start its parent run
-SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+# name -> sampler of a seed and of the number of trials that are random first
+SAMPLERS: dict[str, Callable[[int, int], optuna.samplers.BaseSampler]] = {
     # constant_liar: a worker expects little of what another is trying just now
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=10
+    "tpe": lambda seed, startup: optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=startup
     ),
-    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "qmc": lambda seed, startup: optuna.samplers.QMCSampler(seed=seed, scramble=True),
+    "random": lambda seed, startup: optuna.samplers.RandomSampler(seed=seed),
 }
 
 
@@ -37,6 +38,7 @@ class Search:
 
     sampler: str  # one of SAMPLERS
     seed: int
+    startup: int  # trials that tpe draws at random first
     prune: bool
 
     @property
@@ -100,7 +102,7 @@ def open_study(
     study = optuna.load_study(study_name=name, storage=kept, pruner=search.pruner)
     # qmc's points are one sequence; the others would draw their first ones again
     drawn = 0 if search.sampler == "qmc" else len(study.get_trials(deepcopy=False))
-    study.sampler = SAMPLERS[search.sampler](search.seed + drawn)
+    study.sampler = SAMPLERS[search.sampler](search.seed + drawn, search.startup)
     if study.user_attrs.get("space") != space.text:
         raise UserError(
             f"study {name!r} was made for another space: give this one another --name, or the "

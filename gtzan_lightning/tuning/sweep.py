@@ -129,9 +129,9 @@ def _accuracy(study: optuna.Study, trial: optuna.Trial, recipe: Recipe) -> float
     pruning = _Pruning(trial)
     try:
         outcome = train(recipe, more_tags=tags, more_callbacks=[pruning])
-    except Untrainable as error:
+    except (Untrainable, torch.OutOfMemoryError) as error:
         # a corner of the space that no network can be made of has no accuracy to report
-        print(f"trial {trial.number} can't be trained: {error}")
+        print(f"trial {trial.number} can't be trained: {str(error).splitlines()[0]}")
         raise optuna.TrialPruned from None
     trial.set_user_attr("run", outcome.run_id)
     if pruning.pruned:

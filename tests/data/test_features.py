@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from gtzan_lightning.bench.libraries import librosa_picture
 from gtzan_lightning.data.features import FEATURES, PictureSpec
@@ -62,6 +64,38 @@ def test_colours_and_size_are_what_a_source_fed_its_network():
     distance = (picture[0].flatten(1).T[:, None] - table).abs().amax(2)  # pixel, colour
     assert distance.amin(1).max() < 1e-6  # every pixel is of the colour map
     assert distance[:, [0, 255]].amin(0).max() < 1e-6  # and its two ends are there
+
+
+def test_decibels_taken_twice_are_a_range_of_40():
+    librosa = pytest.importorskip("librosa")
+    power = librosa.feature.melspectrogram(y=WAVE)
+    twice = librosa.amplitude_to_db(power, ref=np.max)  # of a power: bar_tov, navas
+    spec = PictureSpec.of(DataSettings(range_db=40))
+    wave = torch.from_numpy(WAVE)[None]
+    np.testing.assert_allclose(2 * Features(spec).plain(wave)[0].numpy(), twice, atol=0.02)
+    of_bytes = Features(spec).plain(decibels_to_bytes(Features(spec.stored()).plain(wave)))
+    assert -40 <= of_bytes.min() < -39.5
+    with pytest.raises(ValueError, match=r"data\.range_db is of pictures in decibels"):
+        DataSettings(range_db=40, features="stft")
+
+
+def test_the_middle_of_a_figure_is_what_matplotlib_draws():
+    """Kaggle's pictures: 432 x 288 with margins, resized to a height of 244 and cut to 244."""
+    asked = DataSettings(colour="viridis", picture_size=(244, 244), figure_aspect=1.5)
+    (ours,) = Features(PictureSpec.of(asked))(torch.from_numpy(WAVE)[None])
+    figure = Figure((6.0, 4.0), dpi=72)
+    axes = figure.add_subplot(facecolor="black")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    FigureCanvasAgg(figure).draw()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3].mean(2) < 128
+    at = (np.arange(244) + 0.5) * 288 / 244
+    middle = drawn[at.astype(int)][:, (at + 72).astype(int)]
+    white = (ours == 1).all(0).numpy()[::-1]  # a figure has its low bins below
+    assert ours.shape == (3, 244, 244)
+    assert (white == middle).mean() < 0.02  # but for an edge of a pixel
+    with pytest.raises(ValueError, match=r"data\.figure_aspect needs data\.colour"):
+        DataSettings(figure_aspect=1.5)
 
 
 def test_a_clip_is_independent_of_its_neighbours_in_the_batch():

@@ -89,3 +89,17 @@ def test_pictures_are_augmented_anew_in_each_epoch_and_process_and_the_same_when
         assert torch.equal(first, drawn(0))
         assert not torch.equal(first, drawn(1))
         assert not torch.equal(first, drawn(0, rank=1))
+
+
+def test_a_plateau_lowers_the_rate_as_the_recipe_says(quick):
+    flags = ("--fit.schedule", "plateau", "--fit.plateau_factor", "0.1", "--fit.plateau_patience")
+    data = GenreData(quick(*flags, "1"))
+    data.setup()
+    model = make_model(data.recipe, data)
+    model._trainer = SimpleNamespace(estimated_stepping_batches=10, accumulate_grad_batches=1)
+    optimizer = model.configure_optimizers()
+    rates = []
+    for loss in (1.0, 1.0, 1.0, 1.0, 1.0):  # the first is the best, the second is forgiven
+        model.plateau.step(torch.tensor(loss))
+        rates.append(optimizer.param_groups[0]["lr"] / data.recipe.fit.learning_rate)
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])

@@ -6,9 +6,9 @@ import timm
 import torch
 from torch import nn
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.models import MODELS, build_network, network_class
-from gtzan_lightning.models.layers import steps_of
+from gtzan_lightning.models.layers import dense_layers, steps_of
 from gtzan_lightning.models.recurrent import scrambled
 from gtzan_lightning.recipe.model_settings import (
     MODEL_SETTINGS,
@@ -58,6 +58,13 @@ def test_logits_from_pictures_through_trunk_and_head(name, shape):
         ("bbnn", {}, (1, 128, 647), 180_458 + 5_184),
         # trunks of Keras' VGG16 (14,714,688) and InceptionV3 (21,768,352 without the centres and
         # moving statistics of its batch norms, whose scales it leaves out and timm has: 17,216)
+        ("transfer", {"dense": (10,)}, (3, 256, 256), 4_007_548 + 1280 * 10 + 10 + 110),
+        (
+            "transfer",
+            {"dense": (10,), "trunk": "resnet50"},
+            (3, 256, 256),
+            23_508_032 + 2048 * 10 + 10 + 110,
+        ),
         ("vgg", {"dense": (10,)}, (3, 256, 256), 14_714_688 + 512 * 10 + 10 + 110),
         ("inception", {"dense": (10,)}, (3, 256, 256), 21_768_352 + 17_216 + 2048 * 10 + 10 + 110),
     ],
@@ -162,15 +169,29 @@ def test_inception_trains_whole_blocks_and_freezes_their_statistics(layers, bloc
     assert net.dense.training
 
 
+@pytest.mark.parametrize("trunk", ["efficientnet_b0", "efficientnet_lite0", "resnet50"])
+def test_a_frozen_trunk_keeps_weights_and_statistics_while_the_head_learns(trunk):
+    net = network("transfer", trunk=trunk, trainable_layers=0, dropout=(0,)).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1)
+    torch.nn.functional.cross_entropy(net(torch.rand(4, *SHAPE)), torch.arange(4)).backward()
+    optimizer.step()
+    changed = {n for n, value in net.state_dict().items() if not torch.equal(value, before[n])}
+    assert {name.split(".")[0] for name in changed} == {"dense", "out"}
+
+
 def test_colours_reach_a_pretrained_network_as_it_expects_them():
     colours = torch.rand(1, 3, 4, 4)
     for name, fed in (
         ("efficientnet", (colours / 255 - MEAN) / SPREAD),
+        ("transfer", (colours / 255 - MEAN) / SPREAD),
         ("vgg", colours / 255 / SPREAD),
         ("inception", colours),
     ):
         expected = (colours - 0.5) / 0.5 if name == "inception" else (colours - MEAN) / SPREAD
-        for preprocessing, truth in (("expected", expected), ("published", fed)):
+        for preprocessing, truth in (
+            ("expected", expected), ("published", fed), ("none", colours)
+        ):  # fmt: skip
             net = network(name, (3, 128, 130), preprocessing=preprocessing)
             torch.testing.assert_close((colours - net.mean) / net.spread, truth)
 
@@ -284,3 +305,10 @@ def test_res_bigru_averages_the_map_and_has_no_activation_of_its_own():
     with torch.no_grad():
         net(picture)
         torch.testing.assert_close(seen[0], net.resnet.trunk(picture).mean((2, 3)))
+
+
+def test_a_dense_layer_that_no_machine_holds_is_refused_before_it_is_made():
+    """Six convolutions of stride 1 leave 8 million numbers, on which 500 are to be trained."""
+    with pytest.raises(Untrainable, match=r"8,388,608 x 500 weights is too large"):
+        dense_layers(256 * 256 * 128, (500,), (0.1,))
+    dense_layers(131_072, (10,), (0.1,))

@@ -218,7 +218,7 @@ def test_script_lists_commands_at_once():
     assert place == Path("experiments/recipes/reproductions")
     commands = [line.replace(str(RECIPES), str(place)) for line in reproductions.commands(RECIPES)]
     assert done.stdout.splitlines() == commands
-    assert len(commands) == 3 * len(SYSTEMS)
+    assert len(commands) == sum(len(one.forms) for one in SYSTEMS) > 200
 
 
 def test_script_writes_the_table_and_complains_in_one_line(tmp_path, monkeypatch, capsys):

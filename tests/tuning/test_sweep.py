@@ -12,6 +12,7 @@ import pytest
 from conftest import quick_flags
 
 from experiments import sweep as command
+from gtzan_lightning.commands.sweep import _parser
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_layers
 from gtzan_lightning.recipe.settings import TrackSettings
@@ -42,11 +43,31 @@ def flags(packed, tmp_path):
 @pytest.mark.parametrize("file", sorted(SPACES.glob("*.yaml")), ids=lambda f: f.stem)
 def test_every_space_file_is_one_of_its_model(file):
     words = file.read_text().splitlines()[0].split()
-    model = words[words.index("--model") + 1]
-    assert words[words.index("--space") + 1] == f"experiments/recipes/spaces/{file.name}"
-    space = read_space(file, *parse_layers(["--model", model], "sweep"))
+    assert words[1:3] == ["python", "experiments/sweep.py"]
+    own, settings = _parser().parse_known_args(words[3:])
+    assert own.space == f"experiments/recipes/spaces/{file.name}"
+    space = read_space(file, *parse_layers(settings, "sweep"))
     for end in (0, -1):
-        assert not space.draw(Corner(end)).fit.open_test
+        drawn = space.draw(Corner(end))
+        assert not drawn.fit.open_test
+        if file.stem.startswith("navas"):  # on the pictures and the songs of the source
+            assert drawn.data.picture_size == (256, 256)
+            assert drawn.data.fractions == (0.7, 0.15, 0.15)
+
+
+def test_the_searched_cnns_space_holds_what_was_published():
+    file = SPACES / "navas-baseline_cnn.yaml"
+    space = read_space(file, *parse_layers(["--model", "baseline_cnn"], "sweep"))
+    bounds = {name: d["int"] for name, d in space.dimensions.items() if "int" in d}
+    for name, value in (("convolutions", 4), ("kernel", 4), ("kernels", 88), ("stride", 2)):
+        low, high = bounds[f"model.{name}"]
+        assert low <= value <= high
+    assert all(bounds["model.dense"][0] <= width <= bounds["model.dense"][1] for width in (309, 94))
+    assert {"model.dense_dropout", "model.dense_batch_norm"} <= set(space.dimensions)
+
+
+def test_tpe_draws_so_many_trials_at_random_first():
+    assert studies.SAMPLERS["tpe"](0, 33)._n_startup_trials == 33
 
 
 def test_layers_of_one_width_and_of_their_own():
@@ -54,7 +75,7 @@ def test_layers_of_one_width_and_of_their_own():
     one = read_space(SPACES / "navas-vgg-r1.yaml", *parse_layers(["--model", "vgg"], "sweep"))
     own = read_space(SPACES / "navas-vgg-r2.yaml", *parse_layers(["--model", "vgg"], "sweep"))
     counts = set()
-    for _ in range(20):
+    for _ in range(40):
         recipe = one.draw(study.ask())
         counts.add(len(recipe.model.dense))
         assert len(set(recipe.model.dense)) <= 1
@@ -62,7 +83,7 @@ def test_layers_of_one_width_and_of_their_own():
         assert len(recipe.model.dense) == len(recipe.model.dropout) == 3
         assert len(set(recipe.model.dense)) == 3
         assert 1e-5 <= recipe.fit.learning_rate <= 0.1
-    assert counts == {0, 1, 2, 3, 4}
+    assert counts == {1, 2, 3, 4, 5}
 
 
 def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tmp_path, capsys):
@@ -123,7 +144,7 @@ def test_a_study_that_several_open_at_once_has_one_parent(tmp_path, monkeypatch,
     def opened(start_parent=start_parent, space="space", name="name"):
         drawn = Space("small_cnn", [], {space: [0]})
         kept = storage(url, track, name)
-        study = open_study(drawn, name, kept, Search("tpe", 0, prune=True), start_parent)
+        study = open_study(drawn, name, kept, Search("tpe", 0, 10, prune=True), start_parent)
         return study.user_attrs["parent"]
 
     with pytest.raises(ZeroDivisionError):
@@ -171,7 +192,9 @@ def test_a_killed_trial_is_tried_again(flags, tmp_path, packed):
     space = read_space(tmp_path / "space.yaml", model, layers, given)
     name = "small_cnn-space"
     kept = storage(None, space.track, name)
-    study = open_study(space, name, kept, Search("tpe", 0, True), lambda: pytest.fail("is open"))
+    study = open_study(
+        space, name, kept, Search("tpe", 0, 10, True), lambda: pytest.fail("is open")
+    )
     (running,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     assert revive(study) == 1
     again = study.ask()
