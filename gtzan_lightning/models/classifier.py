@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
@@ -12,6 +13,8 @@ from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.models.checkpoint import Contents
 from gtzan_lightning.models.part_scores import PartScores
 from gtzan_lightning.results.predictions import ClipPredictions
+
+WHOLE = (SingleDeviceStrategy, DDPStrategy)  # strategies whose processes hold all gradients
 
 
 class GenreClassifier(lightning.LightningModule):
@@ -97,17 +100,20 @@ class GenreClassifier(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Lightning's; a processor leaves out the pass that multiplies gradients by 1.
+        """Of the norm over all weights; strategies that shard them clip by themselves.
 
-        A GPU would have to wait for the norm to know.
+        Lightning's own refuses fused optimisers under mixed precision, also in bfloat16, which has
+        no scale that they could have missed. A processor leaves out the pass that multiplies
+        gradients by 1; a GPU would have to wait for the norm to know.
         """
-        if not gradient_clip_val or self.device.type != "cpu":
+        on_cpu = self.device.type == "cpu"
+        if not gradient_clip_val or not (on_cpu or isinstance(self.trainer.strategy, WHOLE)):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         weights = list(self.network.parameters())
         slopes = [w.grad for w in weights if w.grad is not None]
         norm = torch.nn.utils.get_total_norm(slopes, foreach=True)
-        if not norm <= gradient_clip_val:
+        if not on_cpu or not norm <= gradient_clip_val:
             torch.nn.utils.clip_grads_with_norm_(weights, gradient_clip_val, norm, foreach=True)
 
     def configure_optimizers(self) -> Any:

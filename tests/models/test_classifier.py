@@ -4,6 +4,7 @@ import lightning
 import pytest
 import torch
 from conftest import RATE
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 
 from gtzan_lightning.data.module import GenreData
@@ -103,3 +104,23 @@ def test_a_plateau_lowers_the_rate_as_the_recipe_says(quick):
         model.plateau.step(torch.tensor(loss))
         rates.append(optimizer.param_groups[0]["lr"] / data.recipe.fit.learning_rate)
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_gradients_of_a_fused_optimiser_are_clipped_under_a_gpus_mixed_precision(
+    quick, monkeypatch
+):
+    data = GenreData(quick("--fit.precision", "bf16-mixed", "--fit.schedule", "constant"))
+    data.setup()
+    model = make_model(data.recipe, data)
+    model.trainer = lightning.Trainer(max_epochs=1, logger=False, accelerator="cpu")
+    model.trainer.strategy.precision_plugin = MixedPrecision("bf16-mixed", "cuda")
+    optimizer = model.configure_optimizers()
+    assert optimizer._step_supports_amp_scaling  # what Lightning refuses
+    monkeypatch.setattr(type(model), "device", torch.device("cuda"))
+    for value, norm in ((1e3, 5.0), (1e-6, None)):  # large ones are clipped, small ones are left
+        for weight in model.network.parameters():
+            weight.grad = torch.full_like(weight, value)
+        before = torch.nn.utils.get_total_norm([w.grad for w in model.network.parameters()])
+        model.configure_gradient_clipping(optimizer, 5.0, "norm")
+        after = torch.nn.utils.get_total_norm([w.grad for w in model.network.parameters()])
+        assert float(after) == pytest.approx(norm or float(before), rel=1e-3)
