@@ -70,6 +70,9 @@ class FitSettings(TrainerSettings):
     validation part; each opening is recorded and counted in the tables"""
     score_train: bool = place(True)
     """score the training part too, once, at the end; a sweep never does"""
+    resumable: bool = place(True)
+    """keep last.ckpt, with the optimiser's state, from which an interrupted run is resumed; trials
+    of a sweep, which begin anew, never do"""
     average_epochs: Annotated[float, Field(ge=0)] = part(0.0)
     """epochs over which weights are averaged for validation and checkpoints (0: no average)"""
     matmul_precision: Literal["highest", "high", "medium"] = part("highest")

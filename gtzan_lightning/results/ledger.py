@@ -151,5 +151,7 @@ def _words(run: pd.Series, name: str) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.6g}"
+        if value != value:
+            return ""
+        return f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
     return "" if value is None else str(value)

@@ -35,6 +35,7 @@ class Row:
         tuned_on: songs on which the recipe's settings were chosen; "" where none were.
         opened: of a test part, how often recipes of this model opened it, deleted runs included.
         minutes: of a training.
+        device: that it ran on, such as ``cpu``; several are joined, "" is unknown.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Row:
     auroc: float | None
     parameters: int | None
     minutes: float | None
+    device: str
 
     def accuracy_text(self) -> str:
         """Such as ``0.600 ± 0.010``; empty where no run has ended."""
@@ -101,6 +103,7 @@ class Row:
             "AUROC": _text(self.auroc),
             "parameters": _text(self.parameters, ",d"),
             "minutes": _text(self.minutes, ".1f"),
+            "device": self.device,
             "precision": self.precision,
             "recipe": self.recipe,
             "commit": self.commit,
@@ -183,7 +186,14 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping
         opened=opened.get(str(first["model"])),
         parameters=None if pd.isna(parameters) else int(parameters),
         minutes=_mean(done, "minutes"),
+        device=_devices(done),
     )
+
+
+def _devices(runs: pd.DataFrame) -> str:
+    """The last word of their machines, such as ``Linux x86_64, 2 cores, cpu``."""
+    machines = column(runs, "machine", "").fillna("").astype(str)
+    return "/".join(sorted({machine.rpartition(", ")[2] for machine in machines} - {""}))
 
 
 def _scores(done: pd.DataFrame, part: str, read: Reader | None) -> dict[str, Any]:

@@ -131,6 +131,8 @@ def read_csv(file: Path) -> Table:
     try:
         with file.open(newline="") as lines:
             records = list(csv.DictReader(lines))
+        if any(None in record.values() for record in records):
+            raise ValueError("a line ends before its last column")
         rows = [
             Row(**{field.name: _value(field.type, record[field.name]) for field in fields(Row)})
             for record in records

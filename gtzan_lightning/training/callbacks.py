@@ -24,7 +24,7 @@ say = rank_zero_only(print)
 
 
 def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
-    """What a recipe asks of any trainer: ``best.ckpt`` and ``last.ckpt``, averaging, stopping.
+    """What a recipe asks of any trainer: ``best.ckpt``, ``last.ckpt``, averaging, stopping.
 
     The best checkpoint is the one with the best ``fit.monitor`` on the validation part.
 
@@ -38,11 +38,13 @@ def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
         enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
     best.lenience = min(fit.min_delta, 0.0) if fit.patience else 0.0
-    last = Checkpoint(
-        dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )  # fmt: skip
-    callbacks: list[Callback] = [best, last]
+    callbacks: list[Callback] = [best]
+    if fit.resumable:
+        last = Checkpoint(
+            dirpath=folder, filename="last", monitor=None, enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )  # fmt: skip
+        callbacks.append(last)
     if fit.average_epochs:
         callbacks.append(AveragedWeights(fit.average_epochs))
     if fit.patience:

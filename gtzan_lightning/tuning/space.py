@@ -63,7 +63,8 @@ class Space:
         for name, dimension in self.dimensions.items():
             section, _, key = name.partition(".")
             given.setdefault(section, {})[key] = _suggest(trial, name, dimension)
-        given["fit"] = {**given.get("fit", {}), "open_test": False, "score_train": False}
+        closed = {"open_test": False, "score_train": False, "resumable": False}
+        given["fit"] = {**given.get("fit", {}), **closed}
         given["track"] = {**given.get("track", {}), "log_model": False}
         recipe = build_recipe(self.model, self.layers, given)
         return recipe.model_copy(update={"tuned_on": f"{recipe.data.split}, valid"})

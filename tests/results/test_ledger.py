@@ -62,6 +62,15 @@ def test_lines_come_back_as_runs_with_their_predictions(tmp_path):
     assert ledger.reader(file)("another") is None
 
 
+def test_counts_are_kept_to_their_last_digit_and_tables_name_the_device(tmp_path):
+    file = tmp_path / "results.csv"
+    add(file, series(parameters=15_762_770.0, machine="Linux x86_64, 16 cores, NVIDIA H100"))
+    assert ledger.read(file)["parameters"].iloc[0] == 15_762_770
+    (table,) = tables(ledger.read(file), ledger.reader(file))
+    assert table.rows[0].cells()["device"] == "NVIDIA H100"
+    assert tables(pd.DataFrame([run("a")]))[0].rows[0].device == ""
+
+
 def test_a_run_that_was_made_again_takes_the_line_of_the_first(tmp_path):
     file = tmp_path / "results.csv"
     add(file, series("first"), series("seed1", seed="1"))

@@ -87,3 +87,10 @@ def test_the_average_is_validated_and_kept_and_the_training_goes_on_from_its_own
     assert model.validated == pytest.approx(means)
     assert kept(tmp_path, "best") == pytest.approx(means[1])
     assert model.begun == [STEPS * epoch for epoch in range(6)]
+
+
+def test_a_sweeps_trials_keep_no_state_to_resume_from(tmp_path):
+    fitted(tmp_path, resumable=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["best.ckpt"]
+    fitted(tmp_path / "other")
+    assert (tmp_path / "other" / "last.ckpt").exists()
