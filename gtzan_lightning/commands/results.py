@@ -16,6 +16,8 @@ from gtzan_lightning.recipe.settings import TrackSettings
 LEDGER = Path("docs") / "results.csv"
 FIGURE = Path("docs") / "reproductions.png"
 PAGES = ("README.md", "docs/results.md", "docs/reproductions.md")
+MODELS = "gtzan_lightning/recipe/models"
+_MEASURED = re.compile(r"^# (?:Measured on|Not measured yet)(?s:.)*?\n(?=[^#])", re.M)
 _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- /results -->)", re.S)
 
 
@@ -97,24 +99,25 @@ def _meant(runs: Any, word: str) -> Any:
     raise UserError(f"{word!r} means {len(found)} runs: give {' or '.join(found['run_id'])}")
 
 
-def own_recipes() -> set[str]:
-    """Keys of the models' own recipes on the fault-filtered protocol."""
+def own_recipes() -> dict[str, str]:
+    """Keys of the models' own recipes on the fault-filtered protocol, and the models."""
     from gtzan_lightning.recipe.identity import recipe_key
 
     flags = ("--data.split", "filtered")
-    return {recipe_key(parse_run(["--model", name, *flags])[0]) for name in MODEL_SETTINGS}
+    return {recipe_key(parse_run(["--model", name, *flags])[0]): name for name in MODEL_SETTINGS}
 
 
 def pages(root: Path) -> dict[str, str]:
-    """Pages of a checkout -> their text with the blocks made anew from the ledger.
+    """Pages and models' recipes of a checkout -> their text, with scores anew from the ledger.
 
-    A block is what stands between ``<!-- results: NAME -->`` and ``<!-- /results -->``.
+    In a page they are in blocks, between ``<!-- results: NAME -->`` and ``<!-- /results -->``; in a
+    recipe the last lines of its header.
 
     Raises:
         UserError: a page can't be read, or has a block of an unknown name.
     """
     from gtzan_lightning.results import defects, ledger
-    from gtzan_lightning.results.headline import headline
+    from gtzan_lightning.results.headline import headline, measured
     from gtzan_lightning.results.reproductions import markdown, unfilled
     from gtzan_lightning.results.tables import tables
 
@@ -137,6 +140,12 @@ def pages(root: Path) -> dict[str, str]:
         except OSError as error:
             raise UserError(f"{root / page} can't be read: {error.strerror}") from None
         written[page] = _BLOCK.sub(partial(_made, page, blocks), text)
+    for recipe, name in own_recipes().items():
+        page = f"{MODELS}/{name}.yaml"
+        if (root / page).exists():
+            written[page] = _MEASURED.sub(
+                "\n".join(measured(of_models, recipe)) + "\n", (root / page).read_text()
+            )
     return written
 
 

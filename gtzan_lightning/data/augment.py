@@ -2,6 +2,7 @@
 
 Parameters and default probabilities are those of motyka. Differences: probabilities are drawn
 for each clip, not for a batch, and a mask fills with the picture's mean (0 once standardised).
+motyka states no range of shift and noise: ours are audiomentations' defaults.
 """
 
 import random

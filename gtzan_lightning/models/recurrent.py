@@ -80,6 +80,8 @@ def scrambled(picture: Tensor) -> Tensor:
 class Crnn(Trunked):
     """Batch norm over the bins, four convolutions, two GRUs over time (Choi et al., ICASSP 2017).
 
+    motyka's "general approach" is such a figure without numbers: convolutions under an LSTM or
+    under dense layers. Nothing of it is published; Choi's network stands for the first kind.
     Deviations: the paper's clips have 29 s and its pools join 96 frames; ours join fewer, so that
     a short clip keeps steps for the GRU. The last layer gives logits of genres in place of 50 tags.
     """

@@ -12,7 +12,11 @@ from gtzan_lightning.recipe.section import Shape
 
 
 class ResNet(Backbone):
-    """timm's ``resnet50`` or ``resnet18``. (clip, channel, bin, frame) -> (clip, genre)"""
+    """timm's ``resnet50`` or ``resnet18``. (clip, channel, bin, frame) -> (clip, genre)
+
+    motyka repeats its gray picture in three channels; ours has one, which is the same but for the
+    first convolution's number of weights.
+    """
 
     def __init__(self, settings: ResNetSettings, genres: int, shape: Shape) -> None:
         super().__init__(
@@ -28,8 +32,8 @@ class ResBiGru(nn.Module):
     the source makes and never uses; it is kept there, frozen, so that the count can be compared.
     The map is averaged, as ResNet does: the source's max pool comes after that and does nothing.
     By default the GRU's steps are frames; as coded they are ``scrambled``. The source's pictures
-    are not brought to ImageNet's mean and spread; ours are, unless ``preprocessing: published``
-    asks for navas's way.
+    are not brought to ImageNet's mean and spread; ours are, unless ``preprocessing: none`` leaves
+    them between 0 and 1.
     """
 
     def __init__(self, settings: ResBiGruSettings, genres: int, shape: Shape) -> None:

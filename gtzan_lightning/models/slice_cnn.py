@@ -16,6 +16,8 @@ class SliceCnn(Trunked):
 
     Maps are pooled in rounded-down steps of 2, 2, 4, 4 as published, which needs 64 bins and 64
     frames for the four convolutions; a smaller side is pooled less, in the last steps first.
+    bar_tov's figure of clips is of nine genres; its pictures are cut out of figures, and decibels
+    taken twice (``data.leave_out``, ``data.figure_aspect``, ``data.range_db``).
     """
 
     def __init__(self, settings: SliceCnnSettings, genres: int, shape: Shape) -> None:

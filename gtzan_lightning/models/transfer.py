@@ -22,6 +22,8 @@ Counted = tuple[nn.Module, int]  # a part of the trunk, and how many layers of K
 class Transfer(Backbone):
     """A network of timm's, its last layers trained, under navas's head.
 
+    Where navas's code freezes ``layers[:-n]`` with n = 0 it freezes nothing; here 0 freezes all.
+    Its code makes one dense layer more than the number of layers that the text gives.
     ``efficientnet_lite0`` is not navas's: a stand-in for B0 without swish and squeezing.
     """
 

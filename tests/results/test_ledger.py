@@ -7,7 +7,7 @@ from conftest import run
 from gtzan_lightning.commands import results
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.results import ledger
-from gtzan_lightning.results.headline import headline
+from gtzan_lightning.results.headline import headline, measured
 from gtzan_lightning.results.tables import tables
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +119,21 @@ def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
     runs[0]["tuned_on"] = "filtered, valid"
     last = headline(tables(pd.DataFrame(runs))).splitlines()[-1]
     assert last == "Settings chosen on filtered, valid: small_cnn."
+
+
+def test_the_header_of_a_recipe_says_what_its_runs_scored():
+    valid = {"final/test/songs": float("nan"), "final/test/song_accuracy": float("nan")}
+    valid |= {"final/valid/songs": 197, "final/valid/song_accuracy": 0.7}
+    runs = pd.DataFrame([run("a", precision="bf16-mixed", machine="Linux, 2 cores, cpu", **valid)])
+    (first, second) = measured(tables(runs), "r1")
+    assert first.startswith(
+        "# Measured on the valid part of filtered, gtzan, n = 197: song accuracy"
+    )
+    assert f"{first} {second[2:]}".endswith(
+        "0.700 [0.633, 0.760]* (1 seed, bf16-mixed, 2.0 minutes on cpu; best epoch chosen on these "
+        "songs)."
+    )
+    assert measured(tables(runs), "r2") == ["# Not measured yet."]
 
 
 def test_a_page_with_an_unknown_block_is_named(tmp_path):
