@@ -108,6 +108,15 @@ def test_tables_and_headers_are_those_of_the_ledger(written):
     assert len(written) == len(results.PAGES) + len(MODEL_SETTINGS)
 
 
+def test_what_is_said_of_the_sources_is_in_the_tables_beside_it():
+    page = TEXTS["docs/reproductions.md"]
+    said = page[page.index("## What held") : page.index("## What each defect")]
+    tables = page.replace(said, "")
+    numbers = re.findall(r"0\.\d{3,4}", said)
+    assert len(numbers) > 15
+    assert [number for number in numbers if number not in tables] == []
+
+
 def test_the_ladder_is_what_its_command_prints(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     page = TEXTS["docs/ladder.md"]
