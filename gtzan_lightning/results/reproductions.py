@@ -188,16 +188,21 @@ def points(
     """Of systems with a figure and a run: ``published`` and forms -> score and interval's ends.
 
     The score is of the source's own metric; its interval is that of song accuracy where it is song
-    accuracy, else there is none (both ends are the score).
+    accuracy, else there is none (both ends are the score). A system that flags make of another's
+    recipe has only what differs from that.
     """
     from gtzan_lightning.results.rows import column
 
-    found = {}
+    found, shown = {}, set()
     for one in systems(folder):
         values = {} if one.score is None else {"published": (one.score, one.score, one.score)}
         metric = METRICS.get(one.source, "song_accuracy")
         for form in OURS:
-            for table, row, own in measured(runs, key(folder, one, form), read):
+            recipe = key(folder, one, form)
+            if one.recipe and recipe in shown:
+                continue
+            shown.add(recipe)
+            for table, row, own in measured(runs, recipe, read):
                 score = float(column(own, f"final/{table.part}/{metric}").mean())
                 if score != score:  # a line that came without this metric
                     continue
@@ -205,7 +210,7 @@ def points(
                     values[form] = (score, row.low, row.high)
                 else:
                     values[form] = (score, score, score)
-        if len(values) > 1:
+        if set(values) - {"published"}:
             found[one.name] = values
     return found
 

@@ -207,6 +207,15 @@ def test_published_figures_stand_beside_those_of_the_same_metric():
     assert found["zhang-knn"]["as_published"] == (0.5, 0.5, 0.5)
 
 
+def test_a_system_that_flags_make_of_another_shows_only_what_differs():
+    both = [run("a", recipe=key("basak-svm", "corrected"))]
+    assert set(reproductions.points(pd.DataFrame(both), RECIPES)) == {"basak-svm"}
+    both.append(run("b", recipe=key("basak-svm-hop512", "as_published")))
+    found = reproductions.points(pd.DataFrame(both), RECIPES)
+    assert set(found["basak-svm"]) == {"published", "corrected"}
+    assert set(found["basak-svm-hop512"]) == {"as_published"}
+
+
 def test_script_lists_commands_at_once():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
