@@ -28,7 +28,7 @@ OWNERS = {
         "tracking/watchdog.py",
         "inference/pyfunc.py",
     },
-    "torchaudio": {"data/features.py", "bench/libraries.py"},
+    "torchaudio": {"data/spectra.py", "bench/libraries.py"},
     "timm": {"models/backbone.py"},
     "sklearn": {
         "results/predictions.py",
@@ -36,7 +36,7 @@ OWNERS = {
         "audit/flaws.py",
         "data/telltale.py",
     },
-    "librosa": {"data/features.py", "bench/libraries.py"},
+    "librosa": {"data/spectra.py", "bench/libraries.py"},
     "soundfile": {"data/audio.py", "bench/libraries.py"},
     "soxr": {"data/audio.py"},
     "audiomentations": {"data/augment.py"},

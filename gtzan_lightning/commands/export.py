@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     tagger = Tagger.load(args["run"], track_of(args), device="cpu", raw=args["raw"])
     off = to_onnx(tagger, out, args["seconds"])
     print(
-        f"{out}: waves (song, {round(args['seconds'] * tagger.spec.sample_rate)}) at "
-        f"{tagger.spec.sample_rate} Hz -> probabilities (song, {len(tagger.genres)}); at most "
+        f"{out}: waves (song, {round(args['seconds'] * tagger.sample_rate)}) at "
+        f"{tagger.sample_rate} Hz -> probabilities (song, {len(tagger.genres)}); at most "
         f"{off:.1g} from the checkpoint's on three synthetic songs"
     )

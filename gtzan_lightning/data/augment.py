@@ -86,6 +86,11 @@ class PictureAugmentation:
     def __init__(self, settings: AugmentSettings) -> None:
         self.settings = settings
 
+    @staticmethod
+    def changes(settings: AugmentSettings) -> bool:
+        """Whether any clip's picture can be augmented."""
+        return bool(settings.spectrogram) and any(getattr(settings, name) for name in PICTURES)
+
     def __call__(self, picture: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(clip, channel, bin, frame), (clip, genre) -> the same; mixing mixes the targets too."""
         chosen = _coin(self.settings.spectrogram, picture)

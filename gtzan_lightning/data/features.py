@@ -1,8 +1,7 @@
 """What kinds of pictures there are, and what a picture is.
 
-Only this file and a benchmark import torchaudio.
-
-Each kind equals librosa (tested). Frames are centred and padded with zeros.
+Each of the sources' kinds equals librosa (tested); frames are centred and padded with zeros. The
+pictures that networks trained on other music expect equal their authors' (tested).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +9,27 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
+from gtzan_lightning.data.spectra import (
+    Emphasised,
+    cosines,
+    emphasis,
+    fourier,
+    fourier_hertz,
+    half,
+    htk_weights,
+    kaldi_weights,
+    mel_weights,
+    pitch_classes,
+    reflected,
+)
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
 
 FLOOR_DB = 80.0  # decibels below a clip's maximum at which the picture ends
 CHROMA = 12
+HTK_STANDARD = (-4.0, 18.0)  # mean and spread, decibels
 
 
 @dataclass(frozen=True)
@@ -43,14 +55,16 @@ class PictureSpec:
     size: tuple[int, int] | None = None
     colour: str | None = None
     figure_aspect: float | None = None
+    # pictures of a corpus of which these are computed, see mapped.py
+    made_of: "PictureSpec | None" = None
 
     @classmethod
     def of(cls, data: DataSettings) -> "PictureSpec":
         """What the settings ask for."""
-        feature = FEATURES[data.features]
+        feature = FEATURES[data.picture]
         return cls(
             sample_rate=data.sample_rate,
-            picture=data.features,
+            picture=data.picture,
             bins=data.bins,
             n_fft=data.n_fft,
             window=data.window or data.n_fft,
@@ -83,8 +97,9 @@ class PictureSpec:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "PictureSpec":
         """From ``to_dict``'s plain values, which may have been through a checkpoint."""
-        size = plain.get("size")
-        return cls(**{**plain, "size": tuple(size) if size else None})
+        size, made_of = plain.get("size"), plain.get("made_of")
+        nested = {"made_of": cls.from_dict(made_of) if made_of else None}
+        return cls(**{**plain, **nested, "size": tuple(size) if size else None})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``from_dict``."""
@@ -99,12 +114,19 @@ class PictureSpec:
         """Number of bins of the picture, before any resizing."""
         return FEATURES[self.picture].rows(self)
 
+    @property
+    def kept(self) -> "PictureSpec":
+        """The spec of a song's own steps: that of the corpus of whose pictures these are made."""
+        return self.made_of or self
+
     def stored(self) -> "PictureSpec":
         """The spec of the bytes that a corpus of pictures keeps of a song.
 
         Raises:
             UserError: such pictures are no decibels.
         """
+        if self.made_of:
+            return self.made_of
         kept = FEATURES[self.picture].packed
         if kept is None or self.scale != "decibels":
             raise UserError(
@@ -121,6 +143,8 @@ class PictureSpec:
         words = [f"{self.picture} {self.rows}"]
         if self.scale != FEATURES[self.picture].unit:
             words.append(self.scale)
+        if self.made_of:
+            words.append(f"of {self.made_of.picture} pictures")
         if self.range_db != FLOOR_DB:
             words.append(f"{self.range_db:g} dB")
         if self.size:
@@ -131,48 +155,13 @@ class PictureSpec:
         return f"{' '.join(words)}, {seconds:g} s"
 
 
-def _half(spec: PictureSpec) -> int:
-    return spec.n_fft // 2 + 1
-
-
-def _fourier(spec: PictureSpec) -> nn.Module:
-    """(clip, sample) -> (clip, Fourier bin, frame), complex."""
-    return torchaudio.transforms.Spectrogram(
-        n_fft=spec.n_fft, win_length=spec.window, hop_length=spec.hop_length,
-        power=None, pad_mode="constant",
-    )  # fmt: skip
-
-
-def _mel_weights(spec: PictureSpec) -> Tensor:
-    """(Fourier bin, mel bin) weights of a mel picture."""
-    return torchaudio.functional.melscale_fbanks(
-        _half(spec), spec.f_min, spec.f_max, spec.bins, spec.sample_rate,
-        norm="slaney", mel_scale="slaney",
-    )  # fmt: skip
-
-
-def _pitch_classes(spec: PictureSpec) -> Tensor:
-    """(Fourier bin, pitch class) weights, at 440 Hz tuning."""
-    import librosa
-
-    table = librosa.filters.chroma(sr=spec.sample_rate, n_fft=spec.n_fft, tuning=0.0)
-    return torch.from_numpy(table).T
-
-
-def _cosines(spec: PictureSpec) -> Tensor:
-    """(mel bin, cepstral coefficient)"""
-    return torchaudio.functional.create_dct(spec.coefficients, spec.bins, norm="ortho")
-
-
-def _fourier_hertz(spec: PictureSpec) -> Tensor:
-    return torch.linspace(0, spec.sample_rate / 2, _half(spec))
-
-
 def _mel_hertz(spec: PictureSpec) -> Tensor:
     """The mean of each mel bin's Fourier bins, by their weights."""
-    weights = _mel_weights(spec)
+    table = FEATURES[spec.picture].weights
+    assert table
+    weights = table(spec)
     total = weights.sum(0).clamp_min(1e-9)
-    return (weights * _fourier_hertz(spec)[:, None]).sum(0) / total
+    return (weights * fourier_hertz(spec)[:, None]).sum(0) / total
 
 
 def _level(power: Tensor, scale: str) -> Tensor:
@@ -194,31 +183,54 @@ def _relative(power: Tensor, scale: str) -> Tensor:
     return _level(power / torch.where(silent, 1.0, largest), scale)
 
 
+def _natural(power: Tensor, scale: str) -> Tensor:
+    return power.add_(1e-5).log_()
+
+
+def _absolute(power: Tensor, scale: str) -> Tensor:
+    return power.clamp_min_(1e-10).log10_().mul_(10)
+
+
 @dataclass(frozen=True)
 class Feature:
-    """A kind of picture, as librosa makes it: its rows, its unit, and how power becomes it."""
+    """A kind of picture: its rows, its unit, and how power becomes it."""
 
     rows: Callable[[PictureSpec], int]
     unit: str = "decibels"  # unless data.scale asks for another one
     packed: str | None = None  # the kind whose bytes a corpus of pictures keeps for it
-    transform: Callable[[PictureSpec], nn.Module] | None = _fourier  # None: the waveform itself
+    transform: Callable[[PictureSpec], nn.Module] | None = fourier  # None: the waveform itself
     weights: Callable[[PictureSpec], Tensor] | None = None  # (Fourier bin, row) that sum power
     of_power: Callable[[Tensor, str], Tensor] = _level  # (clip, frame, row) power, scale -> rows
     basis: Callable[[PictureSpec], Tensor] | None = None  # (row, coefficient) of a cepstrum
     hertz: Callable[[PictureSpec], Tensor] | None = None  # (row,) None: rows are no frequencies
+    # mean and spread by which every picture is standardised (none: its own)
+    standard: tuple[float, float] | None = None
+    # (Fourier bin,) what power is multiplied with before it is summed; of a mapped picture
+    gain: Callable[[PictureSpec], Tensor] | None = None
 
 
 FEATURES = {
     # melspectrogram: Slaney scale and norm, power
-    "mel": Feature(lambda spec: spec.bins, packed="mel", weights=_mel_weights, hertz=_mel_hertz),
+    "mel": Feature(lambda spec: spec.bins, packed="mel", weights=mel_weights, hertz=_mel_hertz),
     # the magnitude of stft, in decibels and linear: navas's names
-    "spectrogram": Feature(_half, packed="spectrogram", of_power=_magnitude, hertz=_fourier_hertz),
-    "stft": Feature(_half, "linear", packed="stft", of_power=_magnitude, hertz=_fourier_hertz),
+    "spectrogram": Feature(half, packed="spectrogram", of_power=_magnitude, hertz=fourier_hertz),
+    "stft": Feature(half, "linear", packed="stft", of_power=_magnitude, hertz=fourier_hertz),
     # feature.mfcc, of the mel picture in decibels below the clip's maximum
     "mfcc": Feature(
-        lambda spec: spec.coefficients, packed="mel", weights=_mel_weights, basis=_cosines
+        lambda spec: spec.coefficients, packed="mel", weights=mel_weights, basis=cosines
     ),
     # feature.chroma_stft without its tuning estimate
-    "chroma": Feature(lambda spec: CHROMA, "linear", weights=_pitch_classes, of_power=_relative),
+    "chroma": Feature(lambda spec: CHROMA, "linear", weights=pitch_classes, of_power=_relative),
     "raw": Feature(lambda spec: 1, "linear", transform=None),
-}
+    # EfficientAT's log-mel picture (Schmid et al., ICASSP 2023), with its mean and spread
+    "kaldi": Feature(
+        lambda spec: spec.bins, "log", transform=Emphasised, weights=kaldi_weights,
+        of_power=_natural, hertz=_mel_hertz, standard=(-4.5, 5.0), gain=emphasis,
+    ),
+    # absolute decibels, as in Won et al. (SMC 2020), whose networks standardise them: about as
+    # their batch norms do (means of -1.7 to -10.9, spreads of 14.8 to 20.0)
+    "htk": Feature(
+        lambda spec: spec.bins, "log", transform=reflected, weights=htk_weights,
+        of_power=_absolute, hertz=_mel_hertz, standard=HTK_STANDARD,
+    ),
+}  # fmt: skip

@@ -34,6 +34,7 @@ class GenreData(lightning.LightningDataModule):
     pass ``open_part``.
 
     Attributes:
+        has_kept_maps: the network has all it needs of the clips, so no pictures are made.
         evaluated: the part that ``trainer.validate`` evaluates: valid, or train.
         on_opening: called whenever the test part is opened, to record it.
     """
@@ -46,6 +47,7 @@ class GenreData(lightning.LightningDataModule):
         self._prepared: Prepared | None = None
         self._resident: ResidentSongs | None = None
         self.evaluated = "valid"
+        self.has_kept_maps = False
         self.on_opening: Callable[[], None] = lambda: None
 
     def prepare_data(self) -> None:
@@ -204,10 +206,12 @@ class GenreData(lightning.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """The clips of a batch become pictures, on the device that they are on."""
+        target = torch.nn.functional.one_hot(batch["genre"], self.genres).float()
+        if self.has_kept_maps:
+            return {**batch, "target": target}
         with torch.no_grad():
             clips = batch.pop("clip") if "clip" in batch else self._cut(batch)
             picture = self.features.to(clips.device)(clips)
-            target = torch.nn.functional.one_hot(batch["genre"], self.genres).float()
             if self.trainer is not None and self.trainer.training:
                 picture, target = self.picture_augmentation(picture, target)
         return {**batch, "picture": picture, "target": target}

@@ -2,7 +2,8 @@
 
 A picture is (clip, channel, bin, frame), low bins first, one channel. It is standardised by its own
 mean and spread, so that neither the gain of a recording nor the reference level of the decibels
-matters and a masked patch (0) is the picture's mean. With a colour map it has three channels
+matters and a masked patch (0) is the picture's mean; the kinds that networks trained on other music
+expect have one mean and spread for all. With a colour map it has three channels
 between 0 and 1, as the pictures that basak, bar_tov, navas and zhang drew; it may lie in the
 white margins of matplotlib's figures, whose middle was cut out.
 """
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gtzan_lightning.data.features import FEATURES, FLOOR_DB, PictureSpec
+from gtzan_lightning.data.mapped import Mapped
 
 # added to the spread: a picture of silence stays near 0 instead of amplified noise
 QUIET_DB, QUIET_LINEAR = 1.5, 1e-6
@@ -38,6 +40,8 @@ class Features(nn.Module):
         for name, table in tables.items():
             self.register_buffer(name, table(spec) if table else None, persistent=False)
         self.bands = _bands(self.weights) if self.feature.weights else []
+        if spec.made_of:
+            self.mapped = Mapped(spec.made_of, spec)
         if spec.colour:
             self.register_buffer("colours", _colours(spec.colour), persistent=False)
 
@@ -59,6 +63,8 @@ class Features(nn.Module):
 
         (clip, sample) int16 or floats in [-1, 1], or uint8 (clip, bin, frame) -> (clip, bin, frame)
         """
+        if clips.dtype == torch.uint8 and self.spec.made_of:
+            return self.mapped(bytes_to_decibels(clips))
         if clips.dtype == torch.uint8:
             return self._cepstral(self._in_range(bytes_to_decibels(clips)))
         wave = clips.float() / 32767 if clips.dtype == torch.int16 else clips.float()
@@ -125,7 +131,10 @@ class Features(nn.Module):
         return torch.einsum("bft,fc->bct", level, self.basis)
 
     def _standardised(self, picture: Tensor) -> Tensor:
-        """Subtract each picture's mean and divide by its spread."""
+        """Subtract each picture's mean and divide by its spread, or by those of its kind."""
+        if self.feature.standard:
+            mean, spread = self.feature.standard
+            return (picture - mean) / spread
         quiet = QUIET_DB if self.spec.scale == "decibels" else QUIET_LINEAR
         centred = picture - picture.mean((2, 3), keepdim=True)
         # a quarter of the time of torch.std on a processor

@@ -1,6 +1,6 @@
 """What a recipe makes of a corpus before any batch: its parts, its clips' length, its pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
     genre_of = {song["id"]: song["genre"] for song in corpus.songs}
     split = make_split(data, genre_of, corpus.universe, corpus.name, corpus.artists)
     spec = _spec(data, corpus)
-    seconds_per_step = spec.seconds_per_frame if corpus.is_pictures else 1 / data.sample_rate
+    seconds_per_step = spec.kept.seconds_per_frame if corpus.is_pictures else 1 / data.sample_rate
     steps = _clip_steps(data, corpus, seconds_per_step)
     for part in ("train", "valid"):
         if not part_grid(corpus, split, steps, part):
@@ -80,6 +80,8 @@ def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:
     if not corpus.is_pictures:
         return asked
     holds = corpus.info.get("picture", "mel")
+    if FEATURES[asked.picture].standard and holds == "mel":
+        return replace(asked, made_of=PictureSpec.from_corpus(corpus.info, DataSettings()))
     if holds not in (asked.picture, FEATURES[asked.picture].packed):
         raise UserError(
             f"data.features {asked.picture} can't be made of {holds} pictures: use songs, or "

@@ -50,7 +50,7 @@ def sounds_of(
     sounds = []
     for path in (Path(name) for name in names if Path(name).is_file()):
         try:
-            sounds.append((path.stem, file_to_sound(path, tagger.spec.sample_rate)))
+            sounds.append((path.stem, file_to_sound(path, tagger.sample_rate)))
         except BrokenSong as broken:
             raise UserError(f"{path}: {broken}") from None
     ids = [name for name in names if not Path(name).is_file()]
@@ -73,7 +73,7 @@ def _corpus_sounds(
     sounds = []
     for id_ in ids:
         wave = corpus.recording(corpus.ids.index(id_)).astype(np.float32) / 32767
-        sound = wave_to_sound(wave, data.recipe.data.sample_rate, tagger.spec.sample_rate)
+        sound = wave_to_sound(wave, data.recipe.data.sample_rate, tagger.sample_rate)
         sounds.append((id_.replace("/", "_"), sound))
     return sounds
 

@@ -218,11 +218,21 @@ def _write(
             files.append(out.with_name(f"{out.name}.wav"))
             piece = sound.wave[start : start + round(seconds * rate)]
             with replacing(files[1]) as part:
-                write(part, render(piece, spec, heat), rate)
+                write(part, render(piece, spec.kept, _on_kept_rows(heat, spec)), rate)
     except OSError as error:
         reason = f"explanations can't be written to {out.parent}: {error.strerror}"
         raise UserError(reason) from None
     return files
+
+
+def _on_kept_rows(heat: np.ndarray, spec: PictureSpec) -> np.ndarray:
+    """(bin, frame) over a picture -> over that of the corpus which it was made of, by frequency."""
+    if not spec.made_of:
+        return heat
+    own, kept = hertz_of_rows(spec, len(heat)), hertz_of_rows(spec.made_of, spec.made_of.rows)
+    assert own is not None
+    assert kept is not None
+    return np.stack([np.interp(kept, own, column) for column in heat.T], 1)
 
 
 def _slope(network: nn.Module, picture: Tensor, genre: int) -> Tensor:

@@ -31,7 +31,7 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
     Raises:
         UserError: ``out`` can't be written, or the two predict different genres.
     """
-    rate = tagger.spec.sample_rate
+    rate = tagger.sample_rate
     songs = [render(genre, 0, 0, seconds, rate) for genre in ("jazz", "metal", "pop")]
     waves = np.stack(songs)[:, : round(seconds * rate)].astype(np.float32)
     with warnings.catch_warnings(action="ignore"):  # of the exporter's own libraries

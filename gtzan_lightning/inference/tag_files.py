@@ -144,7 +144,7 @@ def rows_of(tagger: Tagger, files: Sequence[Path], threads: int) -> Iterator[lis
 
     def decoded(path: Path) -> Sound | BrokenSong:
         try:
-            return file_to_sound(path, tagger.spec.sample_rate)
+            return file_to_sound(path, tagger.sample_rate)
         except BrokenSong as broken:
             return broken
 

@@ -20,7 +20,7 @@ from gtzan_lightning.models.checkpoint import (
     of_another_version,
     read_checkpoint,
 )
-from gtzan_lightning.models.layers import has_trunk
+from gtzan_lightning.models.layers import Trunked, has_trunk
 from gtzan_lightning.models.song_votes import headline
 from gtzan_lightning.recipe.settings import TrackSettings
 
@@ -82,6 +82,7 @@ class Tagger:
         self.digest = _digest(state, self.temperature)
         try:
             self.spec = PictureSpec.from_dict(contents.picture)
+            self.sample_rate = self.spec.kept.sample_rate
             self.features = Features(self.spec)
             of_pictures = contents.corpus_kind == "picture"
             self.stored = Features(self.spec.stored()) if of_pictures else None
@@ -133,15 +134,15 @@ class Tagger:
         Raises:
             BrokenSong: without samples, silent, or with values that are no numbers.
         """
-        return self.predict_sound(wave_to_sound(wave, rate, self.spec.sample_rate), every)
+        return self.predict_sound(wave_to_sound(wave, rate, self.sample_rate), every)
 
     def predict_file(self, path: Path, every: float | None = None) -> Prediction:
         """``predict`` of any sound file. Raises as that does, and if the file can't be read."""
-        return self.predict_sound(file_to_sound(path, self.spec.sample_rate), every)
+        return self.predict_sound(file_to_sound(path, self.sample_rate), every)
 
     @torch.inference_mode()
     def predict_sound(self, sound: Sound, every: float | None = None) -> Prediction:
-        """``predict`` of a sound at ``spec.sample_rate``."""
+        """``predict`` of a sound at ``sample_rate``."""
         recording = self._recordings(torch.from_numpy(sound.wave)[None])
         seconds_per_step = sound.seconds / recording.shape[-1]
         recording, steps = self._clippable(recording)
@@ -165,7 +166,7 @@ class Tagger:
 
     @torch.inference_mode()
     def probabilities(self, waves: np.ndarray) -> np.ndarray:
-        """(song, sample) floats in [-1, 1] at ``spec.sample_rate`` -> (song, genre).
+        """(song, sample) floats in [-1, 1] at ``sample_rate`` -> (song, genre).
 
         Each song is cut into the evaluation grid of clips, which vote by the mean of their
         log-probabilities, the headline vote.
@@ -185,17 +186,19 @@ class Tagger:
 
     def embed(self, wave: np.ndarray, rate: int) -> np.ndarray:
         """A song as (number,) unit vector, the network's own view of it; see ``predict``."""
-        sound = wave_to_sound(wave, rate, self.spec.sample_rate)
+        sound = wave_to_sound(wave, rate, self.sample_rate)
         return self.recording_to_vector(self._recordings(torch.from_numpy(sound.wave)[None]))
 
     @torch.inference_mode()
     def recording_to_vector(self, recording: Tensor) -> np.ndarray:
         """A recording of one song -> (number,) unit vector.
 
-        The mean over clips and map of the network's trunk, or of its logits without a trunk.
+        The mean over clips of its embeddings: of the trunk's map, or of its logits without a trunk.
         """
         pictures, _ = self._pictures(recording.to(self.device))
-        if has_trunk(self.network):
+        if isinstance(self.network, Trunked):
+            vector = self.network.embed(pictures).mean(0)
+        elif has_trunk(self.network):
             vector = self.network.trunk(pictures).mean((0, 2, 3))
         else:
             vector = self.network(pictures).mean(0)
@@ -210,7 +213,7 @@ class Tagger:
         return pictures, [round(start * samples) for start in starts]
 
     def _recordings(self, waves: Tensor) -> Tensor:
-        """(song, sample) at ``spec.sample_rate`` -> recordings."""
+        """(song, sample) at ``sample_rate`` -> recordings."""
         waves = waves.to(self.device)
         if self.stored is None:
             return waves
@@ -220,9 +223,9 @@ class Tagger:
     def _clippable(self, recordings: Tensor) -> tuple[Tensor, int]:
         """Recordings, repeated if shorter than a clip; and a clip's steps."""
         seconds = self.recipe.data.clip_seconds
-        steps = max(1, round(seconds * self.spec.sample_rate))
+        steps = max(1, round(seconds * self.sample_rate))
         if self.stored is not None:
-            steps = self.spec.frames(seconds)
+            steps = self.spec.kept.frames(seconds)
         if recordings.shape[-1] < steps:
             recordings = cut(recordings, 0, steps)
         return recordings, steps

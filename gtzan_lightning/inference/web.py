@@ -84,7 +84,7 @@ def _answer(model: Served, file: Path) -> tuple[Any, ...]:
     if seconds > LONGEST:
         raise BrokenSong("too long", f"{seconds:.0f} s, more than {LONGEST} s")
     tagger = model.tagger
-    sound = file_to_sound(file, tagger.spec.sample_rate)
+    sound = file_to_sound(file, tagger.sample_rate)
     # gradio takes the picture into its own cache, which forgets it after an hour
     with tempfile.TemporaryDirectory(prefix="gtzan-") as folder:
         explained = explain_song(tagger, "song", sound, Path(folder))

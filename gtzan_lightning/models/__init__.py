@@ -14,6 +14,10 @@ MODELS: dict[str, str] = {
     "inception": "transfer:Transfer",
     "vgg": "transfer:Transfer",
     "transfer": "transfer:Transfer",
+    "timm": "backbone:Timm",
+    "mn": "mn:Mn",
+    "musicnn": "music_taggers:Musicnn",
+    "fcn": "music_taggers:Fcn",
     "small_cnn": "small_cnn:SmallCnn",
     "cnn": "cnn:Cnn",
     "cnn_lstm": "cnn:CnnLstm",
@@ -35,6 +39,15 @@ def network_class(name: str) -> type[nn.Module]:
     return getattr(import_module(f"gtzan_lightning.models.{file}"), cls)
 
 
+def _maker(settings: ModelSettings) -> type[nn.Module]:
+    """The network of settings, which may choose among a model's."""
+    if getattr(settings, "variant", None) == "won":
+        from gtzan_lightning.models.music_taggers import WonCrnn
+
+        return WonCrnn
+    return network_class(settings.name)
+
+
 def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Module:
     """A network that is known to take pictures of that shape (channel, bin, frame).
 
@@ -43,7 +56,7 @@ def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Modu
         UserError: its weights can't be had.
     """
     try:
-        network = network_class(settings.name)(settings, genres, shape).eval()
+        network = _maker(settings)(settings, genres, shape).eval()
         with torch.no_grad():
             network(torch.zeros(2, *shape))
     except RuntimeError as error:

@@ -9,11 +9,13 @@ from urllib.request import getproxies
 import huggingface_hub
 import timm
 import torch
+from timm.models import group_modules
 from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.layers import Trunked
-from gtzan_lightning.recipe.model_settings import Pretrained
+from gtzan_lightning.recipe.pretrained_settings import Pretrained, TimmSettings
+from gtzan_lightning.recipe.recipes import near
 from gtzan_lightning.recipe.section import Shape
 
 
@@ -50,6 +52,30 @@ class Backbone(Trunked):
 
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         return self.net.forward_head(maps)
+
+    def stages(self) -> list[list[nn.Module]]:
+        """timm's own coarse groups; what belongs to the classifier is none of the trunk."""
+        modules = dict(self.net.named_modules())
+        last = set(self.net.get_classifier().modules())
+        groups = group_modules(self.net, self.net.group_matcher(coarse=True)).values()
+        stages = [[modules[name] for name in names] for names in groups]
+        own = [[module for module in stage if module not in last] for stage in stages]
+        return [stage for stage in own if stage]
+
+
+class Timm(Backbone):
+    """Any image network of timm. (clip, channel, bin, frame) -> (clip, genre)
+
+    Raises:
+        UserError: timm has no network of that name, or it takes no pictures of any size.
+    """
+
+    def __init__(self, settings: TimmSettings, genres: int, shape: Shape) -> None:
+        if not timm.is_model(settings.network):
+            hint = near(settings.network, timm.list_models()) or ": see timm.list_models()"
+            raise UserError(f"model.network {settings.network}: timm has no such network{hint}")
+        rates = {"drop_rate": settings.dropout, "drop_path_rate": settings.drop_path}
+        super().__init__(settings.network, settings, genres, shape, **rates)
 
 
 def _expected(net: Any, preprocessing: str) -> tuple[Tensor, Tensor]:

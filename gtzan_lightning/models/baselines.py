@@ -29,6 +29,7 @@ from sklearn.svm import SVC
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.telltale import tell_tale_columns
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.models.embeddings import embeddings
 from gtzan_lightning.recipe.baseline_settings import (
     ClassicalSettings,
     KnnSettings,
@@ -82,15 +83,23 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
 
 
 def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:
+    heard = embeddings(data) if data.recipe.data.features == "embedding" else None
+
     @torch.inference_mode()
     def vectors(part: str) -> dict[str, np.ndarray]:
         columns: dict[str, list[np.ndarray]] = {"vector": [], "song": [], "start": [], "genre": []}
         hidden = not sys.stdout.isatty()
         for batch in track(data.batches(part), f"{part} clips", transient=True, disable=hidden):
-            picture = data.features.plain(batch["clip"])
-            columns["vector"].append(summarise(picture, settings.summary))
+            if heard:
+                heard.learn(batch)
+                columns["vector"].append(heard.of(batch))
+            else:
+                picture = data.features.plain(batch["clip"])
+                columns["vector"].append(summarise(picture, settings.summary))
             for name in ("song", "start", "genre"):
                 columns[name].append(batch[name].numpy())
+        if heard:
+            heard.keep()
         return {name: np.concatenate(values) for name, values in columns.items()}
 
     return vectors

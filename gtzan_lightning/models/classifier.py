@@ -9,8 +9,12 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from gtzan_lightning.data.clips import Batch
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.models.checkpoint import Contents
+from gtzan_lightning.models.fine_tuning import parameter_groups
+from gtzan_lightning.models.kept import Kept
+from gtzan_lightning.models.layers import Trunked
 from gtzan_lightning.models.part_scores import PartScores
 from gtzan_lightning.results.predictions import ClipPredictions
 
@@ -45,6 +49,7 @@ class GenreClassifier(lightning.LightningModule):
         self.loss = nn.CrossEntropyLoss(class_weights, label_smoothing=smoothing)
         genres = len(contents.genres)
         self.scores = nn.ModuleDict({f"{part}_part": PartScores(songs, genres) for part in PARTS})
+        self.kept: Kept | None = None  # maps of a frozen trunk
         self.plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self.plateau_state: dict[str, Any] | None = None
 
@@ -52,7 +57,7 @@ class GenreClassifier(lightning.LightningModule):
         return self.network(picture.to(self.dtype))
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        logits = self(batch["picture"])
+        logits = self._logits(batch)
         loss = self.loss(logits, batch["target"])
         if (self.global_step + 1) % self.recipe.fit.log_every_n_steps == 0:
             self.log("train/loss_step", loss, batch_size=len(logits))
@@ -119,24 +124,22 @@ class GenreClassifier(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and schedule; AdamW decays no biases and no norms."""
         fit = self.recipe.fit
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        decayed, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+        groups = parameter_groups(self.network, fit)
         # one kernel for all weights: a third of the time; float16's scaler does not take it
         fused = fit.precision != "16-mixed" and self.device.type in ("cpu", "cuda")
         optimizer: torch.optim.Optimizer
-        if fit.optimizer == "adam":
-            optimizer = torch.optim.Adam(decayed + others, fit.learning_rate, fused=fused)
-        elif fit.optimizer == "rmsprop":  # with Keras' defaults, not PyTorch's
-            weights = decayed + others
-            optimizer = torch.optim.RMSprop(weights, fit.learning_rate, alpha=0.9, eps=1e-7)
-        else:
-            groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": fit.weight_decay}]
-            groups.append({"params": others, "weight_decay": 0.0})
+        if fit.optimizer == "adamw":
             optimizer = torch.optim.AdamW(groups, fit.learning_rate, fused=fused)
+        else:
+            groups = [{**group, "weight_decay": 0.0} for group in groups]
+            if fit.optimizer == "adam":
+                optimizer = torch.optim.Adam(groups, fit.learning_rate, fused=fused)
+            else:  # with Keras' defaults, not PyTorch's
+                optimizer = torch.optim.RMSprop(groups, fit.learning_rate, alpha=0.9, eps=1e-7)
         steps = int(self.trainer.estimated_stepping_batches)
         if fit.schedule == "one_cycle":
             schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, fit.learning_rate, total_steps=steps, pct_start=fit.warm_up
+                optimizer, [group["lr"] for group in groups], steps, pct_start=fit.warm_up
             )
         elif fit.schedule == "cosine":
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -172,9 +175,15 @@ class GenreClassifier(lightning.LightningModule):
         return ClipPredictions.joined(everyone)
 
     def _evaluate(self, part: str, batch: dict[str, Tensor]) -> None:
-        logits = self(batch["picture"])
+        logits = self._logits(batch)
         loss = nn.functional.cross_entropy(logits, batch["genre"], reduction="none")
         self._scores(part).add(logits, loss, batch)
+
+    def _logits(self, batch: dict[str, Tensor]) -> Tensor:
+        if self.kept is None:
+            return self(batch["picture"])
+        maps = torch.from_numpy(self.kept.of(cast(Batch, batch)))
+        return cast(Trunked, self.network).head(maps.to(self.device))
 
     def _scores(self, part: str) -> PartScores:
         return cast(PartScores, self.scores[f"{part}_part"])

@@ -7,16 +7,21 @@ three equal channels, here the picture is one channel.
 from torch import nn
 
 from gtzan_lightning.models.backbone import Backbone
-from gtzan_lightning.recipe.model_settings import EfficientNetSettings
+from gtzan_lightning.recipe.pretrained_settings import EfficientNetSettings
 from gtzan_lightning.recipe.section import Shape
+
+TIMM = {"b0": "efficientnet_b0", "lite0": "tf_efficientnet_lite0"}
 
 
 class EfficientNet(Backbone):
-    """timm's ``efficientnet_b0``. (clip, channel, bin, frame) -> (clip, genre)"""
+    """timm's ``efficientnet_b0`` or ``tf_efficientnet_lite0``.
+
+    (clip, channel, bin, frame) -> (clip, genre)
+    """
 
     def __init__(self, settings: EfficientNetSettings, genres: int, shape: Shape) -> None:
         super().__init__(
-            "efficientnet_b0", settings, genres, shape,
+            TIMM[settings.variant], settings, genres, shape,
             drop_rate=settings.dropout, drop_path_rate=settings.drop_path,
         )  # fmt: skip
         self.momentum = settings.batch_norm_momentum

@@ -8,7 +8,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.errors import Untrainable
+from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.section import Shape
 
 # weights of one dense layer: navas's largest have 0.9 billion; without pooling a searched network
@@ -22,9 +22,37 @@ class Trunked(nn.Module):
 
     trunk: Callable[[Tensor], Tensor]  # (clip, channel, bin, frame) -> (clip, map, y, x)
     head: Callable[[Tensor], Tensor]  # (clip, map, y, x) -> (clip, genre)
+    frozen: Sequence[nn.Module] = ()  # what is not trained
+    new_layer = ""  # name of the last layer, in networks with weights
+
+    def freeze(self, parts: Sequence[nn.Module]) -> None:
+        """Train parts of the network no more; their batch norms keep their statistics."""
+        self.frozen = [*self.frozen, *(part.requires_grad_(False) for part in parts)]
+
+    def train(self, mode: bool = True) -> "Trunked":
+        """As always, but for what is frozen."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
 
     def forward(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, genre)
         return self.head(self.trunk(picture))
+
+    def embed(self, picture: Tensor) -> Tensor:  # (clip, channel, bin, frame) -> (clip, number)
+        """What the network makes of a clip before it decides: the map's mean, or more."""
+        return self.trunk(picture).mean((2, 3))
+
+    def stages(self) -> list[list[nn.Module]]:
+        """The trunk's parts, from the picture to the map; of networks that have weights.
+
+        Raises:
+            UserError: it has none.
+        """
+        raise UserError(
+            "fit.trunk, trunk_rate and layer_decay are for networks that can start from weights, "
+            "such as mn, fcn, timm and efficientnet: leave them out"
+        )
 
 
 def has_trunk(network: nn.Module) -> TypeGuard[Trunked]:

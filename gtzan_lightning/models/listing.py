@@ -1,9 +1,11 @@
 """The list of models with their sizes, as ``experiments/models.py`` prints it."""
 
+import contextlib
 from typing import Any
 
 import torch
 
+from gtzan_lightning.errors import Untrainable
 from gtzan_lightning.models import BASELINES, network_class
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import doc
@@ -30,9 +32,12 @@ def rows() -> list[dict[str, str]]:
         row = {"model": name, "source": cls.source, "what": doc(cls)}
         if name not in BASELINES:
             channels, bins, frames = cls.input
-            published = parameters(cls(**AS_PUBLISHED.get(name, {})), cls.input)
+            random = {"pretrained": False} if "pretrained" in cls.model_fields else {}
+            published = parameters(cls(**AS_PUBLISHED.get(name, {}), **random), cls.input)
             row["at its source's input"] = f"{published:,} ({bins}x{frames}x{channels})"
-            row["at the default 128x130x1"] = f"{parameters(cls(), DEFAULT):,}"
+            row["at the default 128x130x1"] = ""
+            with contextlib.suppress(Untrainable):  # networks of other pictures alone
+                row["at the default 128x130x1"] = f"{parameters(cls(**random), DEFAULT):,}"
         listed.append(row)
     return listed
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from gtzan_lightning.models.backbone import Backbone
 from gtzan_lightning.models.layers import last_states, steps_of
 from gtzan_lightning.models.recurrent import scrambled
-from gtzan_lightning.recipe.model_settings import ResBiGruSettings, ResNetSettings
+from gtzan_lightning.recipe.model_settings import ResBiGruSettings
+from gtzan_lightning.recipe.pretrained_settings import ResNetSettings
 from gtzan_lightning.recipe.section import Shape
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.backbone import Backbone
 from gtzan_lightning.models.layers import dense_layers, initialise_as_keras, map_shape
-from gtzan_lightning.recipe.model_settings import OtherTrunkSettings, TransferSettings
+from gtzan_lightning.recipe.pretrained_settings import OtherTrunkSettings, TransferSettings
 from gtzan_lightning.recipe.section import Shape
 
 Counted = tuple[nn.Module, int]  # a part of the trunk, and how many layers of Keras' it is
@@ -33,7 +33,6 @@ class Transfer(Backbone):
         super().__init__(timm_name, settings, 0, shape)
         if hasattr(self.net, "pre_logits"):
             self.net.pre_logits = nn.Identity()  # VGG's own dense layers, which the source drops
-        self.frozen: list[nn.Module] = []
         if settings.trainable_layers is not None:
             self._freeze(layers(self.net), settings.trainable_layers)
         if len(settings.dropout) not in (1, len(settings.dense)):
@@ -58,15 +57,8 @@ class Transfer(Backbone):
         after = sum(count for _, count in counted)
         for module, count in counted:
             if after > trainable:
-                self.frozen.append(module.requires_grad_(False))
+                self.freeze([module])
             after -= count
-
-    def train(self, mode: bool = True) -> "Transfer":
-        """As always, but frozen batch norms keep the statistics of their weights."""
-        super().train(mode)
-        for module in self.frozen:
-            module.eval()
-        return self
 
 
 class _Trunk(nn.Module):

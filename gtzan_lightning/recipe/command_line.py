@@ -16,7 +16,7 @@ from gtzan_lightning.recipe import recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
-from gtzan_lightning.recipe.section import Section
+from gtzan_lightning.recipe.section import Section, joined
 from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import TrackSettings
 
@@ -259,6 +259,7 @@ def add_series(parser: argparse.ArgumentParser) -> None:
 def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:
     kinds = (field.annotation, *get_args(field.annotation))
     many = any(get_origin(kind) is tuple for kind in kinds)
+    many |= any(getattr(of, "func", None) is joined for of in field.metadata)
     text = " ".join((field.description or "").split()).replace("%", "%%")
     parser.add_argument(
         flag,

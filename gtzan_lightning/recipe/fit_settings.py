@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from gtzan_lightning.recipe.section import Count, Positive, Section, Share, part, place
+from gtzan_lightning.recipe.section import Count, Positive, Section, Share, joined, part, place
 
+Trunk = Annotated[str, BeforeValidator(joined), Field(pattern=r"^(all|frozen|last [1-9]\d*)$")]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 
 
@@ -51,6 +52,13 @@ class FitSettings(TrainerSettings):
     """optimiser; adam and rmsprop without weight decay, rmsprop as in Keras (rho 0.9)"""
     learning_rate: Positive = part(1e-3)
     """peak learning rate"""
+    trunk: Trunk = part("all")
+    """what is trained besides the head of a network that started from weights: all of its trunk;
+    frozen: nothing; last N: its last N stages; frozen batch norms keep their statistics"""
+    trunk_rate: Annotated[float, Field(gt=0, le=1)] = part(1.0)
+    """factor of the learning rate in the trunk"""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = part(1.0)
+    """factor of the learning rate from each stage of the trunk to the one before"""
     weight_decay: Annotated[float, Field(ge=0)] = part(0.05)
     """weight decay of adamw, not applied to biases and norms"""
     schedule: Literal["one_cycle", "cosine", "constant", "plateau"] = part("one_cycle")

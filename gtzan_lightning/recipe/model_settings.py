@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from gtzan_lightning.recipe.baseline_settings import (
     KnnSettings,
@@ -10,98 +10,22 @@ from gtzan_lightning.recipe.baseline_settings import (
     RandomForestSettings,
     SvmSettings,
 )
-from gtzan_lightning.recipe.section import Count, ModelSettings, Share, file, part
-
-Activation = Literal["relu", "selu", "swish"]
-
-
-def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdigit() else value
-
-
-class Pretrained(ModelSettings):
-    """What all networks made for ImageNet share."""
-
-    pretrained: bool = part(False)
-    """start from timm's ImageNet weights (downloaded on first use)"""
-    weights: str | None = file(None)
-    """local file of such weights, instead of the download"""
-    preprocessing: Literal["expected", "published", "none"] = part("expected")
-    """of colour pictures: as the weights expect, as navas published (a division by 255 too many),
-    or none (0 to 1, as zhang published)"""
-
-
-class ImageBackbone(Pretrained):
-    """A network made for ImageNet, with its own head."""
-
-    dropout: Share = part(0.3)
-    """dropout before the last layer"""
-    drop_path: Share = part(0.0)
-    """stochastic depth"""
-
-
-class EfficientNetSettings(ImageBackbone):
-    """EfficientNet-B0 (Tan and Le 2019)"""
-
-    source = "motyka, navas"
-    input = (3, 64, 1292)
-    name: Literal["efficientnet"] = part("efficientnet")
-    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = part(None)
-    """weight of a batch in the running statistics (none: they look back 1.5 epochs, limited to
-    0.01, the authors' value, and 0.1, PyTorch's)"""
-
-
-class ResNetSettings(ImageBackbone):
-    """ResNet-50, or ResNet-18 by --model.depth 18 (He et al. 2016)"""
-
-    source = "motyka, navas, zhang"
-    input = (3, 64, 1292)
-    name: Literal["resnet"] = part("resnet")
-    depth: Annotated[Literal[18, 50], BeforeValidator(_number)] = part(50)
-    """number of layers: 18 or 50"""
-
-
-class TransferSettings(Pretrained):
-    """navas's search space: the trainable part of the trunk, and the head."""
-
-    trainable_layers: Annotated[int, Field(ge=0)] | None = part(None)
-    """number of the trunk's last layers that are trained, counted as in Keras (none: all)"""
-    pooling: Literal["flatten", "average"] = part("average")
-    """what the head takes from the trunk's map: all of it (flatten, navas) or its average"""
-    dense: tuple[Count, ...] = part((256,))
-    """widths of the head's hidden layers"""
-    dropout: tuple[Share, ...] = part((0.2,))
-    """dropout after each hidden layer: one value for all, or one per layer"""
-    batch_norm: bool = part(False)
-    """batch norm in the head, before each activation"""
-    activation: Activation = part("relu")
-    """activation of the head's hidden layers"""
-
-
-class InceptionSettings(TransferSettings):
-    """InceptionV3 with navas's head (Szegedy et al. 2016)"""
-
-    source = "navas"
-    input = (3, 256, 256)
-    name: Literal["inception"] = part("inception")
-
-
-class VggSettings(TransferSettings):
-    """VGG16 with navas's head (Simonyan and Zisserman 2015)"""
-
-    source = "navas"
-    input = (3, 256, 256)
-    name: Literal["vgg"] = part("vgg")
-
-
-class OtherTrunkSettings(TransferSettings):
-    """EfficientNet-B0, -Lite0 or ResNet-50 under navas's head; trained whole or not at all"""
-
-    source = "navas"
-    input = (3, 256, 256)
-    name: Literal["transfer"] = part("transfer")
-    trunk: Literal["efficientnet_b0", "efficientnet_lite0", "resnet50"] = part("efficientnet_b0")
-    """the network made for ImageNet; layers count as one: --model.trainable_layers 0 freezes it"""
+from gtzan_lightning.recipe.pretrained_settings import (
+    EfficientNetSettings,
+    FcnSettings,
+    HeardSettings,
+    InceptionSettings,
+    MnSettings,
+    MusicnnSettings,
+    OtherTrunkSettings,
+    Pretrained,
+    ResNetSettings,
+    TimmSettings,
+    VggSettings,
+    WonSettings,
+)
+from gtzan_lightning.recipe.section import Activation, Count, ModelSettings, Share, number, part
+from gtzan_lightning.recipe.settings import DataSettings
 
 
 class SmallCnnSettings(ModelSettings):
@@ -121,7 +45,7 @@ class CnnSettings(ModelSettings):
     source = "basak"
     input = (3, 480, 640)
     name: Literal["cnn"] = part("cnn")
-    stride: Annotated[Literal[1, 2], BeforeValidator(_number)] = part(1)
+    stride: Annotated[Literal[1, 2], BeforeValidator(number)] = part(1)
     """stride of the third and fourth convolution: 2 as published, 1 for small pictures"""
     dropout: Share = part(0.3)
     """dropout after each average pooling"""
@@ -179,7 +103,7 @@ class SliceCnnSettings(ModelSettings):
     source = "bar_tov"
     input = (3, 244, 244)
     name: Literal["slice_cnn"] = part("slice_cnn")
-    layers: Annotated[Literal[2, 4], BeforeValidator(_number)] = part(4)
+    layers: Annotated[Literal[2, 4], BeforeValidator(number)] = part(4)
     """number of convolutions: 2 or 4"""
     initialisation: Literal["torch", "kaiming_xavier"] = part("kaiming_xavier")
     """PyTorch's own, or Kaiming uniform convolutions and Xavier normal dense layers"""
@@ -263,12 +187,17 @@ class ResBiGruSettings(Pretrained):
     """dropout in the ResNet branch and before the last layer"""
 
 
-class CrnnSettings(ModelSettings):
+class CrnnSettings(WonSettings):
     """four convolutions, then two GRUs over time (Choi et al. 2017)"""
 
-    source = "motyka's general approach, Choi et al. 2017"
+    source = "motyka's general approach, Choi et al. 2017, Won et al. 2020"
     input = (1, 96, 1366)
     name: Literal["crnn"] = part("crnn")
+    pretrained: bool = part(False)
+    """start from the weights of Won et al. 2020 (downloaded on first use)"""
+    variant: Literal["choi", "won"] = part("choi")
+    """Choi's network, or that of Won et al. 2020, which has weights; the settings below are of
+    Choi's"""
     channels: tuple[Count, Count, Count, Count] = part((64, 128, 128, 128))
     """channels of the convolutions"""
     bin_pools: tuple[Count, Count, Count, Count] = part((2, 3, 4, 4))
@@ -279,6 +208,12 @@ class CrnnSettings(ModelSettings):
     """units of each GRU"""
     dropout: Share = part(0.1)
     """dropout after each convolution; after the GRUs it is 0.3"""
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> "CrnnSettings":
+        if (self.pretrained or self.weights) and self.variant == "choi":
+            raise ValueError("model.variant choi has no weights: take model.variant won")
+        return self
 
 
 class CustomSettings(ModelSettings):
@@ -292,9 +227,20 @@ class CustomSettings(ModelSettings):
 
 _CLASSES: tuple[type[ModelSettings], ...] = (
     EfficientNetSettings, ResNetSettings, InceptionSettings, VggSettings, OtherTrunkSettings,
+    TimmSettings, MnSettings, MusicnnSettings, FcnSettings,
     SmallCnnSettings, CnnSettings, CnnLstmSettings, SimpleRnnSettings, BbnnSettings,
     SliceCnnSettings, BaselineCnnSettings, FcnCnnSettings, BiGruSettings, ResBiGruSettings,
     CrnnSettings,
     KnnSettings, SvmSettings, LogisticRegressionSettings, RandomForestSettings,
 )  # fmt: skip
 MODEL_SETTINGS = {cls.model_fields["name"].default: cls for cls in _CLASSES}
+
+
+def embedding_settings(data: DataSettings) -> HeardSettings:
+    """The network of ``data.embedding``."""
+    own = {"variant": "won"} if data.embedding == "crnn" else {}
+    cls = MODEL_SETTINGS[str(data.embedding)]
+    weights = {"pretrained": True, "weights": data.embedding_weights}
+    settings = cls.model_validate({**weights, **own})
+    assert isinstance(settings, HeardSettings)
+    return settings

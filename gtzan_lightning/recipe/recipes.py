@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Union
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
+from gtzan_lightning.recipe.expected import unexpected, with_expected
 from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
 from gtzan_lightning.recipe.section import ModelSettings, Section, place
@@ -45,6 +47,19 @@ class Recipe(Section):
     """seed of weights, clips, augmentation and dropout"""
     tuned_on: str = place("")
     """songs on which these settings were chosen, such as "filtered, valid"; tables say it"""
+
+    @model_validator(mode="after")
+    def _picture_as_expected(self) -> "Recipe":
+        expected = {**self.data.expected(), **self.model.expected()}
+        for name, value in expected.items():
+            if getattr(self.data, name) != value:
+                raise ValueError(unexpected(name, getattr(self.data, name), value))
+        if self.data.embedding and not isinstance(self.model, ClassicalSettings):
+            raise ValueError(
+                "data.features embedding is for knn, svm, logistic_regression and random_forest: "
+                f"a network learns from sound, as --model {self.data.embedding} does"
+            )
+        return self
 
     @property
     def title(self) -> str:
@@ -192,6 +207,7 @@ def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Reci
                 merged[key] = value
         _check_keys(merged, model, where)
     merged["model"] = {**merged.get("model", {}), "name": model}
+    merged["data"] = with_expected(_ANY_MODEL[model], merged["model"], merged.get("data", {}))
     try:
         return Recipe.model_validate({**{name: {} for name in SECTIONS}, **merged})
     except ValidationError as error:

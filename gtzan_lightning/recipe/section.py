@@ -4,7 +4,7 @@ A field's default says whether the field is part of what makes two runs the same
 ``place``, ``draw`` or ``file`` (see ``identity``).
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -13,7 +13,18 @@ Share = Annotated[float, Field(ge=0, lt=1)]  # such as dropout, which may not dr
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: names or ())]  # none is no names
+Activation = Literal["relu", "selu", "swish"]
 Shape = tuple[int, int, int]  # channels, bins, frames of a picture
+
+
+def number(value: object) -> object:
+    """A whole number of the command line, for a Literal of numbers."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def joined(words: object) -> object:
+    """Several words of the command line as one value."""
+    return " ".join(words) if isinstance(words, list) else words
 
 
 def part(default: Any) -> Any:
@@ -61,3 +72,7 @@ class ModelSettings(Section):
     """the source's picture"""
     if TYPE_CHECKING:
         name: str = ""  # each model has it as a field, a Literal
+
+    def expected(self) -> dict[str, Any]:
+        """Settings of ``data.*`` that its weights need; others are refused."""
+        return {}

@@ -4,10 +4,11 @@ The string under a field is its ``--help`` text. A recipe (YAML) has the same se
 Nothing heavy is imported, so that the command line answers at once.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI
 from gtzan_lightning.recipe.protocol_names import OF_FOLDS, Protocol
 from gtzan_lightning.recipe.section import (
     Count,
@@ -17,12 +18,17 @@ from gtzan_lightning.recipe.section import (
     Section,
     Share,
     draw,
+    file,
     part,
     place,
 )
 
-Features = Literal["mel", "spectrogram", "stft", "mfcc", "chroma", "raw"]
+Features = Literal[
+    "mel", "spectrogram", "stft", "mfcc", "chroma", "raw", "kaldi", "htk", "embedding"
+]
 LINEAR = ("stft", "chroma", "raw")  # features whose unit is not decibels, unless data.scale asks
+TAGGERS = ("kaldi", "htk")  # features that networks trained on other music expect
+EMBEDDINGS = {"mn": KALDI, "fcn": HTK, "crnn": HTK, "musicnn": HTK}  # network -> its picture
 
 
 class DataSettings(Section):
@@ -77,7 +83,13 @@ class DataSettings(Section):
     """genres to leave out, as bar_tov did with country"""
     features: Features = part("mel")
     """picture, as librosa computes it: mel (Slaney scale and norm), spectrogram (all Fourier bins),
-    stft (the same, linear), mfcc, chroma; raw: the waveform, for the classical baselines"""
+    stft (the same, linear), mfcc, chroma; raw: the waveform, for the classical baselines; kaldi,
+    htk: mel pictures as networks that learnt from other music expect them; embedding: what
+    data.embedding makes of a clip, for the classical baselines"""
+    embedding: Literal["mn", "fcn", "crnn", "musicnn"] | None = part(None)
+    """network that has listened before, of which data.features embedding takes its numbers"""
+    embedding_weights: str | None = file(None)
+    """local file of its weights, instead of the download"""
     bins: Annotated[int, Field(ge=8, le=512)] = part(128)
     """mel bins of a mel picture, and those an mfcc picture is computed from"""
     coefficients: Annotated[int, Field(ge=2, le=128)] = part(20)
@@ -111,6 +123,18 @@ class DataSettings(Section):
     a processor can supply clips; augment.audio must be 0"""
 
     @property
+    def picture(self) -> str:
+        """The kind of picture that is made: that of the network which makes an embedding of it."""
+        if self.features == "embedding":
+            return str(EMBEDDINGS[str(self.embedding)]["features"])
+        return self.features
+
+    def expected(self) -> dict[str, Any]:
+        """Settings of ``data.*`` that the network of an embedding needs; others are refused."""
+        of_network = EMBEDDINGS.get(self.embedding or "", {})
+        return {name: value for name, value in of_network.items() if name != "features"}
+
+    @property
     def has_folds(self) -> bool:
         """Whether the protocol tests one of several folds."""
         return self.split in OF_FOLDS
@@ -125,6 +149,13 @@ class DataSettings(Section):
             raise ValueError("data.features mfcc takes decibels, and at most data.bins of them")
         if self.features == "raw" and (self.scale or self.picture_size or self.colour):
             raise ValueError("data.features raw takes no data.scale, picture_size or colour")
+        if (self.features == "embedding") != (self.embedding is not None):
+            raise ValueError("data.features embedding goes with data.embedding, such as mn")
+        if self.picture in TAGGERS and (self.scale or self.colour or self.range_db != 80):
+            raise ValueError(
+                f"data.features {self.features} takes no data.scale, colour or range_db: a network "
+                "expects it as it is"
+            )
         linear = self.scale == "linear" or (not self.scale and self.features in LINEAR)
         if self.range_db != 80 and linear:
             raise ValueError("data.range_db is of pictures in decibels")

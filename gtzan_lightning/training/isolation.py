@@ -22,6 +22,7 @@ HINTS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*sync_dist=True.*",
     ".*No (negative|positive) samples in targets.*",
+    "Found .* in eval mode at the start of training",  # a frozen trunk's
     ".*`srun` command is available.*",
 )
 

@@ -15,6 +15,7 @@ from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.identity import flat
+from gtzan_lightning.recipe.model_settings import embedding_settings
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results import calibration, known_faults, plots
@@ -55,13 +56,24 @@ def _features(recipe: Recipe, data: GenreData) -> str:
     table = getattr(recipe.model, "table", None)
     if table:
         return f"table {Path(table).name}"
-    return data.spec.label(recipe.data.clip_seconds)
+    label, heard = data.spec.label(recipe.data.clip_seconds), heard_before(recipe)
+    embedding = f"embedding {recipe.data.embedding} of " if recipe.data.embedding else ""
+    return f"{embedding}{label}" + (f"; heard {heard}" if heard else "")
+
+
+def heard_before(recipe: Recipe) -> str:
+    """What the network, or that of the embedding, learnt from before; it may hold these songs."""
+    if recipe.data.embedding:
+        return embedding_settings(recipe.data).heard
+    return getattr(recipe.model, "heard", "")
 
 
 def remarks(recipe: Recipe, data: GenreData) -> list[str]:
     """What a user should know of the songs before the training starts, a line each."""
     corpus, split = data.corpus, data.split
     lines = []
+    if heard := heard_before(recipe):
+        lines.append(f"the network has heard {heard}, which may hold recordings of these songs")
     if corpus.problems:
         lines.append(f"verification: {summary(corpus.problems)} (the run's verification.csv)")
     lines.append(f"{corpus.name}, {split.label}: {split.counts()} songs")

@@ -18,6 +18,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import BASELINES, build_network
 from gtzan_lightning.models.checkpoint import Contents, keep_temperature, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
+from gtzan_lightning.models.fine_tuning import freeze
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
@@ -27,6 +28,7 @@ from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatc
 from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.callbacks import run_callbacks, say
+from gtzan_lightning.training.frozen import KeptMaps
 from gtzan_lightning.training.isolation import isolated
 from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
 from gtzan_lightning.training.report import (
@@ -137,6 +139,7 @@ def make_model(
         net = build_network(recipe.model, data.genres, data.shape)
     else:
         net = network(data.genres, data.shape)
+    freeze(net, recipe.fit)
     return GenreClassifier(contents, net, len(data.corpus.songs), weights)
 
 
@@ -189,7 +192,7 @@ def _train_network(
     tracker.log_file(folder / "best.ckpt", "checkpoints")
     # MLflow can't rebuild a network that this package does not know
     if data.recipe.track.log_model and data.recipe.model.name != "custom":
-        code, rate = "gtzan_lightning.inference.pyfunc", data.spec.sample_rate
+        code, rate = "gtzan_lightning.inference.pyfunc", data.spec.kept.sample_rate
         best = folder / "best.ckpt"
         tracker.log_model(LoggedModel(code, best, data.corpus.genres, rate))
     return scores
@@ -270,6 +273,8 @@ def _fit(
     """Train; returns the minutes that this took, interrupted starts included."""
     recipe = data.recipe
     callbacks = [*run_callbacks(recipe, folder), LearningRateMonitor("step"), *more_callbacks]
+    if recipe.fit.trunk == "frozen":
+        callbacks.append(KeptMaps())
     trainer = make_trainer(recipe, RunLogger(tracker), callbacks, folder)
     last = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
     trained = folder / "trained"  # a run that stopped early would else train on when resumed

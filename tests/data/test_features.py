@@ -3,15 +3,20 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 import torch
+import torchaudio
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.signal import lfilter
 
 from gtzan_lightning.bench.libraries import librosa_picture
-from gtzan_lightning.data.features import FEATURES, PictureSpec
+from gtzan_lightning.data.features import FEATURES, HTK_STANDARD, PictureSpec
 from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.data.pictures import Features, bytes_to_decibels, decibels_to_bytes
+from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI
 from gtzan_lightning.recipe.settings import DataSettings
 
 MOTYKA = {"n_fft": 4096, "window": 1024, "hop_length": 512, "bins": 64, "f_max": 8000.0}
@@ -20,7 +25,8 @@ WAVE = (RNG.normal(0, 0.1, 66_150) + 0.3 * np.sin(np.arange(66_150) * 0.1)).asty
 
 
 def test_every_kind_that_can_be_asked_for_knows_its_rows():
-    assert tuple(FEATURES) == get_args(DataSettings.model_fields["features"].annotation)
+    asked = get_args(DataSettings.model_fields["features"].annotation)
+    assert (*FEATURES, "embedding") == asked
     for kind, feature in FEATURES.items():
         spec = PictureSpec.of(DataSettings(features=kind))
         assert len(Features(spec).plain(torch.from_numpy(WAVE)[None])[0]) == feature.rows(spec)
@@ -39,6 +45,72 @@ def test_every_feature_equals_librosa(kind, given):
     # float32: decibels to 0.01, linear values to 1e-4 of the largest
     tolerance = 0.01 if spec.scale == "decibels" else 1e-4 * truth.max()
     np.testing.assert_allclose(ours, truth, rtol=2e-4, atol=tolerance)
+
+
+def test_kaldi_pictures_are_efficientats():
+    """Its steps one by one: emphasis, Fourier transforms of 800 samples, Kaldi's triangles, log."""
+    spec = PictureSpec.of(DataSettings(**KALDI))
+    ours = Features(spec)(torch.from_numpy(WAVE)[None])[0, 0].numpy()
+    emphasised = lfilter([1, -0.97], [1], WAVE.astype(float))[1:]
+    padded = np.pad(emphasised, 512, mode="reflect")
+    window = np.pad(np.hanning(800), 112)
+    starts = range(0, len(padded) - 1023, 320)
+    power = np.abs(np.fft.rfft([padded[s : s + 1024] * window for s in starts])) ** 2
+    banks = torchaudio.compliance.kaldi.get_mel_banks(
+        128, 1024, 32000.0, 0.0, 15000.0, 100.0, -500.0, 1.0
+    )[0]
+    truth = (np.log(power[:, :512] @ banks.numpy().T + 1e-5).T + 4.5) / 5
+    assert ours.shape == truth.shape == (128, 1 + 66_149 // 320)
+    np.testing.assert_allclose(ours, truth, atol=2e-3)
+
+
+def test_htk_pictures_are_those_of_won_et_al():
+    spec = PictureSpec.of(DataSettings(**HTK))
+    ours = Features(spec).plain(torch.from_numpy(WAVE)[None])[0]
+    mel = torchaudio.transforms.MelSpectrogram(16000, 512, f_min=0.0, f_max=8000.0, n_mels=96)
+    truth = torchaudio.transforms.AmplitudeToDB()(mel(torch.from_numpy(WAVE)))
+    torch.testing.assert_close(ours, truth, atol=0.01, rtol=0)
+    mean, spread = HTK_STANDARD
+    standard = Features(spec)(torch.from_numpy(WAVE)[None])[0, 0]
+    torch.testing.assert_close(standard * spread + mean, truth, atol=0.01, rtol=0)
+
+
+def mapped(kind, wave, rate=22050):
+    """Pictures of a wave as a corpus of mel pictures gives them, and as the sound does."""
+    wanted, corpus = PictureSpec.of(DataSettings(**kind)), PictureSpec.of(DataSettings())
+    stored = Features(corpus)
+    of_bytes = Features(replace(wanted, made_of=corpus))(
+        decibels_to_bytes(stored.plain(torch.from_numpy(wave)[None]))
+    )
+    resampled = soxr.resample(wave, rate, wanted.sample_rate, quality="HQ")
+    of_sound = Features(wanted)(torch.from_numpy(resampled)[None])
+    frames = min(of_bytes.shape[3], of_sound.shape[3])
+    assert abs(of_bytes.shape[3] - of_sound.shape[3]) <= 3
+    return of_bytes[0, 0, :, :frames], of_sound[0, 0, :, :frames]
+
+
+@pytest.mark.parametrize("kind", [KALDI, HTK])
+def test_a_mapped_picture_is_that_of_the_sound(kind):
+    """Of noise, up to one level for all bins below the corpus' highest frequency."""
+    wave = np.random.default_rng(1).normal(0, 0.1, 220_500).astype(np.float32)
+    of_bytes, of_sound = mapped(kind, wave)
+    error = (of_bytes - of_sound).mean(1)
+    below = error[5:112] if kind is KALDI else error[5:93]
+    assert (below - below.mean()).abs().max() < 0.09  # bins of one Fourier line are noisy
+    if kind is KALDI:  # nothing above 11 kHz
+        assert of_bytes[-10:].max() < -1.4
+        assert of_sound[-10:].mean() < -1.3
+
+
+@pytest.mark.parametrize(("kind", "error"), [(KALDI, 0.32), (HTK, 0.33)])
+def test_the_error_of_mapped_pictures_of_music(real_data, kind, error):
+    """As docs/pictures.md says, measured on all 50 songs; here on ten."""
+    squares = []
+    for song in sorted((real_data / "gtzan").glob("*/*.00000.flac")):
+        wave, _ = soundfile.read(song, dtype="float32")
+        of_bytes, of_sound = mapped(kind, wave)
+        squares.append((of_bytes - of_sound).square().mean())
+    assert torch.stack(squares).mean().sqrt() < error
 
 
 def test_linear_mel_equals_librosa():

@@ -94,9 +94,11 @@ def test_bad_settings_are_one_line_without_dashes():
 
 
 def test_the_command_line_adds_the_dashes():
-    said = "data.clip_seconds 3 is above fit.nothing and data.csv; see --data.root and model.width"
+    said = (
+        "data.clip_seconds 3 is above fit.nothing and data.csv; see --data.root and model.breadth"
+    )
     assert as_flags(said) == (
-        "--data.clip_seconds 3 is above fit.nothing and data.csv; see --data.root and model.width"
+        "--data.clip_seconds 3 is above fit.nothing and data.csv; see --data.root and model.breadth"
     )
     assert as_flags("model.stride: 3") == "--model.stride: 3"
 
