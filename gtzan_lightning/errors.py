@@ -9,6 +9,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "ray": "ray",
+    "transformers": "encoders",
 }
 
 

@@ -30,6 +30,7 @@ OWNERS = {
     },
     "torchaudio": {"data/spectra.py", "bench/libraries.py"},
     "timm": {"models/backbone.py"},
+    "transformers": {"models/encoder.py"},
     "sklearn": {
         "results/predictions.py",
         "models/baselines.py",

@@ -221,7 +221,7 @@ FEATURES = {
     ),
     # feature.chroma_stft without its tuning estimate
     "chroma": Feature(lambda spec: CHROMA, "linear", weights=pitch_classes, of_power=_relative),
-    "raw": Feature(lambda spec: 1, "linear", transform=None),
+    "raw": Feature(lambda spec: 1, "linear", transform=None, standard=(0.0, 1.0)),
     # EfficientAT's log-mel picture (Schmid et al., ICASSP 2023), with its mean and spread
     "kaldi": Feature(
         lambda spec: spec.bins, "log", transform=Emphasised, weights=kaldi_weights,

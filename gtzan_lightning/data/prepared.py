@@ -80,7 +80,8 @@ def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:
     if not corpus.is_pictures:
         return asked
     holds = corpus.info.get("picture", "mel")
-    if FEATURES[asked.picture].standard and holds == "mel":
+    feature = FEATURES[asked.picture]
+    if feature.standard and feature.weights and holds == "mel":
         return replace(asked, made_of=PictureSpec.from_corpus(corpus.info, DataSettings()))
     if holds not in (asked.picture, FEATURES[asked.picture].packed):
         raise UserError(

@@ -5,7 +5,8 @@ from importlib import import_module
 import torch
 from torch import nn
 
-from gtzan_lightning.errors import Untrainable
+from gtzan_lightning.data.features import PictureSpec
+from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.section import ModelSettings, Shape
 
 MODELS: dict[str, str] = {
@@ -18,6 +19,7 @@ MODELS: dict[str, str] = {
     "mn": "mn:Mn",
     "musicnn": "music_taggers:Musicnn",
     "fcn": "music_taggers:Fcn",
+    "encoder": "encoder:Encoder",
     "small_cnn": "small_cnn:SmallCnn",
     "cnn": "cnn:Cnn",
     "cnn_lstm": "cnn:CnnLstm",
@@ -46,6 +48,13 @@ def _maker(settings: ModelSettings) -> type[nn.Module]:
 
         return WonCrnn
     return network_class(settings.name)
+
+
+def check_rate(network: nn.Module, spec: PictureSpec) -> None:
+    """Raises UserError for a network on waveforms of another rate."""
+    rate = getattr(network, "sample_rate", None)
+    if rate not in (None, spec.sample_rate):
+        raise UserError(f"data.sample_rate {spec.sample_rate}: the network expects {rate}")
 
 
 def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Module:

@@ -1,7 +1,7 @@
 """Clips as the numbers of a network that has listened before."""
 
 from gtzan_lightning.data.module import GenreData
-from gtzan_lightning.models import build_network
+from gtzan_lightning.models import build_network, check_rate
 from gtzan_lightning.models.kept import Kept, weights_digest
 from gtzan_lightning.models.layers import Trunked
 from gtzan_lightning.recipe.model_settings import embedding_settings
@@ -16,6 +16,7 @@ def embeddings(data: GenreData) -> Kept:
         UserError: its weights can't be had.
     """
     network = embedding_network(data.recipe.data, data.shape)
+    check_rate(network, data.spec)
     weights = weights_digest(network, network.new_layer)
     key = f"embedding {weights} {data.spec} {data.corpus.fingerprint} {data.clip_steps}"
     return Kept(data.recipe.data.packed, key, lambda clips: network.embed(data.features(clips)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from gtzan_lightning.errors import Untrainable
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import BASELINES, network_class
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import doc
@@ -33,10 +33,11 @@ def rows() -> list[dict[str, str]]:
         if name not in BASELINES:
             channels, bins, frames = cls.input
             random = {"pretrained": False} if "pretrained" in cls.model_fields else {}
-            published = parameters(cls(**AS_PUBLISHED.get(name, {}), **random), cls.input)
-            row["at its source's input"] = f"{published:,} ({bins}x{frames}x{channels})"
-            row["at the default 128x130x1"] = ""
-            with contextlib.suppress(Untrainable):  # networks of other pictures alone
+            row["at its source's input"] = row["at the default 128x130x1"] = ""
+            # encoders, which have no size of their own, and networks of other pictures alone
+            with contextlib.suppress(UserError):
+                published = parameters(cls(**AS_PUBLISHED.get(name, {}), **random), cls.input)
+                row["at its source's input"] = f"{published:,} ({bins}x{frames}x{channels})"
                 row["at the default 128x130x1"] = f"{parameters(cls(**random), DEFAULT):,}"
         listed.append(row)
     return listed

@@ -12,6 +12,7 @@ from gtzan_lightning.recipe.baseline_settings import (
 )
 from gtzan_lightning.recipe.pretrained_settings import (
     EfficientNetSettings,
+    EncoderSettings,
     FcnSettings,
     HeardSettings,
     InceptionSettings,
@@ -227,7 +228,7 @@ class CustomSettings(ModelSettings):
 
 _CLASSES: tuple[type[ModelSettings], ...] = (
     EfficientNetSettings, ResNetSettings, InceptionSettings, VggSettings, OtherTrunkSettings,
-    TimmSettings, MnSettings, MusicnnSettings, FcnSettings,
+    TimmSettings, MnSettings, MusicnnSettings, FcnSettings, EncoderSettings,
     SmallCnnSettings, CnnSettings, CnnLstmSettings, SimpleRnnSettings, BbnnSettings,
     SliceCnnSettings, BaselineCnnSettings, FcnCnnSettings, BiGruSettings, ResBiGruSettings,
     CrnnSettings,
@@ -238,9 +239,11 @@ MODEL_SETTINGS = {cls.model_fields["name"].default: cls for cls in _CLASSES}
 
 def embedding_settings(data: DataSettings) -> HeardSettings:
     """The network of ``data.embedding``."""
-    own = {"variant": "won"} if data.embedding == "crnn" else {}
-    cls = MODEL_SETTINGS[str(data.embedding)]
-    weights = {"pretrained": True, "weights": data.embedding_weights}
-    settings = cls.model_validate({**weights, **own})
+    own: dict[str, object] = {"weights": data.embedding_weights}
+    if data.embedding == "encoder":
+        own = {"hub": data.embedding_weights or ""}
+    elif data.embedding == "crnn":
+        own["variant"] = "won"
+    settings = MODEL_SETTINGS[str(data.embedding)].model_validate({"pretrained": True, **own})
     assert isinstance(settings, HeardSettings)
     return settings

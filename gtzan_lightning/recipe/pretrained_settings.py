@@ -197,6 +197,26 @@ class FcnSettings(WonSettings):
     """dropout before the last layer"""
 
 
+class EncoderSettings(HeardSettings):
+    """any audio encoder of the Hugging Face hub, on waveforms"""
+
+    source = "transformers"
+    input = (1, 1, 160000)
+    name: Literal["encoder"] = part("encoder")
+    hub: str = part("")
+    """its name there, or a folder; its code must be transformers' own, and its rate
+    data.sample_rate"""
+    dropout: Share = part(0.2)
+    """dropout before the last layer"""
+
+    def expected(self) -> dict[str, Any]:
+        """It makes its own input of the waveform."""
+        return RAW
+
+    def teacher(self) -> str:
+        return self.hub.rstrip("/").rpartition("/")[2]
+
+
 # what EfficientAT and Won et al. make of sound, as settings of data.*
 KALDI = {
     "features": "kaldi", "sample_rate": 32000, "bins": 128, "n_fft": 1024, "window": 800,
@@ -206,3 +226,4 @@ HTK = {
     "features": "htk", "sample_rate": 16000, "bins": 96, "n_fft": 512, "window": None,
     "hop_length": 256, "f_min": 0.0, "f_max": 8000.0, "picture_size": None,
 }  # fmt: skip
+RAW = {"features": "raw"}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI
+from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI, RAW
 from gtzan_lightning.recipe.protocol_names import OF_FOLDS, Protocol
 from gtzan_lightning.recipe.section import (
     Count,
@@ -28,7 +28,10 @@ Features = Literal[
 ]
 LINEAR = ("stft", "chroma", "raw")  # features whose unit is not decibels, unless data.scale asks
 TAGGERS = ("kaldi", "htk")  # features that networks trained on other music expect
-EMBEDDINGS = {"mn": KALDI, "fcn": HTK, "crnn": HTK, "musicnn": HTK}  # network -> its picture
+# network -> its picture
+EMBEDDINGS: dict[str, dict[str, Any]] = {
+    "mn": KALDI, "fcn": HTK, "crnn": HTK, "musicnn": HTK, "encoder": RAW,
+}  # fmt: skip
 
 
 class DataSettings(Section):
@@ -86,10 +89,10 @@ class DataSettings(Section):
     stft (the same, linear), mfcc, chroma; raw: the waveform, for the classical baselines; kaldi,
     htk: mel pictures as networks that learnt from other music expect them; embedding: what
     data.embedding makes of a clip, for the classical baselines"""
-    embedding: Literal["mn", "fcn", "crnn", "musicnn"] | None = part(None)
+    embedding: Literal["mn", "fcn", "crnn", "musicnn", "encoder"] | None = part(None)
     """network that has listened before, of which data.features embedding takes its numbers"""
     embedding_weights: str | None = file(None)
-    """local file of its weights, instead of the download"""
+    """local file of its weights, instead of the download; of an encoder its name or folder"""
     bins: Annotated[int, Field(ge=8, le=512)] = part(128)
     """mel bins of a mel picture, and those an mfcc picture is computed from"""
     coefficients: Annotated[int, Field(ge=2, le=128)] = part(20)

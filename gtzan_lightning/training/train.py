@@ -15,7 +15,7 @@ from torch import nn
 
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import BASELINES, build_network
+from gtzan_lightning.models import BASELINES, build_network, check_rate
 from gtzan_lightning.models.checkpoint import Contents, keep_temperature, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.models.fine_tuning import freeze
@@ -137,6 +137,7 @@ def make_model(
     weights = data.class_weights() if recipe.fit.class_weights else None
     if network is None:
         net = build_network(recipe.model, data.genres, data.shape)
+        check_rate(net, data.spec)
     else:
         net = network(data.genres, data.shape)
     freeze(net, recipe.fit)

@@ -1,5 +1,6 @@
 """Networks that have listened before: their pictures, weights and ways to learn on."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,7 +14,8 @@ from conftest import quick_flags
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models import build_network, weights
+from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models import build_network, check_rate, weights
 from gtzan_lightning.models.fine_tuning import freeze, parameter_groups
 from gtzan_lightning.models.kept import Kept
 from gtzan_lightning.models.mn import Mn
@@ -267,3 +269,56 @@ def test_kept_numbers_are_of_their_clips(tmp_path):
         assert kept.of(batch((3, 1), (1, 0), (2, 5)))[:, 0].tolist() == [31, 10, 25]
     with pytest.raises(KeyError):
         Kept(str(tmp_path), "other", torch.neg).of(batch((1, 0)))
+
+
+@pytest.fixture
+def ast(tmp_path):
+    """Folder of a tiny Audio Spectrogram Transformer at random."""
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
+
+    config = ASTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_length=98, num_mel_bins=32,
+    )  # fmt: skip
+    ASTModel(config).save_pretrained(tmp_path / "ast")
+    ASTFeatureExtractor(num_mel_bins=32, max_length=98).save_pretrained(tmp_path / "ast")
+    return tmp_path / "ast"
+
+
+def test_an_encoder_of_transformers_is_trained_and_used_from_its_checkpoint(of_weights, ast):
+    flags = ["--model.hub", str(ast), "--data.clips_per_song", "1"]
+    recipe = of_weights(*flags, "--fit.trunk", "last 1", model="encoder")
+    assert (recipe.data.features, recipe.data.sample_rate) == ("raw", 16000)
+    outcome = train(recipe)
+    tagger = Tagger.load(outcome.folder / "best.ckpt")
+    wave = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+    assert tagger.predict(wave, 16000).probabilities.sum() == pytest.approx(1)
+    trained, first = tagger.network, build_network(recipe.model, 10, (1, 1, 16000))
+    for layer, changes in ((0, False), (1, True)):
+        ours, theirs = (net.encoder.layers[layer].state_dict() for net in (trained, first))
+        assert changes == any(not torch.equal(ours[name], theirs[name]) for name in ours)
+    probe = of_weights(
+        *("--data.features", "embedding", "--data.embedding", "encoder"),
+        *("--data.embedding_weights", str(ast), "--data.sample_rate", "16000"),
+        model="logistic_regression",
+    )
+    assert train(probe).scores["final/valid/songs"] > 0
+
+
+def test_an_encoder_that_cannot_be_used_is_one_line(ast):
+    def made(**settings):
+        return build_network(MODEL_SETTINGS["encoder"](**settings), 10, (1, 1, 16000))
+
+    with pytest.raises(UserError, match=r"model\.hub: give a folder"):
+        made()
+    with pytest.raises(UserError, match=r"model\.hub .*none can't be loaded .*save_pretrained"):
+        made(hub=str(ast / "none"))
+    spec = PictureSpec.of(Recipe.load("encoder", {"data.sample_rate": 8000}).data)
+    with pytest.raises(UserError, match=r"sample_rate 8000: the network expects 16000"):
+        check_rate(made(hub=str(ast)), spec)
+    config = json.loads((ast / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (ast / "config.json").write_text(json.dumps(config))
+    (ast / "own.py").write_text("raise SystemExit('executed')")
+    with pytest.raises(UserError, match="asks to run code of its own, which is never done"):
+        made(hub=str(ast))

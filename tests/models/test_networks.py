@@ -35,7 +35,7 @@ def parameters(name, shape=SHAPE, **settings):
         return sum(p.numel() for p in network(name, shape, **settings).parameters())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "encoder"])
 @pytest.mark.parametrize("shape", [(1, 128, 94), (3, 96, 130)])
 def test_logits_from_pictures_through_trunk_and_head(name, shape):
     if name in ("musicnn", "fcn"):
