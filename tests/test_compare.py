@@ -79,3 +79,18 @@ def test_a_comparison_is_written_with_what_it_was_measured_on(folder, tmp_path, 
     for text in (page.read_text(), table.read_text().replace("\\", "")):
         assert "the test part of gtzan, filtered" in text
         assert "+1.000" in text
+
+
+def test_systems_vote_together(folder, capsys):
+    main(["--ensemble", "cnn", "knn", "--track.folder", str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    # probabilities of jazz 0.9 and 0.2: together 0.6
+    assert lines[:3] == [
+        "cnn: 1.000, 1 run, 8 songs",
+        "knn: 0.000, 1 run, 8 songs",
+        "all 2: 1.000, 1 run, 8 songs",
+    ]
+    assert any(line.startswith("all 2 is better than knn") for line in lines)
+    for flags, said in ((["cnn"], "one system"), (["cnn", "knn", "--ensemble", "a", "b"], "leave")):
+        with pytest.raises(UserError, match=said):
+            main([*flags, "--track.folder", str(folder)])

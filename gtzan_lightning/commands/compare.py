@@ -12,14 +12,17 @@ from gtzan_lightning.recipe.settings import TrackSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gtzan_lightning.results.ensemble import Runs
     from gtzan_lightning.results.significance import Pair, System
-    from gtzan_lightning.results.tables import Table
+    from gtzan_lightning.results.tables import Choice, Table
 
 
 def main(argv: list[str]) -> None:
     """Print the tables, or with systems the tests of their differences."""
     args = vars(_parser().parse_all(argv))
-    if len(args["system"]) == 1:
+    if args["system"] and args["ensemble"]:
+        raise UserError("--ensemble takes its systems itself: leave out those before it")
+    if 1 in (len(args["system"]), len(args["ensemble"])):
         raise UserError("one system can't be compared: give two or more, or none for the tables")
     from gtzan_lightning.results.rows import asked_for
     from gtzan_lightning.results.tables import read_csv, tables
@@ -30,6 +33,8 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
 
     track = track_of(args)
+    if args["ensemble"]:
+        args["system"] = args["ensemble"]
     if args["system"]:
         _compare(args, track)
         return
@@ -51,6 +56,11 @@ def _parser() -> Parser:
         "system", nargs="*",
         help="two or more systems (model, recipe, run name or run id) to compare song by song: "
         "difference with interval and test by artist, McNemar's test (Holm for more than two)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ensemble", nargs="+", default=[], metavar="SYSTEM",
+        help="two or more systems that also vote together, by the mean of their songs' "
+        "log-probabilities: each is compared with all, and all with one another",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="also write them as Markdown and CSV")
     parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
@@ -82,6 +92,24 @@ def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
     return pairs(_systems(systems, track or TrackSettings())[1])
 
 
+def ensemble(*systems: str, track: TrackSettings | None = None) -> "list[pd.DataFrame]":
+    """Predictions of two or more recorded systems together, as ``predictions`` gives one's.
+
+    Args:
+        systems: as ``compare`` takes them.
+        track: as ``compare`` takes it.
+
+    Returns:
+        A table for each seed and fold that all have, with a row for each song.
+
+    Raises:
+        UserError: as ``compare`` does; they share no seed and fold; or know other genres.
+    """
+    from gtzan_lightning.results.ensemble import of_systems
+
+    return of_systems(list(_runs(systems, track or TrackSettings())[1].values()))
+
+
 def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
     """predictions.csv of a run: part, song, start (seconds), genre, a log-probability each genre.
 
@@ -109,26 +137,48 @@ def _systems(
     folds: Sequence[str] | None = None,
 ) -> "tuple[str, list[System]]":
     """What is to be said of the runs that words mean, and their answers."""
-    from gtzan_lightning.results.rows import asked_for
     from gtzan_lightning.results.significance import system
+
+    chosen, runs = _runs(words, track, seeds, folds)
+    return chosen.context, [
+        system(word, list(of_word.values()), chosen.table.part) for word, of_word in runs.items()
+    ]
+
+
+def _runs(
+    words: Sequence[str],
+    track: TrackSettings,
+    seeds: Sequence[str] | None = None,
+    folds: Sequence[str] | None = None,
+) -> "tuple[Choice, dict[str, Runs]]":
+    """The runs that words mean, and for each word their predictions by seed and fold."""
+    from gtzan_lightning.results.rows import asked_for
     from gtzan_lightning.results.tables import choose
     from gtzan_lightning.tracking.reading import read_predictions, runs_table
 
     chosen = choose(asked_for(runs_table(track), seeds, folds), list(words))
-    return chosen.context, [
-        system(word, [read_predictions(r, track) for r in of_word["run_id"]], chosen.table.part)
+    return chosen, {
+        word: {
+            (str(row["seed"]), str(row.get("fold", ""))): read_predictions(row["run_id"], track)
+            for _, row in of_word.iterrows()
+        }
         for word, of_word in chosen.runs.items()
-    ]
+    }
 
 
 def _compare(args: dict[str, Any], track: TrackSettings) -> None:
     """Print the systems that words mean and what the tests say of each pair; write it too."""
     import pandas as pd
 
+    from gtzan_lightning.results.ensemble import of_systems
     from gtzan_lightning.results.pairs import html_of, latex_of
-    from gtzan_lightning.results.significance import pairs
+    from gtzan_lightning.results.significance import pairs, system
 
     context, systems = _systems(args["system"], track, args["seeds"], args["folds"])
+    if args["ensemble"]:
+        chosen, runs = _runs(args["ensemble"], track, args["seeds"], args["folds"])
+        together = of_systems(list(runs.values()))
+        systems.append(system(f"all {len(runs)}", together, chosen.table.part))
     lines = [
         f"{s.name}: {s.right.mean():.3f}, {s.runs} run{'s' * (s.runs > 1)}, {len(s.right)} songs"
         for s in systems

@@ -22,7 +22,10 @@ def _parser() -> Parser:
         "command to resume. Broken files get a row with the reason and are listed at the end.",
     )
     parser.add_argument("place", nargs="+", help="files, or folders with all their subfolders")
-    parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
+    parser.add_argument(
+        "--run", required=True, nargs="+", metavar="RUN",
+        help="MLflow run id, checkpoint or models:/NAME/1; several vote together",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, metavar="FILE", help="table: .csv or .parquet")
     parser.add_argument(
         "--write-tags", action="store_true", help="also write the genre into the files' tags"
@@ -78,14 +81,17 @@ def _check_ray(address: str | None, workers: int | None) -> None:
 
 
 def _tag(args: dict[str, Any], files: list[Path]) -> "Tagged":
+    from gtzan_lightning.inference.ensemble import load
     from gtzan_lightning.inference.tag_files import tag_files
     from gtzan_lightning.inference.tagger import Tagger, fetch_checkpoint
 
     track, out = track_of(args), Path(args["out"])
     if args["ray"] is None:
-        return tag_files(Tagger.load(args["run"], track, raw=args["raw"]), files, out)
+        return tag_files(load(args["run"], track, args["raw"]), files, out)
+    if len(args["run"]) > 1:
+        raise UserError("--ray takes one --run: tag with one checkpoint, or without --ray")
     from gtzan_lightning.inference.tag_ray import rows_on_ray
 
-    checkpoint = fetch_checkpoint(args["run"], track, args["raw"])
+    checkpoint = fetch_checkpoint(args["run"][0], track, args["raw"])
     make = partial(rows_on_ray, checkpoint=checkpoint, address=args["ray"], workers=args["workers"])
     return tag_files(Tagger(checkpoint), files, out, make)

@@ -127,14 +127,15 @@ def make_split(
 
 def _varied(data: DataSettings, split: Split, genre_of: dict[str, str]) -> Split:
     """The split with fewer training songs, or as a control."""
-    if data.train_songs:
-        training = split.songs("train")
-        if len(training) < data.train_songs:
+    training = split.songs("train")
+    number = data.train_songs or max(1, round(data.train_share * len(training)))
+    if data.train_songs or data.train_share < 1:
+        if len(training) < number:
             raise UserError(
-                f"data.train_songs {data.train_songs}: data.split {split.label} has "
+                f"data.train_songs {number}: data.split {split.label} has "
                 f"{len(training)} training songs here"
             )
-        kept = some(training, genre_of, data.train_songs, data.split_seed)
+        kept = some(training, genre_of, number, data.split_seed)
         cut = "train" if split.by_clip is None else "all"
         members = {i: "" if p == cut and i not in kept else p for i, p in split.members.items()}
         split = replace(split, members=members, label=f"{split.label}, train {len(kept)}")

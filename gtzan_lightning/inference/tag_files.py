@@ -19,6 +19,7 @@ from gtzan_lightning.data.audio import BrokenSong, windowed
 from gtzan_lightning.data.catalogue import AUDIO
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
+from gtzan_lightning.inference.ensemble import Ensemble
 from gtzan_lightning.inference.sound import Sound, file_to_sound
 from gtzan_lightning.inference.tagger import Tagger
 
@@ -60,7 +61,7 @@ def find_sounds(places: Sequence[Path]) -> list[Path]:
 
 
 def tag_files(
-    tagger: Tagger,
+    tagger: Tagger | Ensemble,
     files: Sequence[Path],
     out: Path,
     rows: Callable[[Sequence[Path]], Iterator[list[str]]] | None = None,
@@ -139,7 +140,7 @@ def check_out(out: Path) -> None:
         raise UserError(f"--out {out}: there is no folder {out.parent}")
 
 
-def rows_of(tagger: Tagger, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
+def rows_of(tagger: Tagger | Ensemble, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
     """Each file's row, in order: decoded by ``threads`` while the model predicts."""
 
     def decoded(path: Path) -> Sound | BrokenSong:
@@ -167,7 +168,7 @@ def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[
             bar.advance(task)
 
 
-def _row(tagger: Tagger, path: Path, sound: Sound | BrokenSong) -> list[str]:
+def _row(tagger: Tagger | Ensemble, path: Path, sound: Sound | BrokenSong) -> list[str]:
     if isinstance(sound, BrokenSong):
         return [str(path), "", "", "", "", str(sound), *[""] * len(tagger.genres)]
     song = tagger.predict_sound(sound)

@@ -22,16 +22,18 @@ CRNN_POOLS = ((2, 2), (3, 3), (4, 4), (4, 4))
 
 
 class Pooled(nn.Module):
-    """Convolution 3 x 3, batch norm, ReLU, max pool."""
+    """Convolution 3 x 3, batch norm, ReLU, max pool; of a map that is smaller than a pool, all."""
 
     def __init__(self, channels: int, out: int, pool: tuple[int, int]) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 3, padding=1)
         self.bn = nn.BatchNorm2d(out)
-        self.pool = nn.MaxPool2d(pool)
+        self.pool = pool
 
     def forward(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> the same, smaller
-        return self.pool(torch.relu(self.bn(self.conv(maps))))
+        maps = torch.relu(self.bn(self.conv(maps)))
+        sides = zip(self.pool, maps.shape[2:], strict=True)
+        return nn.functional.max_pool2d(maps, [min(pool, side) for pool, side in sides])
 
 
 class Along(nn.Module):
@@ -110,7 +112,8 @@ class _Stacked(Tagger50):
 class Fcn(_Stacked):
     """FCN (Choi, Fazekas, Sandler, ISMIR 2016): 20.5 s become one number a channel.
 
-    What is left of longer clips is averaged. An embedding is the means of all five layers.
+    What is left of longer clips is averaged, and shorter ones are pooled as far as they go. An
+    embedding is the means of all five layers.
     """
 
     def __init__(self, settings: FcnSettings, genres: int, shape: Shape) -> None:

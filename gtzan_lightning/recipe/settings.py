@@ -72,6 +72,9 @@ class DataSettings(Section):
     """seed of every split that is drawn"""
     train_songs: Annotated[int, Field(ge=1)] | None = part(None)
     """train on so many of the protocol's training songs, alike of all genres (none: all)"""
+    train_share: Annotated[float, Field(gt=0, le=1)] = part(1.0)
+    """train on this share of the protocol's training songs, of every genre; a smaller share is part
+    of a larger one"""
     control: Literal["shuffled_genres", "training_songs"] | None = part(None)
     """measure chance (genres shuffled over the songs) or memory (training songs are tested)"""
 
@@ -164,6 +167,8 @@ class DataSettings(Section):
             raise ValueError("data.range_db is of pictures in decibels")
         if self.figure_aspect and not (self.colour and self.picture_size):
             raise ValueError("data.figure_aspect needs data.colour and data.picture_size")
+        if self.train_share < 1 and self.train_songs:
+            raise ValueError("data.train_share and data.train_songs exclude one another")
         if self.fold >= self.folds:
             raise ValueError(f"data.fold {self.fold} is not below data.folds {self.folds}")
         if self.window is not None and self.window > self.n_fft:

@@ -118,6 +118,21 @@ def test_fewer_training_songs_are_alike_of_all_genres_and_change_nothing_else(na
         split(split=name, split_seed=seed, train_songs=1001)
 
 
+def test_shares_of_the_training_songs_lie_within_one_another():
+    whole = split(split="filtered").songs("train")
+    before: set[str] = set()
+    for share in (0.1, 0.25, 0.5, 1.0):
+        made = split(split="filtered", train_share=share)
+        training = set(made.songs("train"))
+        assert len(training) == round(share * len(whole))
+        assert before < training <= set(whole)
+        assert made.songs("valid") == split(split="filtered").songs("valid")
+        counts = Counter(song.split(".")[0] for song in training)
+        assert len(counts) == 10
+        assert max(counts.values()) - min(counts.values()) <= 1 or share > 0.5
+        before = training
+
+
 def test_the_memory_control_tests_what_it_trains_on():
     made = split(split="filtered", control="training_songs")
     assert made.songs("test") == made.songs("train")

@@ -15,6 +15,7 @@ from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.ensemble import load
 from gtzan_lightning.inference.onnx import to_onnx
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import Checkpoint
@@ -163,3 +164,21 @@ def test_a_tagger_opens_runs_and_says_what_it_can_not_open(trained, monkeypatch,
     )  # fmt: skip
     with pytest.raises(UserError, match="has no checkpoint: it did not end, or is no network"):
         find_checkpoint(train(forest).run_id, forest.track)
+
+
+def test_taggers_vote_together(trained, tmp_path):
+    _, outcome = trained
+    file = outcome.folder / "best.ckpt"
+    other = tmp_path / "other.ckpt"
+    content = torch.load(file, weights_only=True)
+    content["state_dict"]["network.out.bias"][3] += 2.0
+    torch.save(content, other)
+    wave = render("jazz", 0, 5, 3.0, RATE)
+    one, two = (Tagger.load(f).predict(wave, RATE) for f in (file, other))
+    together = load([file, other])
+    product = np.sqrt(one.probabilities * two.probabilities)
+    answer = together.predict(wave, RATE)
+    np.testing.assert_allclose(answer.probabilities, product / product.sum(), rtol=1e-5)
+    np.testing.assert_array_equal(answer.clip_probabilities, one.clip_probabilities)
+    assert together.digest == load([other, file]).digest != load([file, file]).digest
+    assert isinstance(load([file]), Tagger)

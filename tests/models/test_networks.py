@@ -39,7 +39,7 @@ def parameters(name, shape=SHAPE, **settings):
 @pytest.mark.parametrize("shape", [(1, 128, 94), (3, 96, 130)])
 def test_logits_from_pictures_through_trunk_and_head(name, shape):
     if name in ("musicnn", "fcn"):
-        shape = (1, 96, 1300)  # their pictures have one channel, and fcn's 20 s
+        shape = (1, *shape[1:]) if name == "fcn" else (1, 96, 130)
     net = network(name, shape).eval()
     picture = torch.rand(2, *shape)
     with torch.no_grad():
