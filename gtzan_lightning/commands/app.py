@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import READY, Parser, track_of
 
 
 def main(argv: list[str]) -> None:
@@ -14,9 +14,7 @@ def main(argv: list[str]) -> None:
         "why (Grad-CAM over the picture), when (genres over time), and similar songs of the run's "
         "corpus. It needs no network; only this machine can reach it unless --host allows more.",
     )
-    parser.add_argument(
-        "--run", required=True, nargs="+", help="MLflow run ids, checkpoints or models:/NAME/1"
-    )
+    parser.add_run("can be chosen between")
     parser.add_argument("--host", default="127.0.0.1", help="address of the server (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="port (7860)")
     parser.add_argument("--password", help="password of the page (user: gtzan)")
@@ -33,12 +31,12 @@ def main(argv: list[str]) -> None:
     models = []
     for run in args["run"]:
         tagger = Tagger.load(run, track, raw=args["raw"])
-        data = tagger.recipe.data
+        songs, data = None, tagger.recipe.data
         data = data.model_copy(update={"root": args["data.root"] or data.root})
         try:
-            songs = library(tagger, prepare(data), Path(track.folder) / "likeness")
+            if run != READY or args["data.root"]:  # that one comes without songs
+                songs = library(tagger, prepare(data), Path(track.folder) / "likeness")
         except UserError as error:
             print(f"no songs to compare with: {error}")
-            songs = None
         models.append(Served(f"{tagger.recipe.model.name} {tagger.digest}", tagger, songs))
     serve(models, args["host"], args["port"], args["password"])

@@ -40,7 +40,7 @@ def _parser() -> Parser:
         "anything. Plots go to --out and to the MLflow run. motyka's examples: --genres jazz "
         "classical pop metal.",
     )
-    parser.add_argument("--run", required=True, help="MLflow run id, checkpoint or models:/NAME/1")
+    parser.add_run()
     parser.add_argument("--song", nargs="+", default=[], metavar="FILE_OR_ID",
                         help="sound files, or ids of songs in the run's corpus")  # fmt: skip
     parser.add_argument("--genres", nargs="+", default=[], metavar="GENRE",

@@ -1,6 +1,6 @@
 """Print the models: every ``--model``, where it comes from, what it is and how large."""
 
-from gtzan_lightning.recipe.command_line import Parser
+from gtzan_lightning.recipe.command_line import READY, Parser
 
 
 def main(argv: list[str]) -> None:
@@ -11,7 +11,17 @@ def main(argv: list[str]) -> None:
         "(as published) and on the default ones. experiments/run.py --model NAME --help explains "
         "the settings of a model.",
     )
-    parser.parse_all(argv)
+    parser.add_argument(
+        "--ready", action="store_true", help="print the model that comes with the package"
+    )
+    if parser.parse_all(argv).ready:
+        from gtzan_lightning.inference.tagger import Tagger
+
+        tagger = Tagger.load(READY, device="cpu")
+        model = tagger.recipe.title
+        print(f"ready: {model}, digest {tagger.digest}; genres {', '.join(tagger.genres)}")
+        print("what it heard, what it reaches and where it fails: docs/model-card.md")
+        return
     import pandas as pd
 
     from gtzan_lightning.models.listing import rows

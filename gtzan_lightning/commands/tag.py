@@ -22,10 +22,7 @@ def _parser() -> Parser:
         "command to resume. Broken files get a row with the reason and are listed at the end.",
     )
     parser.add_argument("place", nargs="+", help="files, or folders with all their subfolders")
-    parser.add_argument(
-        "--run", required=True, nargs="+", metavar="RUN",
-        help="MLflow run id, checkpoint or models:/NAME/1; several vote together",
-    )  # fmt: skip
+    parser.add_run("vote together")
     parser.add_argument("--out", required=True, metavar="FILE", help="table: .csv or .parquet")
     parser.add_argument(
         "--write-tags", action="store_true", help="also write the genre into the files' tags"

@@ -8,6 +8,7 @@ ids (GTZAN has 53 such pairs) is kept on one side by every protocol that draws s
 sides all the same is counted and said (``Leak``).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -192,6 +193,20 @@ def _filtered_folds(data: DataSettings, ids: list[str], closed: bool) -> Split:
     return Split(f"filtered_folds {_folds_label(data)}", parts, is_open=True)
 
 
+def _filtered_final(data: DataSettings, ids: list[str], closed: bool) -> Split:
+    """``filtered``, trained on its valid part too, but for at most a song of each genre.
+
+    Those are of artists who have no other song among them; they show that a training went well.
+    """
+    parts = {song: "test" if part == "test" else "train" for part, song in gtzan_facts("filtered")}
+    own = [song for song, part in parts.items() if part == "train"]
+    songs = Counter(artists().get(song, song) for song in own)
+    alone = [song for song in own if songs[artists().get(song, song)] == 1]
+    genre_of = {song: song.split(".")[0] for song in alone}
+    kept = some(alone, genre_of, len(set(genre_of.values())), data.split_seed)
+    return Split(f"filtered_final seed {data.split_seed}", parts | dict.fromkeys(kept, "valid"))
+
+
 def _first20(data: DataSettings, ids: list[str], closed: bool) -> Split:
     """bar_tov: songs 00 to 19 of every genre are the test part, whatever is in training too."""
     later = [i for i in ids if int(i[-5:]) >= 20]
@@ -247,6 +262,7 @@ PROTOCOLS = {
     "kfold": Protocol(_kfold),
     "filtered": Protocol(_filtered, gtzan_only=True),
     "filtered_folds": Protocol(_filtered_folds, gtzan_only=True),
+    "filtered_final": Protocol(_filtered_final, gtzan_only=True),
     "artist": Protocol(_artist, gtzan_only=True),
     "artist_groups": Protocol(_artist_groups, gtzan_only=True),
     "first20": Protocol(_first20, gtzan_only=True),

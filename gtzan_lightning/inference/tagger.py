@@ -12,6 +12,7 @@ from gtzan_lightning.data.clips import cut, grid_starts
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.pictures import Features, decibels_to_bytes
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.share import FILE
 from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
 from gtzan_lightning.models import MODELS, build_network
 from gtzan_lightning.models.checkpoint import (
@@ -22,6 +23,7 @@ from gtzan_lightning.models.checkpoint import (
 )
 from gtzan_lightning.models.layers import Trunked, has_trunk
 from gtzan_lightning.models.song_votes import headline
+from gtzan_lightning.recipe.command_line import READY
 from gtzan_lightning.recipe.settings import TrackSettings
 
 CLIPS_AT_ONCE = 64
@@ -31,8 +33,12 @@ def fetch_checkpoint(
     where: str | Path, track: TrackSettings | None = None, raw: bool = False
 ) -> Checkpoint:
     """The checkpoint of whatever ``Tagger.load`` takes. Raises as that does."""
-    path = Path(where)
-    if not path.is_file() and path.suffix != ".ckpt":
+    path = FILE if where == READY else Path(where)
+    if str(where).startswith("hf://"):
+        from gtzan_lightning.inference.hub import download
+
+        path = download(str(where))
+    elif not path.is_file() and path.suffix != ".ckpt":
         from gtzan_lightning.tracking.reading import find_checkpoint
 
         path = find_checkpoint(str(where), track)
@@ -103,7 +109,9 @@ class Tagger:
         device: str | None = None,
         raw: bool = False,
     ) -> "Tagger":
-        """Rebuild from a checkpoint file, an MLflow run id or ``models:/NAME/VERSION``.
+        """Rebuild from a file, a run's id, ``models:/NAME/VERSION`` or ``hf://OWNER/NAME``.
+
+        ``ready`` is the checkpoint that comes with the package (docs/model-card.md).
 
         Args:
             track: the MLflow store of the run (none: MLFLOW_TRACKING_URI, else ``mlruns``).

@@ -49,7 +49,11 @@ class Checkpoint:
 
     def raw(self) -> "Checkpoint":
         """The same without its temperature."""
-        return replace(self, contents=replace(self.contents, temperature=1.0))
+        return self.with_temperature(1.0)
+
+    def with_temperature(self, temperature: float) -> "Checkpoint":
+        """The same with another temperature."""
+        return replace(self, contents=replace(self.contents, temperature=temperature))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -80,7 +84,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     try:
         recipe = stored_recipe(plain["recipe"])
-        return Checkpoint(Contents(**{**plain, "recipe": recipe}), checkpoint["state_dict"])
+        # a checkpoint that is shipped has half precision
+        state = {
+            name: tensor.float() if tensor.dtype == torch.float16 else tensor
+            for name, tensor in checkpoint["state_dict"].items()
+        }
+        return Checkpoint(Contents(**{**plain, "recipe": recipe}), state)
     except (ValidationError, KeyError, TypeError) as error:
         raise of_another_version(plain["version"], error) from None
 

@@ -21,6 +21,7 @@ from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import TrackSettings
 
 LAST = "last"  # --resume last: the newest unfinished run of this recipe
+READY = "ready"  # --run ready: the checkpoint that comes with the package
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list", "seeds", "folds", "workers")
 _CHOOSE = f"choose a model with --model: {', '.join(MODEL_SETTINGS)}"
 
@@ -59,13 +60,18 @@ class Parser(argparse.ArgumentParser):
             field = TrackSettings.model_fields[name]
             self.add_argument(f"--track.{name}", default=field.default, help=field.description)
 
+    def add_run(self, many: str = "") -> None:
+        """``--run`` of a command that uses a trained model; ``many`` says what several do."""
+        self.add_argument(
+            "--run", metavar="RUN", nargs="+" if many else None, default=[READY] if many else READY,
+            help="MLflow run id, checkpoint, models:/NAME/1, hf://OWNER/NAME"
+            f"{many and '; several '}{many} (the model that comes with the package)",
+        )  # fmt: skip
+
     def add_raw(self) -> None:
         """The flag ``--raw`` of a command that gives probabilities."""
-        self.add_argument(
-            "--raw",
-            action="store_true",
-            help="the network's own probabilities, without the temperature of the checkpoint",
-        )
+        words = "the network's own probabilities, without the temperature of the checkpoint"
+        self.add_argument("--raw", action="store_true", help=words)
 
 
 def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:

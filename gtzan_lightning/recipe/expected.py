@@ -1,4 +1,4 @@
-"""Pictures that weights expect: laid under what a recipe says of data, and held to it."""
+"""What a recipe owes to weights that a network starts from: how it learns, and its picture."""
 
 import contextlib
 from typing import Any
@@ -8,6 +8,23 @@ from pydantic import ValidationError
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.section import ModelSettings
 from gtzan_lightning.recipe.settings import DataSettings
+
+Layer = tuple[str, dict[str, Any]]  # where a recipe was read, and its nested values
+
+
+def for_weights(layers: list[Layer]) -> list[Layer]:
+    """What recipes say of networks that start from weights (``from_weights``), where one does."""
+    model: dict[str, Any] = {}
+    for _, layer in layers:
+        own = layer.get("model")
+        model |= own if isinstance(own, dict) else {}
+    starts = str(model.get("pretrained", False)).lower() == "true" or model.get("weights")
+    laid: list[Layer] = []
+    for where, layer in layers:
+        laid.append((where, {k: v for k, v in layer.items() if k != "from_weights"}))
+        if starts and "from_weights" in layer:
+            laid.append((where, layer["from_weights"]))
+    return laid
 
 
 def with_expected(

@@ -26,6 +26,11 @@ class Pretrained(ModelSettings):
     """of colour pictures: as the weights expect, as navas published (a division by 255 too many),
     or none (0 to 1, as zhang published)"""
 
+    @property
+    def starts_from_images(self) -> bool:
+        """Whether the network has learnt from ImageNet before."""
+        return self.pretrained or self.weights is not None
+
 
 class ImageBackbone(Pretrained):
     """A network made for ImageNet, with its own head."""

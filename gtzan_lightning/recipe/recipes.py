@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
-from gtzan_lightning.recipe.expected import unexpected, with_expected
+from gtzan_lightning.recipe.expected import Layer, for_weights, unexpected, with_expected
 from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
 from gtzan_lightning.recipe.section import ModelSettings, Section, place
@@ -28,7 +28,6 @@ SECTIONS: dict[str, type[Section]] = {
     "track": TrackSettings,
 }
 _ANY_MODEL: dict[str, type[ModelSettings]] = {**MODEL_SETTINGS, "custom": CustomSettings}
-Layer = tuple[str, dict[str, Any]]  # where a recipe was read, and its nested values
 
 
 class Recipe(Section):
@@ -194,7 +193,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
 def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Recipe:
     """Lay recipes and flags over the defaults and check everything once."""
     merged: dict[str, Any] = {}
-    for where, layer in [*layers, ("", flags)]:
+    for where, layer in for_weights([*layers, ("", flags)]):
         for key, value in layer.items():
             if key == "model" and isinstance(value, str):
                 value = {"name": value}

@@ -28,9 +28,13 @@ def headline(tables: Sequence[Table]) -> str:
         row = valid or test
         assert row is not None
         cells = row.cells()
+        # as report.features writes it: "...; heard AudioSet" or "...; saw ImageNet"
+        features, _, before = cells["features"].partition("; ")
+        before = before.removeprefix("heard ").removeprefix("saw ")
         lines.append({
             "model": cells["model"],
-            "features": cells["features"],
+            "learnt before from": before or "nothing",
+            "features": features,
             f"test, n = {_n(parts['test'])}": _score(test),
             f"valid, n = {_n(parts['valid'])}": _score(valid),
             "seeds": cells["seeds"],

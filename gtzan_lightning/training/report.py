@@ -58,7 +58,8 @@ def _features(recipe: Recipe, data: GenreData) -> str:
         return f"table {Path(table).name}"
     label, heard = data.spec.label(recipe.data.clip_seconds), heard_before(recipe)
     embedding = f"embedding {recipe.data.embedding} of " if recipe.data.embedding else ""
-    return f"{embedding}{label}" + (f"; heard {heard}" if heard else "")
+    seen = "; saw ImageNet" if getattr(recipe.model, "starts_from_images", False) else ""
+    return f"{embedding}{label}" + (f"; heard {heard}" if heard else seen)
 
 
 def heard_before(recipe: Recipe) -> str:

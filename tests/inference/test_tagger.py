@@ -94,7 +94,8 @@ def test_an_export_says_what_it_takes_and_replaces_nothing(trained, tagger, tmp_
 
 
 @pytest.mark.parametrize("flags", [["--data.pack", "pictures"], ["--data.features", "mfcc"],
-    ["--data.features", "chroma"], ["--data.colour", "viridis", "--data.picture_size", "40", "50"]],
+    ["--data.features", "chroma"], ["--data.features", "kaldi"], ["--data.features", "htk"],
+    ["--data.colour", "viridis", "--data.picture_size", "40", "50"]],
     ids=" ".join)  # fmt: skip
 def test_every_picture_goes_through_onnx(flags, packed, tmp_path):
     recipe, _ = parse_run([*quick_flags(packed, tmp_path), *flags])

@@ -226,6 +226,15 @@ def of_weights(packed, tmp_path):
     return make
 
 
+def test_a_network_that_starts_from_weights_learns_as_suits_them(tmp_path):
+    scratch, fine = (Recipe.load("resnet", {"model.pretrained": p}) for p in ("false", "true"))
+    assert (scratch.fit.learning_rate, scratch.fit.trunk_rate) == (0.002, 1)
+    assert (fine.fit.learning_rate, fine.fit.trunk_rate) == (0.001, 0.3)
+    (tmp_path / "own.yaml").write_text("fit: {learning_rate: 0.01}")
+    own = Recipe.load("resnet", {"model.pretrained": True}, [tmp_path / "own.yaml"])
+    assert (own.fit.learning_rate, own.fit.trunk_rate) == (0.01, 0.3)
+
+
 def test_a_frozen_trunk_listens_once(of_weights, weights_file, monkeypatch):
     """Another run, of another seed, finds the maps of the first."""
     flags = ["--model.weights", str(weights_file), "--fit.trunk", "frozen"]
