@@ -12,6 +12,7 @@ from gtzan_lightning.recipe.section import (
     file,
     number,
     part,
+    place,
 )
 
 
@@ -122,8 +123,8 @@ class HeardSettings(ModelSettings):
 
     pretrained: bool = part(True)
     """start from the authors' weights (downloaded on first use)"""
-    weights: str | None = file(None)
-    """local file of such weights, instead of the download"""
+    weights: str | None = place(None)
+    """local copy of that download"""
 
     @property
     def starts_from_weights(self) -> bool:
