@@ -15,7 +15,10 @@ from gtzan_lightning.recipe.settings import TrackSettings
 
 LEDGER = Path("docs") / "results.csv"
 FIGURE = Path("docs") / "reproductions.png"
-PAGES = ("README.md", "docs/results.md", "docs/reproductions.md")
+PAGES = (
+    "README.md", "docs/results.md", "docs/reproductions.md", "docs/heard_before.md",
+    "docs/model-card.md",
+)  # fmt: skip
 MODELS = "gtzan_lightning/recipe/models"
 _MEASURED = re.compile(r"^# (?:Measured on|Not measured yet)(?s:.)*?\n(?=[^#])", re.M)
 _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- /results -->)", re.S)
@@ -38,10 +41,11 @@ def main(argv: list[str]) -> None:
     for page, text in pages(root).items():
         write_output(root / page, text)
         print(f"{page}: written")
-    image = io.BytesIO()
-    _figure(root).savefig(image, format="png", dpi=110)
-    write_output(root / FIGURE, image.getvalue())
-    print(f"{FIGURE}: written")
+    for name, figure in _figures(root).items():
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=110)
+        write_output(root / name, image.getvalue())
+        print(f"{name}: written")
 
 
 def _parser() -> Parser:
@@ -116,8 +120,8 @@ def pages(root: Path) -> dict[str, str]:
     Raises:
         UserError: a page can't be read, or has a block of an unknown name.
     """
-    from gtzan_lightning.results import defects, ledger
-    from gtzan_lightning.results.headline import headline, measured
+    from gtzan_lightning.results import defects, ledger, shares
+    from gtzan_lightning.results.headline import headline, measured, sentences
     from gtzan_lightning.results.reproductions import markdown, unfilled
     from gtzan_lightning.results.tables import tables
 
@@ -125,8 +129,12 @@ def pages(root: Path) -> dict[str, str]:
     folder = root / RECIPES
     models = lines[(lines["protocol"] == "filtered") & lines["form"].str.contains(r"\bown$|^$")]
     of_models = tables(models, read)
+    own = own_recipes()
+    ready = next(recipe for recipe, name in own.items() if name == "mn")
     blocks: dict[str, Callable[[], str]] = {
         "headline": lambda: headline(of_models),
+        "ready": lambda: "\n".join(f"- {one}" for one in sentences(of_models, ready)),
+        "shares": lambda: shares.markdown(shares.shares(lines, read)),
         "models": lambda: "\n\n".join(table.markdown() for table in of_models),
         "reproductions": lambda: markdown(lines, folder, read, why=True),
         "unfilled": lambda: unfilled(lines, folder),
@@ -140,7 +148,7 @@ def pages(root: Path) -> dict[str, str]:
         except OSError as error:
             raise UserError(f"{root / page} can't be read: {error.strerror}") from None
         written[page] = _BLOCK.sub(partial(_made, page, blocks), text)
-    for recipe, name in own_recipes().items():
+    for recipe, name in own.items():
         page = f"{MODELS}/{name}.yaml"
         if (root / page).exists():
             written[page] = _MEASURED.sub(
@@ -156,11 +164,15 @@ def _made(page: str, blocks: dict[str, Callable[[], str]], block: re.Match[str])
     return f"{begin}\n{blocks[name]()}\n\n{end}"
 
 
-def _figure(root: Path) -> Any:
-    """What sources published, and our runs of their systems."""
+def _figures(root: Path) -> dict[str, Any]:
+    """What sources published, and our runs of their systems; what more training songs are worth."""
     from gtzan_lightning.results import ledger
-    from gtzan_lightning.results.plots import published_plot
+    from gtzan_lightning.results.plots import published_plot, shares_plot
     from gtzan_lightning.results.reproductions import points
+    from gtzan_lightning.results.shares import shares
 
-    file = root / LEDGER
-    return published_plot(points(ledger.read(file), root / RECIPES, ledger.reader(file)))
+    lines, read = ledger.read(root / LEDGER), ledger.reader(root / LEDGER)
+    return {
+        str(FIGURE): published_plot(points(lines, root / RECIPES, read)),
+        "docs/shares.png": shares_plot(shares(lines, read)),
+    }

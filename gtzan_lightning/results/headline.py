@@ -54,14 +54,19 @@ def measured(tables: Sequence[Table], recipe: str) -> list[str]:
     Args:
         recipe: its key.
     """
-    sentences = [
+    lines = [line for one in sentences(tables, recipe) for line in wrap(one, 98)]
+    return [f"# {line}" for line in lines]
+
+
+def sentences(tables: Sequence[Table], recipe: str) -> list[str]:
+    """What runs of a recipe scored, a sentence for each part and precision."""
+    found = [
         _sentence(table, row)
         for table in tables
         for row in table.rows
         if row.recipe == recipe and row.accuracy is not None
     ]
-    lines = [line for sentence in sentences for line in wrap(sentence, 98)]
-    return [f"# {line}" for line in lines or ["Not measured yet."]]
+    return found or ["Not measured yet."]
 
 
 def _sentence(table: Table, row: Row) -> str:

@@ -179,6 +179,29 @@ def growth_plot(measured: dict[int, dict[str, float]]) -> Figure:
     return figure
 
 
+def shares_plot(systems: Mapping[str, Sequence[Any]]) -> Figure:
+    """Song accuracy over the number of training songs, with 95 % intervals.
+
+    Args:
+        systems: name -> entries with ``songs``, ``accuracy``, ``low`` and ``high``.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, of_system) in enumerate(systems.items()):
+        songs = np.array([one.songs for one in of_system]) * (1 + 0.02 * number)  # side by side
+        score = np.array([one.accuracy for one in of_system])
+        ends = np.array([[one.low, one.high] for one in of_system]).T
+        axes.errorbar(songs, score, np.abs(ends - score), label=name, fmt="o-", capsize=2)
+    axes.set(xscale="log", ylim=(0, 1), xlabel="training songs", ylabel="song accuracy, valid part")
+    ticks = sorted({one.songs for of_system in systems.values() for one in of_system})
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    if systems:
+        axes.legend(loc="lower right", fontsize="small")
+    return figure
+
+
 def published_plot(systems: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> Figure:
     """One line a system: its published figure beside those of our runs, with 95 % intervals.
 

@@ -1,0 +1,52 @@
+import pandas as pd
+import pytest
+
+from gtzan_lightning.results.plots import shares_plot
+from gtzan_lightning.results.shares import markdown, shares
+
+
+def line(run, model, songs, accuracy, protocol, seed="0", recipe="a"):
+    return {
+        "run_id": run, "model": model, "features": "mel 128", "recipe": recipe, "precision": "",
+        "seed": seed, "protocol": protocol, "songs": songs,
+        "final/valid/song_accuracy": accuracy, "final/valid/songs": 100.0,
+    }  # fmt: skip
+
+
+LINES = pd.DataFrame([
+    line("1", "mn", "train 442 of 443, valid 197", 0.8, "filtered"),
+    line("2", "mn", "train 442 of 443, valid 197", 0.7, "filtered", seed="1"),
+    line("3", "mn", "train 44, valid 197", 0.5, "filtered, train 44", recipe="b"),
+    line("4", "knn", "train 442 of 443, valid 197", 0.4, "filtered"),
+    line("5", "cnn", "train 44, valid 197", 0.2, "filtered, train 44"),
+    line("6", "cnn", "train 442 of 443, valid 197", 0.6, "filtered"),
+    line("7", "cnn", "", 0.9, "filtered", recipe="lost"),
+    line("8", "cnn", "train 90, valid 10", 0.9, "stratified"),
+])  # fmt: skip
+
+
+def test_systems_with_several_numbers_of_training_songs_have_a_curve():
+    systems = shares(LINES, lambda run: None)
+    assert list(systems) == ["cnn: mel 128", "mn: mel 128"]
+    assert [(s.songs, s.accuracy, s.seeds) for s in systems["mn: mel 128"]] == [
+        (44, 0.5, 1),
+        (442, pytest.approx(0.75), 2),
+    ]
+    assert [s.accuracy for s in systems["cnn: mel 128"]] == [0.2, 0.6]
+    one = systems["mn: mel 128"][0]
+    assert one.low < 0.42 < 0.58 < one.high  # Wilson's, of 100 songs
+    table = markdown(systems).splitlines()
+    assert "44 songs" in table[0]
+    assert "442 songs" in table[0]
+    assert "0.750 [0.657, 0.825], 2 seeds" in table[3]
+    assert markdown({}) == "Not measured yet."
+
+
+def test_the_plot_names_the_systems():
+    figure = shares_plot(shares(LINES, lambda run: None))
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "cnn: mel 128",
+        "mn: mel 128",
+    ]
+    shares_plot({})  # before anything is measured
