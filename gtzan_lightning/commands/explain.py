@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import READY, Parser, track_of
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
@@ -23,12 +23,15 @@ def main(argv: list[str]) -> None:
     tagger = Tagger.load(args["run"], track, raw=args["raw"])
     opened = partial(add_opening, args["run"], track) if args["open_test"] else None
     corpus = corpus_of(tagger, args["data.root"], opened)
+    # a checkpoint of elsewhere has no run that the plots could go to
+    is_run = not (args["run"] == READY or "://" in args["run"] or Path(args["run"]).exists())
     songs = sounds_of(tagger, args["song"], args["genres"], corpus)
     for name, sound in songs:
         why = explain_song(tagger, name, sound, Path(args["out"]), args["method"], args["genre"])
         print(f"{name}: {why.genre} {why.probability:.2f}; {why.meaning.sentence()}")
         print(*(f"  {file}" for file in why.files), sep="\n")
-        add_files(args["run"], track, why.files, "explained")
+        if is_run:
+            add_files(args["run"], track, why.files, "explained")
 
 
 def _parser() -> Parser:
@@ -37,8 +40,8 @@ def _parser() -> Parser:
         "Draw what a model looked at in a song: a map over the picture of the clip that speaks "
         "most for the genre, the genres over time, and a sound file of what the map marks. "
         "Deletion, insertion and the map of an untrained network tell whether the map means "
-        "anything. Plots go to --out and to the MLflow run. motyka's examples: --genres jazz "
-        "classical pop metal.",
+        "anything. Plots go to --out, and to the MLflow run if --run is one. motyka's examples: "
+        "--genres jazz classical pop metal.",
     )
     parser.add_run()
     parser.add_argument("--song", nargs="+", default=[], metavar="FILE_OR_ID",

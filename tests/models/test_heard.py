@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import timm
 import torch
 from conftest import quick_flags
 
@@ -101,6 +102,28 @@ def test_taggers_of_msd_hear_the_genre(real_data, name):
     for genre, tag in TAGS.items():
         others = [probability[other][tag] for other in TAGS if other != genre]
         assert probability[genre][tag] > 2 * max(others)
+
+
+@pytest.mark.parametrize(
+    "model", [{"name": "timm"}, {"name": "efficientnet", "variant": "lite0"}], ids=str
+)
+def test_a_network_of_timm_starts_from_a_local_file(real_data, model):
+    """Its trunk hears what the file's weights hear; only the last layer is new."""
+    file = real_data / "weights" / "tf_efficientnet_lite0_imagenet.pt"
+    settings = MODEL_SETTINGS[model["name"]](**model, weights=str(file))
+    net = build_network(settings, 10, (3, 96, 96)).eval()
+    whole = timm.create_model("tf_efficientnet_lite0", num_classes=1000).eval()
+    whole.load_state_dict(torch.load(file, weights_only=True))
+    colours = torch.rand(1, 3, 96, 96)
+    with torch.inference_mode():
+        maps = whole.forward_features((colours - 0.5) / 0.5)
+        torch.testing.assert_close(net.trunk(colours), maps, atol=1e-3, rtol=1e-3)
+    assert len(net.stages()) == 8
+    assert not {p for s in net.stages() for m in s for p in m.parameters()} & {
+        *net.net.get_classifier().parameters()
+    }
+    with pytest.raises(UserError, match="did you mean 'tf_efficientnet_lite"):
+        build_network(MODEL_SETTINGS["timm"](network="tf_efficientnet_lite"), 10, (1, 96, 96))
 
 
 @pytest.mark.parametrize("name", SHAPES)
