@@ -129,11 +129,15 @@ def pages(root: Path) -> dict[str, str]:
     folder = root / RECIPES
     models = lines[(lines["protocol"] == "filtered") & lines["form"].str.contains(r"\bown$|^$")]
     of_models = tables(models, read)
+    folds = lines[lines["protocol"].str.startswith("filtered_folds 5 ")]
     own = own_recipes()
     ready = next(recipe for recipe, name in own.items() if name == "mn")
     blocks: dict[str, Callable[[], str]] = {
         "headline": lambda: headline(of_models),
         "ready": lambda: "\n".join(f"- {one}" for one in sentences(of_models, ready)),
+        "folds": lambda: "\n\n".join(
+            table.markdown() for table in tables(folds, read) if table.part == "test"
+        ),
         "shares": lambda: shares.markdown(shares.shares(lines, read)),
         "models": lambda: "\n\n".join(table.markdown() for table in of_models),
         "reproductions": lambda: markdown(lines, folder, read, why=True),
