@@ -19,7 +19,9 @@ _PUBLIC = {
     "predictions": "commands.compare",
     "scores": "results.predictions",
     "compare": "commands.compare",
+    "ensemble": "commands.compare",
     "Tagger": "inference.tagger",
+    "Ensemble": "inference.ensemble",
 }
 __all__ = ["__version__", *_PUBLIC]
 
