@@ -104,9 +104,11 @@ def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:
 def _clip_steps(data: DataSettings, corpus: Corpus, seconds_per_step: float) -> int:
     steps = max(1, round(data.clip_seconds / seconds_per_step))
     longest = corpus.lengths.max() * seconds_per_step
-    if steps > corpus.lengths.max() and data.clip_seconds - longest > 0.01:
+    too_long = steps > corpus.lengths.max() and data.clip_seconds - longest > 0.01
+    if too_long and not data.repeat:
         raise Untrainable(
             f"data.clip_seconds {data.clip_seconds:g} is longer than every song "
-            f"(the longest has {longest:.2f} s): choose a shorter clip"
+            f"(the longest has {longest:.2f} s): choose a shorter clip, or fill it with "
+            "data.repeat true"
         )
     return steps

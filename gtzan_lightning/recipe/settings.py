@@ -80,6 +80,9 @@ class DataSettings(Section):
 
     clip_seconds: Positive = part(3.0)
     """length of a clip, seconds"""
+    repeat: bool = part(False)
+    """clips may be longer than every song: songs are repeated to fill them, for networks that
+    expect long clips"""
     clips_per_song: Count = part(5)
     """training clips per song and epoch, with random starts"""
     windows: Literal["random", "once", "pieces"] = part("random")
