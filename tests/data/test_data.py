@@ -113,6 +113,11 @@ def test_every_way_to_the_test_songs_passes_one_guard(quick):
 def test_a_clip_longer_than_every_song_is_one_line(quick):
     with pytest.raises(UserError, match=r"clip_seconds 9 is longer than every song.*4\.00 s"):
         ready(quick("--data.clip_seconds", "9"))
+    data = ready(quick("--data.clip_seconds", "9", "--data.repeat", "true"))
+    (clip,) = next(iter(data.batches("valid")))["clip"][:1].numpy()
+    assert len(clip) == 9 * 8000
+    song = 4 * 8000
+    assert np.array_equal(clip, np.resize(clip[:song], len(clip)))
 
 
 def test_a_song_shorter_than_the_clip_is_repeated(gtzan_copy, quick):
