@@ -6,8 +6,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from gtzan_lightning.results.intervals import wilson
-from gtzan_lightning.results.predictions import pooled_scores
 from gtzan_lightning.results.rows import Reader
+from gtzan_lightning.results.together import accuracy, runs_of
 
 PROTOCOL = "filtered"
 
@@ -58,16 +58,14 @@ def markdown(systems: dict[str, list[Share]]) -> str:
 
 def _share(songs: int, runs: pd.DataFrame, read: Reader) -> Share:
     """Of the newest recipe, all its seeds."""
-    newest = runs[runs["recipe"] == runs["recipe"].iloc[0]]
-    newest = newest[newest["precision"] == newest["precision"].iloc[0]]
-    tables = [table for run in newest["run_id"] if (table := read(run)) is not None]
-    scores = pooled_scores(tables, "valid") if tables else {}
-    accuracy = float(newest["final/valid/song_accuracy"].mean())
-    if "song_accuracy_low" in scores:
-        ends = (scores["song_accuracy_low"], scores["song_accuracy_high"])
-    else:
-        ends = wilson(accuracy, int(newest["final/valid/songs"].iloc[0]))
-    return Share(songs, accuracy, *ends, seeds=len(newest))
+    for column in ("recipe", "precision"):
+        runs = runs[runs[column] == runs[column].iloc[0]]
+    kept = runs_of(runs, read, "valid")
+    if kept:
+        own = accuracy(kept, "valid")
+        return Share(songs, own.accuracy, own.low, own.high, len(kept))
+    share = float(runs["final/valid/song_accuracy"].mean())
+    return Share(songs, share, *wilson(share, int(runs["final/valid/songs"].iloc[0])), len(runs))
 
 
 def _cell(share: Share) -> str:

@@ -1,0 +1,79 @@
+"""What the best systems of a ledger say together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from gtzan_lightning.results.ensemble import Runs, ensemble
+from gtzan_lightning.results.intervals import wilson
+from gtzan_lightning.results.predictions import answers, pooled_scores
+from gtzan_lightning.results.rows import Reader
+
+MOST = 4
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Song accuracy of a system over its seeds, each of all its folds, with its 95 % interval."""
+
+    songs: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def accuracy(runs: Runs, part: str) -> Accuracy:
+    """Of the predictions of a system's seeds and folds; the interval is by artist where known."""
+    seeds: dict[str, list[pd.DataFrame]] = {}
+    for (seed, _), table in runs.items():
+        seeds.setdefault(seed, []).append(table[table["part"] == part])
+    tables = [pd.concat(folds, ignore_index=True) for folds in seeds.values()]
+    songs = pd.Index(tables[0]["song"].unique())
+    share = float(np.nanmean(answers(tables, songs)))
+    ends = pooled_scores(tables, part)
+    low, high = (ends["low"], ends["high"]) if "low" in ends else wilson(share, len(songs))
+    return Accuracy(len(songs), share, low, high)
+
+
+def runs_of(lines: pd.DataFrame, read: Reader, part: str) -> Runs:
+    """Predictions of the newest recipe and precision of a system's lines, by seed and fold."""
+    for column in ("recipe", "precision"):
+        lines = lines[lines[column] == lines[column].iloc[0]]
+    keys = zip(lines["seed"], lines["fold"], strict=True)
+    tables = dict(zip(keys, map(read, lines["run_id"]), strict=True))
+    return {
+        (str(seed), str(fold)): table
+        for (seed, fold), table in tables.items()
+        if table is not None and (table["part"] == part).any()
+    }
+
+
+def markdown(lines: pd.DataFrame, read: Reader, part: str) -> str:
+    """A row for each of the best systems, then for the best two, three and four together.
+
+    Args:
+        lines: of a ledger, of one protocol and corpus; a system is a model with a kind of picture.
+        part: the part that is scored.
+    """
+    named = lines["model"] + ": " + lines["features"]
+    systems = {str(name): runs_of(own, read, part) for name, own in lines.groupby(named)}
+    scored = {name: accuracy(runs, part) for name, runs in systems.items() if runs}
+    ranked = sorted(scored, key=lambda name: -scored[name].accuracy)[:MOST]
+    rows = [[name, *_cells(scored[name])] for name in ranked]
+    for number in range(2, len(ranked) + 1):
+        first = [systems[name] for name in ranked[:number]]
+        shared = [key for key in first[0] if all(key in runs for runs in first)]
+        voted = {key: ensemble([runs[key] for runs in first]) for key in shared}
+        if voted:
+            rows.append([f"the first {number} together", *_cells(accuracy(voted, part))])
+    if not rows:
+        return "Not measured yet."
+    headers = ["system", "n", "song accuracy", "95 % interval"]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def _cells(scored: Accuracy) -> list[str]:
+    ends = f"{scored.low:.3f}-{scored.high:.3f}"
+    return [str(scored.songs), f"{scored.accuracy:.3f}", ends]

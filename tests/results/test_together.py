@@ -1,0 +1,51 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from gtzan_lightning.results.together import accuracy, markdown
+
+SONGS = [f"s{n}" for n in range(8)]
+
+
+def table(right, songs=SONGS):
+    """Predictions of rock songs; ``right`` gives each song's probability of rock."""
+    rows = zip(songs, right, strict=True)
+    return pd.DataFrame(
+        [["test", s, "", 0.0, "rock", np.log(1 - p), np.log(p)] for s, p in rows],
+        columns=["part", "song", "artist", "start", "genre", "jazz", "rock"],
+    )  # fmt: skip
+
+
+TABLES = {
+    "1": table([0.9] * 6 + [0.4] * 2),  # 6 of 8
+    "2": table([0.45] * 4 + [0.9] * 4),  # 4 of 8, unsure where it is wrong
+    "3": table([0.01] * 8),
+}
+LINES = pd.DataFrame(
+    [
+        {"run_id": run, "model": model, "features": "mel", "recipe": "a", "precision": "",
+         "seed": "0", "fold": "0"}
+        for run, model in (("1", "mn"), ("2", "cnn"), ("3", "knn"))
+    ]
+)  # fmt: skip
+
+
+def test_the_best_are_joined_one_by_one():
+    lines = markdown(LINES, TABLES.get, "test").splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [(name, score) for name, _, score, _ in cells] == [
+        ("mn: mel", "0.750"),
+        ("cnn: mel", "0.500"),
+        ("knn: mel", "0.000"),
+        ("the first 2 together", "1.000"),
+        ("the first 3 together", "0.000"),
+    ]
+    assert markdown(LINES, lambda run: None, "test") == "Not measured yet."
+
+
+def test_folds_are_one_test_and_seeds_are_averaged():
+    first, rest = TABLES["1"].iloc[:2], TABLES["1"].iloc[2:]
+    runs = {("0", "0"): first, ("0", "1"): rest, ("1", "0"): TABLES["2"]}
+    own = accuracy(runs, "test")
+    assert (own.songs, own.accuracy) == (8, pytest.approx((0.75 + 0.5) / 2))
+    assert own.low < own.accuracy < own.high
