@@ -144,6 +144,7 @@ def pages(root: Path) -> dict[str, str]:
             [*tables(lines[in_folds & excerpts], read), *tables(lines[is_own & excerpts], read)]
         ),
         "folds_together": lambda: together.markdown(lines[in_folds & ~excerpts], read, "test"),
+        "excerpts_together": lambda: together.markdown(lines[is_own & excerpts], read, "valid"),
         "together": lambda: together.markdown(lines[is_own & ~excerpts], read, "valid"),
         "shares": lambda: shares.markdown(shares.shares(lines, read)),
         "models": lambda: "\n\n".join(table.markdown() for table in of_models),

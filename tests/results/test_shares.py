@@ -8,7 +8,7 @@ from gtzan_lightning.results.shares import markdown, shares
 def line(run, model, songs, accuracy, protocol, seed="0", recipe="a"):
     return {
         "run_id": run, "model": model, "features": "mel 128", "recipe": recipe, "precision": "",
-        "seed": seed, "fold": "0", "protocol": protocol, "songs": songs,
+        "seed": seed, "fold": "0", "form": "", "protocol": protocol, "songs": songs,
         "final/valid/song_accuracy": accuracy, "final/valid/songs": 100.0,
     }  # fmt: skip
 

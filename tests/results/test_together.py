@@ -24,7 +24,7 @@ TABLES = {
 LINES = pd.DataFrame(
     [
         {"run_id": run, "model": model, "features": "mel", "recipe": "a", "precision": "",
-         "seed": "0", "fold": "0"}
+         "seed": "0", "fold": "0", "form": ""}
         for run, model in (("1", "mn"), ("2", "cnn"), ("3", "knn"))
     ]
 )  # fmt: skip
@@ -41,6 +41,11 @@ def test_the_best_are_joined_one_by_one():
         ("the first 3 together", "0.000"),
     ]
     assert markdown(LINES, lambda run: None, "test") == "Not measured yet."
+
+
+def test_of_several_recipes_a_models_own_counts():
+    lines = LINES.assign(model="mn", recipe=["newest", "own", "other"], form=["", "own", ""])
+    assert "0.500" in markdown(lines, TABLES.get, "test")
 
 
 def test_folds_are_one_test_and_seeds_are_averaged():
