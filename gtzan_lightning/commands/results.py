@@ -5,16 +5,13 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gtzan_lightning.commands.reproduce import RECIPES
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.settings import TrackSettings
-
-if TYPE_CHECKING:
-    from gtzan_lightning.results.tables import Table
 
 LEDGER = Path("docs") / "results.csv"
 FIGURE = Path("docs") / "reproductions.png"
@@ -123,31 +120,17 @@ def pages(root: Path) -> dict[str, str]:
     Raises:
         UserError: a page can't be read, or has a block of an unknown name.
     """
-    from gtzan_lightning.results import defects, ledger, shares, together
-    from gtzan_lightning.results.headline import headline, measured, sentences
+    from gtzan_lightning.results import defects, ledger
+    from gtzan_lightning.results.headline import measured
+    from gtzan_lightning.results.pages import of_models, own_tables
     from gtzan_lightning.results.reproductions import markdown, unfilled
-    from gtzan_lightning.results.tables import tables
 
     lines, read = ledger.read(root / LEDGER), ledger.reader(root / LEDGER)
     folder = root / RECIPES
-    excerpts = lines["corpus"] == "gtzan"  # songs of 2 to 3 s; those of pictures have 30 s
-    is_own = (lines["protocol"] == "filtered") & lines["form"].str.contains(r"\bown$|^$")
-    of_models = tables(lines[is_own & ~excerpts], read)
-    in_folds = lines["protocol"].str.startswith("filtered_folds 5 ")
     own = own_recipes()
     ready = next(recipe for recipe, name in own.items() if name == "mn")
-    blocks: dict[str, Callable[[], str]] = {
-        "headline": lambda: headline(of_models),
-        "ready": lambda: "\n".join(f"- {one}" for one in sentences(of_models, ready)),
-        "folds": lambda: _tested(tables(lines[in_folds & ~excerpts], read)),
-        "excerpts": lambda: _tested(
-            [*tables(lines[in_folds & excerpts], read), *tables(lines[is_own & excerpts], read)]
-        ),
-        "folds_together": lambda: together.markdown(lines[in_folds & ~excerpts], read, "test"),
-        "excerpts_together": lambda: together.markdown(lines[is_own & excerpts], read, "valid"),
-        "together": lambda: together.markdown(lines[is_own & ~excerpts], read, "valid"),
-        "shares": lambda: shares.markdown(shares.shares(lines, read)),
-        "models": lambda: "\n\n".join(table.markdown() for table in of_models),
+    blocks = {
+        **of_models(lines, read, ready),
         "reproductions": lambda: markdown(lines, folder, read, why=True),
         "unfilled": lambda: unfilled(lines, folder),
         "defects": lambda: defects.markdown(lines, folder, read),
@@ -164,15 +147,10 @@ def pages(root: Path) -> dict[str, str]:
         page = f"{MODELS}/{name}.yaml"
         if (root / page).exists():
             written[page] = _MEASURED.sub(
-                "\n".join(measured(of_models, recipe)) + "\n", (root / page).read_text()
+                "\n".join(measured(own_tables(lines, read), recipe)) + "\n",
+                (root / page).read_text(),
             )
     return written
-
-
-def _tested(of_lines: "list[Table]") -> str:
-    """Tables as Markdown; of folds only those of the songs that each left out."""
-    kept = [t for t in of_lines if t.part == "test" or "folds" not in t.protocol]
-    return "\n\n".join(table.markdown() for table in kept) or "Not measured yet."
 
 
 def _made(page: str, blocks: dict[str, Callable[[], str]], block: re.Match[str]) -> str:

@@ -40,7 +40,6 @@ def headline(tables: Sequence[Table]) -> str:
             "seeds": cells["seeds"],
             "parameters": cells["parameters"],
             "minutes": cells["minutes"],
-            "device": cells["device"],
             "precision": cells["precision"],
         })  # fmt: skip
     body = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)

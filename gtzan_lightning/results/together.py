@@ -42,6 +42,8 @@ def runs_of(lines: pd.DataFrame, read: Reader, part: str) -> Runs:
 
     Of a model that was trained by several recipes its own counts, else the newest.
     """
+    if lines.empty:
+        return {}
     own = lines[lines["form"].str.contains(r"\bown\b")]
     lines = own if len(own) else lines
     for column in ("recipe", "precision"):

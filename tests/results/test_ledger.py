@@ -106,16 +106,17 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path):
 def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
     valid = {"final/test/songs": float("nan"), "final/test/song_accuracy": float("nan")}
     valid |= {"final/valid/songs": 197, "final/valid/song_accuracy": 0.7}
+    heard = {"features": "kaldi 128, 10 s; heard AudioSet"}
     low = {**valid, "final/valid/song_accuracy": 0.5, "recipe": "r2", "model": "svm"}
-    runs = [run("a", songs_fingerprint="all"), run("b", **valid), run("c", **low)]
+    runs = [run("a", songs_fingerprint="all"), run("b", **valid), run("c", **low, **heard)]
     lines = headline(tables(pd.DataFrame(runs))).splitlines()
     titles, _, first, second = ([cell.strip() for cell in line.split("|")] for line in lines)
-    assert titles[3:5] == ["test, n = 290", "valid, n = 197"]
-    assert first[1] == "small_cnn"
-    assert first[3].startswith("0.600 [")
-    assert first[4].startswith("0.700 [")
-    assert first[4].endswith("*")  # artists are unknown
-    assert (second[1], second[3]) == ("svm", "")
+    assert titles[2:6] == ["learnt before from", "features", "test, n = 290", "valid, n = 197"]
+    assert first[1:3] == ["small_cnn", "nothing"]
+    assert first[4].startswith("0.600 [")
+    assert first[5].startswith("0.700 [")
+    assert first[5].endswith("*")  # artists are unknown
+    assert second[1:5] == ["svm", "AudioSet", "kaldi 128, 10 s", ""]
     runs[0]["tuned_on"] = "filtered, valid"
     last = headline(tables(pd.DataFrame(runs))).splitlines()[-1]
     assert last == "Settings chosen on filtered, valid: small_cnn."

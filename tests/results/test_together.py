@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gtzan_lightning.results import by_genre
 from gtzan_lightning.results.together import accuracy, markdown
 
 SONGS = [f"s{n}" for n in range(8)]
@@ -54,3 +55,12 @@ def test_folds_are_one_test_and_seeds_are_averaged():
     own = accuracy(runs, "test")
     assert (own.songs, own.accuracy) == (8, pytest.approx((0.75 + 0.5) / 2))
     assert own.low < own.accuracy < own.high
+
+
+def test_each_genre_has_its_share_and_what_it_is_taken_for():
+    runs = {("0", "0"): TABLES["1"], ("1", "0"): TABLES["2"]}
+    last = by_genre.markdown(runs, "test").splitlines()[-1]
+    assert [cell.strip() for cell in last.strip("|").split("|")] == [
+        "rock", "8", "0.62", "jazz 0.38",
+    ]  # fmt: skip
+    assert by_genre.markdown({}, "test") == "Not measured yet."
