@@ -23,6 +23,11 @@ class Mutant:
 
 
 PROTOCOLS = "gtzan_lightning/data/protocols.py"
+LAYERS = "gtzan_lightning/models/layers.py"
+FINE_TUNING = "gtzan_lightning/models/fine_tuning.py"
+KEPT = "gtzan_lightning/models/kept.py"
+WEIGHTS = "gtzan_lightning/models/weights.py"
+HEARD = "tests/models/test_heard.py"
 DRAWN = "gtzan_lightning/data/draws.py"
 CLIPS = "gtzan_lightning/data/clips.py"
 MODULE = "gtzan_lightning/data/module.py"
@@ -329,5 +334,32 @@ MUTANTS = [
     Mutant("the control's genres are not shuffled", PREPARED,
            "return np.random.default_rng(data.split_seed).permutation(numbers)",
            "return numbers", ("tests/ladder/test_ladder.py",)),
+    Mutant("frozen batch norms learn on", LAYERS,
+           "            part.eval()", "            pass", (HEARD,)),
+    Mutant("the whole trunk is frozen where its last stages train", FINE_TUNING,
+           "network.freeze([*chain(*stages[: len(stages) - trained])])",
+           "network.freeze([*chain(*stages)])", (HEARD,)),
+    Mutant("the first stages learn fastest", FINE_TUNING,
+           "depth = len(stages) - 1 - number", "depth = number", (HEARD,)),
+    Mutant("maps of one clip are taken for another's", KEPT,
+           "return np.stack([self.numbers[row] for row in rows]).astype(np.float32)",
+           "return np.stack([self.numbers[row] for row in sorted(rows)]).astype(np.float32)",
+           (HEARD,)),
+    Mutant("kept maps are computed again", KEPT, "new = [n for n, place in enumerate(places) "
+           "if place not in self.row]", "new = list(range(len(places)))", (HEARD,)),
+    Mutant("weights of another network are taken", WEIGHTS,
+           "wrong = [n for n in wanted if n not in weights or weights[n].shape != own[n].shape]",
+           "wrong = [n for n in wanted if n not in weights]", (HEARD,)),
+    Mutant("a broken download is kept", WEIGHTS, "if total and sink.tell() < total:",
+           "if total and sink.tell() < 0:", (HEARD,)),
+    Mutant("EfficientAT's pictures are not emphasised", "gtzan_lightning/data/spectra.py",
+           "wave[:, 1:] - EMPHASIS * wave[:, :-1]", "wave[:, 1:]",
+           ("tests/data/test_features.py",)),
+    Mutant("mapped pictures are stretched the wrong way", "gtzan_lightning/data/mapped.py",
+           "corpus.seconds_per_frame / wanted.seconds_per_frame",
+           "wanted.seconds_per_frame / corpus.seconds_per_frame", ("tests/data/test_features.py",)),
+    Mutant("a system of many clips outweighs the others", "gtzan_lightning/results/ensemble.py",
+           "voted = [vote(m[m[\"part\"] == part])", "voted = [m[m[\"part\"] == part]",
+           ("tests/results/test_ensemble.py",)),
 ]
 # fmt: on
