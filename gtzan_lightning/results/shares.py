@@ -62,7 +62,8 @@ def _share(songs: int, runs: pd.DataFrame, read: Reader) -> Share:
     if kept:
         own = accuracy(kept, "valid")
         return Share(songs, own.accuracy, own.low, own.high, len(kept))
-    runs = runs[runs["recipe"] == runs["recipe"].iloc[0]]
+    for column in ("recipe", "precision"):
+        runs = runs[runs[column] == runs[column].iloc[0]]
     share = float(runs["final/valid/song_accuracy"].mean())
     return Share(songs, share, *wilson(share, int(runs["final/valid/songs"].iloc[0])), len(runs))
 

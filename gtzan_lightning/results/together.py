@@ -38,23 +38,22 @@ def accuracy(runs: Runs, part: str) -> Accuracy:
 
 
 def runs_of(lines: pd.DataFrame, read: Reader, part: str) -> Runs:
-    """Predictions of a system's lines, by seed and fold.
+    """Predictions of a system's lines, by seed and fold; of lines whose predictions are kept.
 
-    Of a model that was trained by several recipes its own counts, else the newest.
+    Of a model that was trained by several recipes its own counts, else the newest; of one recipe
+    the newest precision.
     """
+    tables = {run: table for run in lines["run_id"] if (table := read(run)) is not None}
+    tables = {run: table for run, table in tables.items() if (table["part"] == part).any()}
+    lines = lines[lines["run_id"].isin(list(tables))]
     if lines.empty:
         return {}
     own = lines[lines["form"].str.contains(r"\bown\b")]
     lines = own if len(own) else lines
     for column in ("recipe", "precision"):
         lines = lines[lines[column] == lines[column].iloc[0]]
-    keys = zip(lines["seed"], lines["fold"], strict=True)
-    tables = dict(zip(keys, map(read, lines["run_id"]), strict=True))
-    return {
-        (str(seed), str(fold)): table
-        for (seed, fold), table in tables.items()
-        if table is not None and (table["part"] == part).any()
-    }
+    keys = zip(lines["seed"].astype(str), lines["fold"].astype(str), strict=True)
+    return dict(zip(keys, (tables[run] for run in lines["run_id"]), strict=True))
 
 
 def markdown(lines: pd.DataFrame, read: Reader, part: str) -> str:
