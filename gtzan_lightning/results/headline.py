@@ -10,9 +10,10 @@ from gtzan_lightning.results.tables import Table, chosen_on
 
 
 def headline(tables: Sequence[Table]) -> str:
-    """Markdown of the tables of one protocol's valid and test part, a line for each recipe.
+    """Markdown of the tables of one protocol's valid and test part, a line for each model.
 
-    The best on valid songs is first, as not every recipe opened the test part.
+    Of its recipes and precisions on one kind of picture the one that opened the test part, else the
+    best on valid songs. The best on valid songs is first, as not every recipe opened the test part.
     """
     parts = {
         part: {_key(row): row for table in tables if table.part == part for row in table.rows}
@@ -22,6 +23,7 @@ def headline(tables: Sequence[Table]) -> str:
         parts["valid"] | parts["test"],
         key=lambda key: [-_accuracy(parts[part].get(key)) for part in ("valid", "test")],
     )
+    keys = _one_each(keys, parts)
     lines = []
     for key in keys:
         test, valid = (parts[part].get(key) for part in ("test", "valid"))
@@ -83,6 +85,20 @@ def _sentence(table: Table, row: Row) -> str:
 
 def _key(row: Row) -> tuple[str, str]:
     return row.recipe, row.precision
+
+
+def _one_each(
+    keys: list[tuple[str, str]], parts: dict[str, dict[tuple[str, str], Row]]
+) -> list[tuple[str, str]]:
+    """Of keys, the best first, one for each model and kind of picture."""
+    chosen: dict[tuple[str, str], tuple[str, str]] = {}
+    for key in keys:
+        row = parts["valid"].get(key) or parts["test"][key]
+        cells = row.cells()
+        kind = (cells["model"], cells["features"])
+        if kind not in chosen or (key in parts["test"] and chosen[kind] not in parts["test"]):
+            chosen[kind] = key
+    return [key for key in keys if key in chosen.values()]
 
 
 def _accuracy(row: Row | None) -> float:

@@ -108,7 +108,9 @@ def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
     valid |= {"final/valid/songs": 197, "final/valid/song_accuracy": 0.7}
     heard = {"features": "kaldi 128, 10 s; heard AudioSet"}
     low = {**valid, "final/valid/song_accuracy": 0.5, "recipe": "r2", "model": "svm"}
+    other = {**valid, "final/valid/song_accuracy": 0.9, "recipe": "r3"}  # without a test score
     runs = [run("a", songs_fingerprint="all"), run("b", **valid), run("c", **low, **heard)]
+    runs.append(run("d", **other))
     lines = headline(tables(pd.DataFrame(runs))).splitlines()
     titles, _, first, second = ([cell.strip() for cell in line.split("|")] for line in lines)
     assert titles[2:6] == ["learnt before from", "features", "test, n = 290", "valid, n = 197"]
