@@ -1,12 +1,20 @@
 """The settings of the training: optimisation, and what Lightning's Trainer takes."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gtzan_lightning.recipe.section import Count, Positive, Section, Share, joined, part, place
 
-Trunk = Annotated[str, BeforeValidator(joined), Field(pattern=r"^(all|frozen|last [1-9]\d*)$")]
+
+def _of_a_trunk(words: str) -> str:
+    if not re.fullmatch(r"all|frozen|last [1-9]\d*", words):
+        raise ValueError("should be all, frozen, or the last stages, such as last 2")
+    return words
+
+
+Trunk = Annotated[str, BeforeValidator(joined), AfterValidator(_of_a_trunk)]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 
 

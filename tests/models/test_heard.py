@@ -230,6 +230,7 @@ def test_a_recipe_holds_the_picture_that_its_weights_expect():
         ("svm", {"data.features": "embedding"}, "goes with data.embedding"),
         ("crnn", {"model.pretrained": True}, "take model.variant won"),
         ("mn", {"model.width": 3}, "should be 0.4, 0.5, 1, 2 or 4"),
+        ("mn", {"fit.trunk": "last"}, "should be all, frozen, or the last stages"),
     ):
         with pytest.raises(UserError, match=said):
             Recipe.load(model, settings)
