@@ -89,7 +89,7 @@ def compare(*systems: str, track: TrackSettings | None = None) -> "list[Pair]":
     """
     from gtzan_lightning.results.significance import pairs
 
-    return pairs(_systems(systems, track or TrackSettings())[1])
+    return pairs(_systems(*_runs(systems, track or TrackSettings())))
 
 
 def ensemble(*systems: str, track: TrackSettings | None = None) -> "list[pd.DataFrame]":
@@ -130,19 +130,12 @@ def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
     return read_predictions(meant["run_id"].iloc[0], track)
 
 
-def _systems(
-    words: Sequence[str],
-    track: TrackSettings,
-    seeds: Sequence[str] | None = None,
-    folds: Sequence[str] | None = None,
-) -> "tuple[str, list[System]]":
-    """What is to be said of the runs that words mean, and their answers."""
+def _systems(chosen: "Choice", runs: "dict[str, Runs]") -> "list[System]":
+    """The answers of what ``_runs`` gives."""
     from gtzan_lightning.results.significance import system
 
-    chosen, runs = _runs(words, track, seeds, folds)
-    return chosen.context, [
-        system(word, list(of_word.values()), chosen.table.part) for word, of_word in runs.items()
-    ]
+    part = chosen.table.part
+    return [system(word, list(of_word.values()), part) for word, of_word in runs.items()]
 
 
 def _runs(
@@ -174,9 +167,9 @@ def _compare(args: dict[str, Any], track: TrackSettings) -> None:
     from gtzan_lightning.results.pairs import html_of, latex_of
     from gtzan_lightning.results.significance import pairs, system
 
-    context, systems = _systems(args["system"], track, args["seeds"], args["folds"])
+    chosen, runs = _runs(args["system"], track, args["seeds"], args["folds"])
+    context, systems = chosen.context, _systems(chosen, runs)
     if args["ensemble"]:
-        chosen, runs = _runs(args["ensemble"], track, args["seeds"], args["folds"])
         together = of_systems(list(runs.values()))
         systems.append(system(f"all {len(runs)}", together, chosen.table.part))
     lines = [

@@ -127,10 +127,10 @@ def pages(root: Path) -> dict[str, str]:
 
     lines, read = ledger.read(root / LEDGER), ledger.reader(root / LEDGER)
     folder = root / RECIPES
-    own = own_recipes()
+    own, of_own = own_recipes(), own_tables(lines, read)
     ready = next(recipe for recipe, name in own.items() if name == "mn")
     blocks = {
-        **of_models(lines, read, ready),
+        **of_models(lines, read, of_own, ready),
         "reproductions": lambda: markdown(lines, folder, read, why=True),
         "unfilled": lambda: unfilled(lines, folder),
         "defects": lambda: defects.markdown(lines, folder, read),
@@ -147,8 +147,7 @@ def pages(root: Path) -> dict[str, str]:
         page = f"{MODELS}/{name}.yaml"
         if (root / page).exists():
             written[page] = _MEASURED.sub(
-                "\n".join(measured(own_tables(lines, read), recipe)) + "\n",
-                (root / page).read_text(),
+                "\n".join(measured(of_own, recipe)) + "\n", (root / page).read_text()
             )
     return written
 

@@ -83,7 +83,7 @@ def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:
     feature = FEATURES[asked.picture]
     if feature.standard and feature.weights and holds == "mel":
         return replace(asked, made_of=PictureSpec.from_corpus(corpus.info, DataSettings()))
-    if holds not in (asked.picture, FEATURES[asked.picture].packed):
+    if holds not in (asked.picture, feature.packed):
         raise UserError(
             f"data.features {asked.picture} can't be made of {holds} pictures: use songs, or "
             f"data.features {holds}"

@@ -19,12 +19,12 @@ def freeze(network: nn.Module, fit: FitSettings) -> None:
     """
     if fit.trunk == "all":
         return
-    stages = _stages(network)
+    trunked = _trunked(network)
+    stages = trunked.stages()
     trained = 0 if fit.trunk == "frozen" else int(fit.trunk.split()[1])
     if trained > len(stages):
         raise UserError(f"fit.trunk {fit.trunk}: the trunk has {len(stages)} stages")
-    assert isinstance(network, Trunked)
-    network.freeze([*chain(*stages[: len(stages) - trained])])
+    trunked.freeze([*chain(*stages[: len(stages) - trained])])
 
 
 def parameter_groups(network: nn.Module, fit: FitSettings) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def _rates(network: nn.Module, fit: FitSettings) -> Iterator[tuple[float, list[n
     if fit.trunk_rate == fit.layer_decay == 1:
         yield 1.0, trained
         return
-    stages = _stages(network)
+    stages = _trunked(network).stages()
     in_trunk: set[nn.Parameter] = set()
     for number, stage in enumerate(stages):
         own = {p for module in stage for p in module.parameters()}
@@ -57,9 +57,9 @@ def _rates(network: nn.Module, fit: FitSettings) -> Iterator[tuple[float, list[n
     yield 1.0, [p for p in trained if p not in in_trunk]
 
 
-def _stages(network: nn.Module) -> list[list[nn.Module]]:
+def _trunked(network: nn.Module) -> Trunked:
     if not isinstance(network, Trunked):
         raise UserError(
             "fit.trunk, trunk_rate and layer_decay need a network with a trunk: leave them out"
         )
-    return network.stages()
+    return network

@@ -16,21 +16,26 @@ from gtzan_lightning.recipe.section import (
 )
 
 
-class Pretrained(ModelSettings):
-    """What all networks made for ImageNet share."""
+class FromWeights(ModelSettings):
+    """What all networks share that may start from weights."""
 
     pretrained: bool = part(False)
     """start from timm's ImageNet weights (downloaded on first use)"""
     weights: str | None = file(None)
     """local file of such weights, instead of the download"""
+
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether the network has learnt before."""
+        return self.pretrained or self.weights is not None
+
+
+class Pretrained(FromWeights):
+    """What all networks made for ImageNet share."""
+
     preprocessing: Literal["expected", "published", "none"] = part("expected")
     """of colour pictures: as the weights expect, as navas published (a division by 255 too many),
     or none (0 to 1, as zhang published)"""
-
-    @property
-    def starts_from_images(self) -> bool:
-        """Whether the network has learnt from ImageNet before."""
-        return self.pretrained or self.weights is not None
 
 
 class ImageBackbone(Pretrained):
@@ -118,18 +123,13 @@ class TimmSettings(ImageBackbone):
     """its name in timm"""
 
 
-class HeardSettings(ModelSettings):
+class HeardSettings(FromWeights):
     """What all networks share that learnt from other sounds or music."""
 
     pretrained: bool = part(True)
     """start from the authors' weights (downloaded on first use)"""
     weights: str | None = place(None)
     """local copy of that download"""
-
-    @property
-    def starts_from_weights(self) -> bool:
-        """Whether the network has learnt before."""
-        return self.pretrained or self.weights is not None
 
     @property
     def heard(self) -> str:

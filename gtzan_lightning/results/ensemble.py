@@ -27,16 +27,22 @@ def ensemble(members: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([_of_part(members, part) for part in parts], ignore_index=True)
 
 
+def shared_runs(systems: Sequence[Runs]) -> Runs:
+    """The ensemble of each seed and fold that all systems have. Raises as ``ensemble`` does."""
+    shared = [key for key in systems[0] if all(key in runs for runs in systems)]
+    return {key: ensemble([runs[key] for runs in systems]) for key in shared}
+
+
 def of_systems(systems: Sequence[Runs]) -> list[pd.DataFrame]:
-    """The ensemble of each seed and fold that all systems have.
+    """The ensembles of ``shared_runs``.
 
     Raises:
         UserError: there is none.
     """
-    shared = [key for key in systems[0] if all(key in runs for runs in systems)]
-    if not shared:
+    voted = shared_runs(systems)
+    if not voted:
         raise UserError("an ensemble's systems have no seed and fold in common")
-    return [ensemble([runs[key] for runs in systems]) for key in shared]
+    return list(voted.values())
 
 
 def _of_part(members: Sequence[pd.DataFrame], part: str) -> pd.DataFrame:

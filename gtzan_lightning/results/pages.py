@@ -10,20 +10,23 @@ from gtzan_lightning.results.rows import Reader
 from gtzan_lightning.results.tables import Table, tables
 
 
-def of_models(lines: pd.DataFrame, read: Reader, ready: str) -> dict[str, Callable[[], str]]:
+def of_models(
+    lines: pd.DataFrame, read: Reader, of_own: list[Table], ready: str
+) -> dict[str, Callable[[], str]]:
     """Block -> what makes its Markdown.
 
     Args:
         lines: of the ledger; those of excerpts of songs share no table with those of pictures.
+        of_own: ``own_tables`` of them.
         ready: recipe of the model that comes with the package.
     """
     excerpts, own = _of_excerpts(lines), _own(lines)
     folds = lines["protocol"].str.startswith("filtered_folds 5 ")
     of_ready = lines[own & (lines["recipe"] == ready)]
     return {
-        "headline": lambda: headline(own_tables(lines, read)),
-        "models": lambda: _joined(own_tables(lines, read)),
-        "ready": lambda: "\n".join(f"- {s}" for s in sentences(own_tables(lines, read), ready)),
+        "headline": lambda: headline(of_own),
+        "models": lambda: _joined(of_own),
+        "ready": lambda: "\n".join(f"- {s}" for s in sentences(of_own, ready)),
         "ready_genres": lambda: by_genre.markdown(
             together.runs_of(of_ready, read, "valid"), "valid"
         ),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from gtzan_lightning.results.ensemble import Runs, ensemble
+from gtzan_lightning.results.ensemble import Runs, shared_runs
 from gtzan_lightning.results.intervals import wilson
 from gtzan_lightning.results.predictions import answers, pooled_scores
 from gtzan_lightning.results.rows import Reader
@@ -69,9 +69,7 @@ def markdown(lines: pd.DataFrame, read: Reader, part: str) -> str:
     ranked = sorted(scored, key=lambda name: -scored[name].accuracy)[:MOST]
     rows = [[name, *_cells(scored[name])] for name in ranked]
     for number in range(2, len(ranked) + 1):
-        first = [systems[name] for name in ranked[:number]]
-        shared = [key for key in first[0] if all(key in runs for runs in first)]
-        voted = {key: ensemble([runs[key] for runs in first]) for key in shared}
+        voted = shared_runs([systems[name] for name in ranked[:number]])
         if voted:
             rows.append([f"the first {number} together", *_cells(accuracy(voted, part))])
     if not rows:

@@ -16,6 +16,7 @@ from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.model_settings import embedding_settings
+from gtzan_lightning.recipe.pretrained_settings import Pretrained
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results import calibration, known_faults, plots
@@ -58,7 +59,8 @@ def _features(recipe: Recipe, data: GenreData) -> str:
         return f"table {Path(table).name}"
     label, heard = data.spec.label(recipe.data.clip_seconds), heard_before(recipe)
     embedding = f"embedding {recipe.data.embedding} of " if recipe.data.embedding else ""
-    seen = "; saw ImageNet" if getattr(recipe.model, "starts_from_images", False) else ""
+    is_image = isinstance(recipe.model, Pretrained) and recipe.model.starts_from_weights
+    seen = "; saw ImageNet" if is_image else ""
     return f"{embedding}{label}" + (f"; heard {heard}" if heard else seen)
 
 
