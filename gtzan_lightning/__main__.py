@@ -11,6 +11,7 @@ from gtzan_lightning.version import __version__
 
 COMMANDS = {
     "run": "train, test and record one model",
+    "runs": "list, find and delete recorded runs",
     "compare": "tables of the recorded runs; whether systems can be told apart",
     "audit": "judge songs, protocols and feature tables before training",
     "ladder": "one recipe under every protocol: what each shortcut is worth",

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import READY, Parser, track_of
+from gtzan_lightning.recipe.command_line import Parser, track_of
 
 METHODS = ("grad_cam", "saliency", "integrated_gradients")
 
@@ -18,20 +18,23 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.inference.corpus_songs import corpus_of, sounds_of
     from gtzan_lightning.inference.explain import explain_song
     from gtzan_lightning.inference.tagger import Tagger
+    from gtzan_lightning.tracking.finding import is_elsewhere, run_id
+    from gtzan_lightning.tracking.reading import has_store
     from gtzan_lightning.tracking.store import add_files, add_opening
 
-    tagger = Tagger.load(args["run"], track, raw=args["raw"])
-    opened = partial(add_opening, args["run"], track) if args["open_test"] else None
-    corpus = corpus_of(tagger, args["data.root"], opened)
     # a checkpoint of elsewhere has no run that the plots could go to
-    is_run = not (args["run"] == READY or "://" in args["run"] or Path(args["run"]).exists())
+    is_run = has_store(track) and not is_elsewhere(args["run"])
+    run = run_id(args["run"], track) if is_run else args["run"]
+    tagger = Tagger.load(run, track, raw=args["raw"])
+    opened = partial(add_opening, run, track) if args["open_test"] else None
+    corpus = corpus_of(tagger, args["data.root"], opened)
     songs = sounds_of(tagger, args["song"], args["genres"], corpus)
     for name, sound in songs:
         why = explain_song(tagger, name, sound, Path(args["out"]), args["method"], args["genre"])
         print(f"{name}: {why.genre} {why.probability:.2f}; {why.meaning.sentence()}")
         print(*(f"  {file}" for file in why.files), sep="\n")
         if is_run:
-            add_files(args["run"], track, why.files, "explained")
+            add_files(run, track, why.files, "explained")
 
 
 def _parser() -> Parser:

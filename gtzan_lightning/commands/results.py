@@ -71,13 +71,14 @@ def add_runs(words: list[str], root: Path, track: TrackSettings) -> list[str]:
     """
     from gtzan_lightning.results import ledger
     from gtzan_lightning.results.reproductions import cells
+    from gtzan_lightning.tracking.finding import one
     from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
 
     runs, lines = runs_table(track), {}
     filled = cells(root / RECIPES)
     own = own_recipes()
     for word in words:
-        run = _meant(runs, word)
+        run = one(runs, word)
         ledger.check(run)
         names, forms = filled.get(run["recipe"], ([], []))
         forms = [*forms, *["own"] * (run["recipe"] in own)]
@@ -85,22 +86,6 @@ def add_runs(words: list[str], root: Path, track: TrackSettings) -> list[str]:
     gone = ledger.add(root / LEDGER, lines, partial(predictions_if_any, track=track))
     added = [f"added {line['model']} {line['recipe']}, run {run}" for run, line in lines.items()]
     return added + [f"replaced run {run}" for run in gone]
-
-
-def _meant(runs: Any, word: str) -> Any:
-    """The row of the run that a word means.
-
-    Raises:
-        UserError: there is none, or there are several.
-    """
-    if runs.empty:  # it has no columns
-        raise UserError("there are no runs yet: gtzan run makes one")
-    found = runs[(runs["name"] == word) | runs["run_id"].str.startswith(word)]
-    if len(found) == 1:
-        return found.iloc[0]
-    if found.empty:
-        raise UserError(f"no run is meant by {word!r}: gtzan compare lists the runs")
-    raise UserError(f"{word!r} means {len(found)} runs: give {' or '.join(found['run_id'])}")
 
 
 def own_recipes() -> dict[str, str]:

@@ -2,18 +2,28 @@
 
 import os
 
-from gtzan_lightning.recipe.command_line import Series, parse_series
+from gtzan_lightning.recipe.command_line import LAST, Series, parse_series
 from gtzan_lightning.recipe.recipes import as_flags
+from gtzan_lightning.recipe.settings import TrackSettings
+
+CHOSEN = ("--fit.", "--augment.", "--config", "--seeds", "--folds", "--quick", "--resume")
+TRIAL = (
+    "This is a quick trial (--quick): two to three minutes on two cores. The whole training: add "
+    "--data.corpus synthetic."
+)
 
 
 def main(argv: list[str]) -> None:
     """Parse, train, print the comparison table with the new run's row marked."""
-    series = parse_series(argv)
+    series = parse_series(argv, find=to_resume)
     from gtzan_lightning.data.packing import resolve
 
     _, loud = resolve(series.recipe.data)
     if loud:
         print(as_flags(loud), flush=True)
+        if not any(word.startswith(CHOSEN) for word in argv):
+            print(TRIAL, flush=True)
+            series = parse_series([*argv, "--quick"])
     # five seconds of imports, only once the command line is known to be right
     from gtzan_lightning.training.hardware import keep_freed_memory
     from gtzan_lightning.training.report import result_lines
@@ -26,6 +36,20 @@ def main(argv: list[str]) -> None:
     outcome = train(series.recipe, series.resume)
     if outcome.scores:  # of several processes the first one speaks
         print(result_lines(series.recipe, outcome.run_id, outcome.scores))
+
+
+def to_resume(word: str, folder: str) -> str:
+    """The id of the run that ``--resume`` names; MLflow is asked where its folder does not say."""
+    from gtzan_lightning.tracking import run_folder
+
+    if word == LAST:
+        return run_folder.newest_unfinished(folder)
+    begun = run_folder.begins_with(folder, word)
+    if len(begun) == 1:
+        return begun[0]
+    from gtzan_lightning.tracking.finding import run_id
+
+    return run_id(word, TrackSettings(folder=folder))
 
 
 def _many(series: Series, argv: list[str]) -> None:

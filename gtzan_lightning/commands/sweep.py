@@ -18,7 +18,9 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.tuning.space import read_space
 
     space = read_space(Path(own.space), model, layers, flags)
-    name = own.name or f"{model}-{Path(own.space).stem}"
+    quick = "--quick" in settings
+    name = own.name or f"{model}-{Path(own.space).stem}{'-quick' * quick}"
+    trials = own.trials or (6 if quick else 30)
     from gtzan_lightning.training.hardware import keep_freed_memory
     from gtzan_lightning.tuning.study import Search
     from gtzan_lightning.tuning.sweep import join, sweep
@@ -26,10 +28,10 @@ def main(argv: list[str]) -> None:
     keep_freed_memory()
     search = Search(own.sampler, own.sampler_seed, own.startup, prune=not own.no_prune)
     if own.worker:
-        join(space, name, own.trials, own.storage, search)
+        join(space, name, trials, own.storage, search)
         return
     command = [sys.executable, "-m", "gtzan_lightning", "sweep", *argv, "--worker"]
-    print(sweep(space, name, own.trials, own.storage, search, own.workers, command))
+    print(sweep(space, name, trials, own.storage, search, own.workers, command))
 
 
 def _parser() -> Parser:
@@ -41,7 +43,7 @@ def _parser() -> Parser:
         "experiments/run.py and hold for every trial, such as --data.root or --fit.max_epochs.",
     )
     parser.add_argument("--space", required=True, help="space file, see experiments/recipes/spaces")
-    parser.add_argument("--trials", type=int, default=30, help="trials to complete (30)")
+    parser.add_argument("--trials", type=int, help="trials to complete (30; with --quick 6)")
     parser.add_argument(
         "--sampler", choices=["tpe", "qmc", "random"], default="tpe",
         help="how Optuna proposes recipes (tpe)",

@@ -25,6 +25,7 @@ LEAKY_COLUMN = (
     "LEAKY FEATURE: a column of the table tells the genre without music, such as the number of its "
     "row; the scores measure the leak"
 )
+QUICK = "QUICK: a trial of minutes (--quick), whose scores say nothing of the model"
 
 
 class GenreData(lightning.LightningDataModule):
@@ -187,9 +188,9 @@ class GenreData(lightning.LightningDataModule):
     def warning(self) -> str:
         """What makes the scores of this run worthless for comparison; empty as a rule."""
         model = self.recipe.model
-        if getattr(model, "leaky_id", False) or getattr(model, "leaky_columns", False):
-            return LEAKY_COLUMN
-        return self.split.warning
+        leaks = getattr(model, "leaky_id", False) or getattr(model, "leaky_columns", False)
+        warnings = [LEAKY_COLUMN if leaks else self.split.warning, QUICK * self.recipe.quick]
+        return "; ".join(filter(None, warnings))
 
     def grid(self, part: str) -> list[Clip]:
         """The evaluation clips of a part: a fixed, even grid over each song, song by song."""

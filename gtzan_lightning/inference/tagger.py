@@ -39,9 +39,9 @@ def fetch_checkpoint(
 
         path = download(str(where))
     elif not path.is_file() and path.suffix != ".ckpt":
-        from gtzan_lightning.tracking.reading import find_checkpoint
+        from gtzan_lightning.tracking.finding import checkpoint_of
 
-        path = find_checkpoint(str(where), track)
+        path = checkpoint_of(str(where), track or TrackSettings())
     checkpoint = read_checkpoint(path)
     return checkpoint.raw() if raw else checkpoint
 
@@ -109,9 +109,11 @@ class Tagger:
         device: str | None = None,
         raw: bool = False,
     ) -> "Tagger":
-        """Rebuild from a file, a run's id, ``models:/NAME/VERSION`` or ``hf://OWNER/NAME``.
+        """Rebuild from a file, a run, ``models:/NAME/VERSION`` or ``hf://OWNER/NAME``.
 
-        ``ready`` is the checkpoint that comes with the package (docs/model-card.md).
+        A run is meant by its id or the beginning of it, its name, ``last`` or ``best`` (see
+        ``tracking.finding.run_id``). ``ready`` is the checkpoint that comes with the package
+        (docs/model-card.md).
 
         Args:
             track: the MLflow store of the run (none: MLFLOW_TRACKING_URI, else ``mlruns``).

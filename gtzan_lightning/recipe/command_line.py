@@ -20,9 +20,11 @@ from gtzan_lightning.recipe.section import Section, joined
 from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import TrackSettings
 
-LAST = "last"  # --resume last: the newest unfinished run of this recipe
+LAST = "last"  # --run last: the newest run; --resume last: the newest unfinished of this recipe
+BEST = "best"  # --run best: the highest score on valid songs
 READY = "ready"  # --run ready: the checkpoint that comes with the package
-_NOT_SETTINGS = ("model", "config", "resume", "print_config", "list", "seeds", "folds", "workers")
+_NOT_SETTINGS = ("model", "config", "resume", "print_config", "list", "seeds", "folds", "workers",
+                 "quick")  # fmt: skip
 _CHOOSE = f"choose a model with --model: {', '.join(MODEL_SETTINGS)}"
 
 
@@ -64,7 +66,8 @@ class Parser(argparse.ArgumentParser):
         """``--run`` of a command that uses a trained model; ``many`` says what several do."""
         self.add_argument(
             "--run", metavar="RUN", nargs="+" if many else None, default=[READY] if many else READY,
-            help="MLflow run id, checkpoint, models:/NAME/1, hf://OWNER/NAME"
+            help="run (id or its beginning, name, last, best: gtzan runs lists them), checkpoint, "
+            "models:/NAME/1, hf://OWNER/NAME"
             f"{many and '; several '}{many} (the model that comes with the package)",
         )  # fmt: skip
 
@@ -129,8 +132,13 @@ def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None
     return series.recipe, series.resume
 
 
-def parse_series(argv: list[str], command: str = "run") -> Series:
+def parse_series(
+    argv: list[str], command: str = "run", find: Callable[[str, str], str] | None = None
+) -> Series:
     """The runs that flags ask for.
+
+    Args:
+        find: what ``--resume`` names and the folder of the runs -> the id of the run.
 
     Raises:
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
@@ -142,8 +150,8 @@ def parse_series(argv: list[str], command: str = "run") -> Series:
     if args["list"]:
         print(listing(args["list"]))
         raise SystemExit(0)
-    if args["resume"] and args["resume"] != LAST:
-        return Series(_resumed(args), args["resume"], None, None, 1)
+    if args["resume"] and (args["resume"] != LAST or name is None):
+        return _resumed(args, find)
     if name is None:
         raise UserError(_CHOOSE)
     recipe = build_recipe(name, layers, _flags_given(args))
@@ -157,17 +165,18 @@ def parse_series(argv: list[str], command: str = "run") -> Series:
     return Series(recipe, args["resume"], args.get("seeds"), folds, workers)
 
 
-def _resumed(args: dict[str, Any]) -> Recipe:
-    """The own recipe of the run that ``--resume`` names."""
+def _resumed(args: dict[str, Any], find: Callable[[str, str], str] | None) -> Series:
+    """The run that ``--resume`` names, with its own recipe."""
     others = set(args) - {*_NOT_SETTINGS, "track.folder", "fit.open_test"}
     if others or args["model"] or args["config"]:
         raise UserError(
-            "--resume RUN_ID takes no settings but --track.folder and --open-test: the run has its "
+            "--resume RUN takes no settings but --track.folder and --open-test: the run has its "
             "own recipe"
         )
     folder = args.get("track.folder", TrackSettings().folder)
+    run = find(args["resume"], folder) if find else args["resume"]
     opens = args.get("fit.open_test") == "true"
-    return recipes.interrupted_recipe(folder, args["resume"], opens)
+    return Series(recipes.interrupted_recipe(folder, run, opens), run, None, None, 1)
 
 
 def parse_layers(argv: list[str], command: str) -> tuple[str, list[Layer], dict[str, Any]]:
@@ -188,12 +197,15 @@ def _named(argv: list[str], command: str) -> tuple[str | None, list[Layer]]:
     first = Parser(command, add_help=False)
     first.add_argument("--model")
     first.add_argument("--config", action="append", default=[])
+    first.add_argument("--quick", action="store_true")
     chosen, _ = first.parse_known_args([a for a in argv if a not in ("-h", "--help")])
     layers = [(file, recipes.read_recipe(Path(file))) for file in chosen.config]
     name = chosen.model or next((m for _, r in reversed(layers) if (m := _model_of(r))), None)
     if name == "custom":
         raise UserError("a custom network is trained from Python: train(recipe, network=...)")
-    return name, layers if name is None else recipes.layers_of(name, layers)
+    if name is None:
+        return name, layers
+    return name, [*recipes.layers_of(name, layers), *[recipes.QUICK] * chosen.quick]
 
 
 def listing(what: str) -> str:
@@ -217,9 +229,10 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
     )
     parser.add_argument(
         "--resume",
-        metavar="RUN_ID",
-        help="resume an interrupted run; last: resume the newest unfinished run of the same "
-        "recipe, or start one, so that a cluster can repeat the command unchanged",
+        metavar="RUN",
+        help="resume an interrupted run: its id or the beginning of it, its name, best, or last, "
+        "the newest one; with --model, last is the newest of the same recipe, or a new run, so "
+        "that a cluster can repeat the command unchanged",
     )
     parser.add_argument(
         "--open-test", action="store_const", const="true", default=argparse.SUPPRESS,
@@ -229,6 +242,11 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
     )  # fmt: skip
     if command == "run":
         add_series(parser)
+    parser.add_argument(
+        "--quick", action="store_true",
+        help="a trial of minutes: 60 steps at most, without augmentation, under the flags that are "
+        "given; every table marks its figures as QUICK",
+    )  # fmt: skip
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
     seed = Recipe.model_fields["seed"]

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from gtzan_lightning.files import digest
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Section
@@ -38,11 +40,14 @@ def recipe_key(recipe: Recipe) -> str:
 
 def defaults(recipe: Recipe) -> dict[str, Any]:
     """``section.name`` -> default, of the settings that have one."""
-    sections = {name: getattr(recipe, name) for name in type(recipe).model_fields}
+    fields: dict[str, FieldInfo] = dict(type(recipe).model_fields)
+    for key in type(recipe).model_fields:
+        section = getattr(recipe, key)
+        if isinstance(section, Section):
+            fields |= {f"{key}.{name}": f for name, f in type(section).model_fields.items()}
     return {
-        f"{key}.{name}": json.loads(json.dumps(field.default))
-        for key, section in sections.items() if isinstance(section, Section)
-        for name, field in type(section).model_fields.items() if not field.is_required()
+        name: json.loads(json.dumps(field.default))
+        for name, field in fields.items() if not field.is_required()
     }  # fmt: skip
 
 

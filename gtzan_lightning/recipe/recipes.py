@@ -17,7 +17,7 @@ from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.expected import Layer, for_weights, unexpected, with_expected
 from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
-from gtzan_lightning.recipe.section import ModelSettings, Section, place
+from gtzan_lightning.recipe.section import ModelSettings, Section, part, place
 from gtzan_lightning.recipe.settings import AugmentSettings, DataSettings, TrackSettings
 
 MODEL_RECIPES = Path(__file__).parent / "models"
@@ -27,6 +27,17 @@ SECTIONS: dict[str, type[Section]] = {
     "fit": FitSettings,
     "track": TrackSettings,
 }
+# minutes for any corpus and network: at most 60 steps, without what makes a network learn slowly
+QUICK: Layer = (
+    "--quick",
+    {
+        "quick": True,
+        "augment": {"audio": 0, "spectrogram": 0},
+        "fit": {
+            "max_epochs": 4, "limit_train_batches": 15, "average_epochs": 0, "score_train": False,
+        },
+    },
+)  # fmt: skip
 _ANY_MODEL: dict[str, type[ModelSettings]] = {**MODEL_SETTINGS, "custom": CustomSettings}
 
 
@@ -46,6 +57,8 @@ class Recipe(Section):
     """seed of weights, clips, augmentation and dropout"""
     tuned_on: str = place("")
     """songs on which these settings were chosen, such as "filtered, valid"; tables say it"""
+    quick: bool = part(False)
+    """a trial of minutes (--quick): tables mark it"""
 
     @model_validator(mode="after")
     def _picture_as_expected(self) -> "Recipe":

@@ -86,6 +86,8 @@ def check(run: pd.Series) -> None:
     leak = _words(run, f"leak_{_part(run)}")
     if not leak:
         raise UserError(f"{name} did not record what its songs share with training: run it again")
+    if "QUICK" in _words(run, "warning"):
+        raise UserError(f"{name} was quick, which is no measurement: run it without --quick")
     if ", songs: " in leak and not _words(run, "warning"):
         raise UserError(f"{name} is leaky ({leak}), and is not marked so")
 

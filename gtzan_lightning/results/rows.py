@@ -23,7 +23,7 @@ class Row:
         runs: ids, of unfinished runs too; only finished ones count in the numbers.
         repeats: finished runs of a seed and fold that has a newer one, which alone counts.
         folds: how many were run, of ``of_folds`` where the protocol has folds.
-        warning: what is leaky about it, or "".
+        warning: what is leaky about it, or that it was quick, or "".
         n: songs; those of different folds are added up.
         artists: of these songs; None where they are unknown.
         accuracy: share of songs, each counted once whatever the number of seeds.
@@ -111,7 +111,7 @@ class Row:
 
 
 def marker(warning: str) -> str:
-    """The word that marks what a warning is about: LEAKY or CONTROL."""
+    """The word that marks what a warning is about: LEAKY, CONTROL or QUICK."""
     return warning.split()[0].removesuffix(":")
 
 

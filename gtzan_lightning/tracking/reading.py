@@ -70,7 +70,7 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     """All runs of the experiment, the newest first: a row each, NaN where a run has no such value.
 
     Columns: ``run_id``; ``status``, such as FINISHED; ``name``; ``parent``, the id of the sweep's
-    run that a trial belongs to; ``date``, the day it began (UTC); every tag by its own name, as
+    run that a trial belongs to; ``date``, the day it ``began`` (UTC); every tag by its own name, as
     text (``model``, ``corpus``, ``recipe``, ``seed``, ... as ``training.report.tags`` gives them);
     every metric's last value by its own name (``final/test/song_accuracy``, ``minutes``, ...).
 
@@ -79,10 +79,26 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     """
     client = _client(track)
     experiment = client.get_experiment_by_name(track.experiment)
+    return _table(client, [experiment.experiment_id] if experiment else [])
+
+
+def all_runs(track: TrackSettings) -> pd.DataFrame:
+    """The runs of all experiments of the store, as ``runs_table`` gives those of one."""
+    client = _client(track)
+    experiments, token = [], None
+    while True:
+        page = client.search_experiments(max_results=PAGE, page_token=token)
+        experiments += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return _table(client, experiments)
+
+
+def _table(client: mlflow.MlflowClient, experiments: list[str]) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     token = None
-    while experiment and len(rows) < MOST_RUNS:
-        page = client.search_runs([experiment.experiment_id], max_results=PAGE, page_token=token)
+    while experiments and len(rows) < MOST_RUNS:
+        page = client.search_runs(experiments, max_results=PAGE, page_token=token)
         rows += map(_row, page)
         token = page.token
         if not token:
@@ -111,7 +127,7 @@ def openings(track: TrackSettings) -> pd.DataFrame:
 
 
 def _row(run: Run) -> dict[str, object]:
-    tags = run.data.tags
+    tags, began = run.data.tags, datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     return {
         **{name: value for name, value in tags.items() if not name.startswith("mlflow.")},
         **run.data.metrics,
@@ -119,7 +135,8 @@ def _row(run: Run) -> dict[str, object]:
         "status": run.info.status,
         "name": run.info.run_name,
         "parent": tags.get("mlflow.parentRunId"),
-        "date": datetime.fromtimestamp(run.info.start_time / 1000, UTC).date().isoformat(),
+        "date": began.date().isoformat(),
+        "began": began,
     }
 
 
@@ -138,10 +155,9 @@ def read_predictions(run_id: str, track: TrackSettings) -> pd.DataFrame:
 def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None:
     """As ``read_predictions``; None where a run has none."""
     client = _client(track)
-    names = {artifact.path for artifact in client.list_artifacts(run_id)}
-    for name in ("predictions.csv", "LEAKY_predictions.csv", "CONTROL_predictions.csv"):
-        if name in names:
-            return pd.read_csv(client.download_artifacts(run_id, name))
+    for artifact in client.list_artifacts(run_id):
+        if artifact.path.endswith("predictions.csv"):  # a leaky or quick run's name says so first
+            return pd.read_csv(client.download_artifacts(run_id, artifact.path))
     return None
 
 

@@ -64,14 +64,39 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
 def unfinished(recipe: Recipe) -> str | None:
     """The newest unended run of exactly this recipe, in the same store, that no process makes."""
     settings, store = _settings(dump(recipe)), _store(recipe.track)
-    files = (Path(recipe.track.folder) / "runs").glob("*/recipe.yaml")
-    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        folder, own = file.parent, file.with_name("store.txt")
-        if (folder / "done").exists() or not own.exists() or own.read_text() != store:
+    for folder in _unended(recipe.track.folder):
+        if (folder / "store.txt").read_text() != store:
             continue
-        if _settings(file.read_text()) == settings and not is_locked(folder, PATIENCE / 3):
+        own = _settings((folder / "recipe.yaml").read_text())
+        if own == settings and not is_locked(folder, PATIENCE / 3):
             return folder.name
     return None
+
+
+def newest_unfinished(track_folder: str) -> str:
+    """The newest unended run of whatever recipe that no process makes.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in _unended(track_folder):
+        if not is_locked(folder):
+            return folder.name
+    raise UserError(f"no run in {track_folder} was interrupted: there is nothing to resume")
+
+
+def begins_with(track_folder: str, beginning: str) -> list[str]:
+    """Ids of the runs of a folder that begin so."""
+    names = (folder.name for folder in (Path(track_folder) / "runs").glob("*/"))
+    return [name for name in names if name.startswith(beginning)]
+
+
+def _unended(track_folder: str) -> list[Path]:
+    """Folders of runs without an end, the newest first."""
+    files = (Path(track_folder) / "runs").glob("*/recipe.yaml")
+    newest = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+    folders = [file.parent for file in newest if file.with_name("store.txt").exists()]
+    return [folder for folder in folders if not (folder / "done").exists()]
 
 
 def _store(track: TrackSettings) -> str:

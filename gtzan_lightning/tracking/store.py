@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,24 @@ def add_opening(run: str, track: TrackSettings, what: dict[str, str]) -> None:
         return
     add_to_ledger(client, run, what, int(time.time() * 1000))
     client.log_metric(run, OPENINGS, before + 1)
+
+
+def delete_runs(run_ids: Sequence[str], track: TrackSettings) -> None:
+    """Delete runs, with their folders; what they opened of test parts stays in the ledger.
+
+    MLflow keeps what it knows of them until ``mlflow gc``.
+
+    Raises:
+        UserError: one is being made by a living process; none is deleted then.
+    """
+    folders = {run: folder_of(track, run) for run in run_ids}
+    for run, folder in folders.items():
+        if is_locked(folder):
+            raise UserError(f"run {run} is in use by another process: stop that first")
+    client = mlflow.MlflowClient(store_uri(track))
+    for run, folder in folders.items():
+        client.delete_run(run)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def reason(error: Exception) -> str:

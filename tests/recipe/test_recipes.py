@@ -18,8 +18,8 @@ def test_every_setting_says_whether_it_is_part_of_the_recipe(name):
     recipe = Recipe.load(name)
     declared = identities(recipe)
     assert set(declared.values()) <= {"part", "place", "draw", "file"}
-    sections = [section for key, section in recipe if key not in ("seed", "tuned_on")]
-    assert len(declared) == 2 + sum(len(type(section).model_fields) for section in sections)
+    sections = [section for key, section in recipe if key not in ("seed", "tuned_on", "quick")]
+    assert len(declared) == 3 + sum(len(type(section).model_fields) for section in sections)
 
 
 def test_a_new_setting_that_forgets_to_say_so_is_noticed():
@@ -119,3 +119,13 @@ def test_a_custom_network_is_not_for_the_command_line():
 def test_the_number_format_makes_no_other_recipe():
     half = Recipe.load("small_cnn", {"fit.precision": "bf16-mixed"})
     assert recipe_key(half) == recipe_key(Recipe.load("small_cnn"))
+
+
+def test_a_quick_recipe_is_another_one_and_flags_lie_over_it():
+    plain = parse_run(["--model", "small_cnn"])[0]
+    quick = parse_run(["--model", "small_cnn", "--quick", "--fit.max_epochs", "2"])[0]
+    assert recipe_key(plain) == recipe_key(plain.model_copy(update={"quick": False}))
+    assert recipe_key(plain) != recipe_key(plain.model_copy(update={"quick": True}))
+    assert quick.quick
+    assert (quick.fit.max_epochs, quick.augment.spectrogram) == (2, 0)
+    assert quick.fit.limit_train_batches < 100

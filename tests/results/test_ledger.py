@@ -155,7 +155,7 @@ def test_what_results_can_not_do_is_said_in_one_line(tmp_path, monkeypatch):
         (["add"], "give the runs to add"),
         (["tables", "x"], "takes no run"),
         (["add", "zzz"], "no run is meant by 'zzz'"),
-        (["add", "aaaaaaa"], "means 2 runs: give aaaaaaa1 or aaaaaaa2"),
+        (["add", "aaaaaaa"], "means 2 runs, give more of the id"),
     ):
         with pytest.raises(UserError, match=message):
             results.main([*words, "--root", str(ROOT)])

@@ -1,0 +1,108 @@
+"""Which recorded run a word means: an id or its beginning, a name, ``last`` or ``best``."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.command_line import BEST, LAST, READY
+from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.reading import all_runs, find_checkpoint, has_store, shown, store_uri
+
+SHORT = 8  # digits of an id that tables show
+LEAST = 4  # digits of an id that are taken for its beginning
+SCORE = "final/valid/song_accuracy"
+
+
+def is_elsewhere(word: str) -> bool:
+    """Whether a word names a checkpoint that is no run: a file, the package's own, a registry's."""
+    return word == READY or "://" in word or word.startswith("models:/") or Path(word).is_file()
+
+
+def checkpoint_of(word: str, track: TrackSettings) -> Path:
+    """The checkpoint of the run that a word means, or of a model of MLflow (``models:/NAME/1``).
+
+    Raises:
+        UserError: as ``run_id`` or ``find_checkpoint`` does.
+    """
+    is_run = has_store(track) and not word.startswith("models:/")
+    return find_checkpoint(run_id(word, track) if is_run else word, track)
+
+
+def run_id(word: str, track: TrackSettings) -> str:
+    """The id of the run that a word means, of all experiments of the store.
+
+    ``last`` is the newest finished run of a network. ``best`` is the finished run of a network
+    with the highest song accuracy on valid songs; leaky and quick runs don't count, nor do those
+    on synthetic songs where there are others. Which one it is goes to stderr.
+
+    Raises:
+        UserError: it means none, or several, which are listed; or there is no store.
+    """
+    if re.fullmatch("[0-9a-f]{32}", word):
+        return word
+    runs = all_runs(track)
+    if word in (LAST, BEST):
+        return _told(word, _newest(runs, track) if word == LAST else _best(runs, track))
+    return str(one(runs, word)["run_id"])
+
+
+def one(runs: pd.DataFrame, word: str) -> pd.Series:
+    """The row of the run that an id, its beginning or a name means.
+
+    Raises:
+        UserError: it means none, or several, which are listed.
+    """
+    if runs.empty:  # it has no columns
+        raise UserError("there are no runs yet: gtzan run makes one")
+    begins = len(word) >= LEAST and re.fullmatch("[0-9a-f]+", word) is not None
+    meant = runs[(runs["name"] == word) | (begins & runs["run_id"].str.startswith(word))]
+    if meant.empty:
+        raise UserError(f"no run is meant by {word!r}: gtzan runs lists them")
+    if len(meant) > 1:
+        lines = "\n".join(f"  {line(run)}" for _, run in meant.iterrows())
+        raise UserError(f"{word!r} means {len(meant)} runs, give more of the id:\n{lines}")
+    return meant.iloc[0]
+
+
+def line(run: pd.Series) -> str:
+    """A run on one line: short id, date, model, corpus, protocol and score."""
+    words = (run.get(name) for name in ("model", "corpus", "protocol"))
+    what = " ".join(str(word) for word in words if isinstance(word, str)) or run["name"]
+    score = run.get(SCORE)
+    told = run["status"].lower() if pd.isna(score) else f"valid {score:.3f}"
+    return f"{run['run_id'][:SHORT]}  {run['date']}  {what}: {told}"
+
+
+def _networks(runs: pd.DataFrame, track: TrackSettings) -> pd.DataFrame:
+    """The finished runs that left a checkpoint, the newest first."""
+    if "parameters" in runs:
+        runs = runs[(runs["status"] == "FINISHED") & runs["parameters"].notna()]
+        if len(runs):
+            return runs
+    raise UserError(f"no network has ended in {shown(store_uri(track))}: gtzan run trains one")
+
+
+def _newest(runs: pd.DataFrame, track: TrackSettings) -> pd.Series:
+    return _networks(runs, track).iloc[0]
+
+
+def _best(runs: pd.DataFrame, track: TrackSettings) -> pd.Series:
+    honest = _networks(runs, track)
+    if "warning" in honest:
+        honest = honest[honest["warning"].fillna("") == ""]
+    real = honest[honest["corpus"] != "synthetic"] if "corpus" in honest else honest
+    counted = real if len(real) else honest
+    if SCORE not in counted or counted[SCORE].isna().all():
+        raise UserError(
+            f"no run in {shown(store_uri(track))} has a score that counts as best (leaky and quick "
+            "ones do not): give a run's id, gtzan runs lists them"
+        )
+    return counted.sort_values(SCORE, ascending=False).iloc[0]
+
+
+def _told(word: str, run: pd.Series) -> str:
+    print(f"{word}: {line(run)}", file=sys.stderr)
+    return str(run["run_id"])
