@@ -24,7 +24,8 @@ WHOLE = (SingleDeviceStrategy, DDPStrategy)  # strategies whose processes hold a
 class GenreClassifier(lightning.LightningModule):
     """Picture -> logits -> loss and scores, with any network.
 
-    A network whose settings depend on the length of an epoch has ``fit_to_epoch(batches)``.
+    A network whose settings depend on the length of the training has
+    ``fit_to_epochs(batches, epochs)``: batches of an epoch, and epochs.
 
     Args:
         contents: the whole recipe, and what a checkpoint needs to be used alone.
@@ -71,10 +72,11 @@ class GenreClassifier(lightning.LightningModule):
         self._evaluate("test", batch)
 
     def on_fit_start(self) -> None:
-        if hasattr(self.network, "fit_to_epoch"):
+        if hasattr(self.network, "fit_to_epochs"):
             fit = self.recipe.fit
             steps = self.trainer.estimated_stepping_batches / fit.max_epochs
-            cast(Any, self.network).fit_to_epoch(steps * fit.accumulate_grad_batches)
+            batches = steps * fit.accumulate_grad_batches
+            cast(Any, self.network).fit_to_epochs(batches, fit.max_epochs)
 
     def on_train_epoch_start(self) -> None:
         # the draws of an epoch depend on seed, epoch and process alone, so that a resumed run

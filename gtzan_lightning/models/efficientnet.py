@@ -26,15 +26,16 @@ class EfficientNet(Backbone):
         )  # fmt: skip
         self.momentum = settings.batch_norm_momentum
 
-    def fit_to_epoch(self, batches: float) -> None:
-        """Fit the batch norms' memory to an epoch of so many batches.
+    def fit_to_epochs(self, batches: float, epochs: int) -> None:
+        """Fit the batch norms' memory to a training of so many epochs of so many batches.
 
         The authors' 0.01 is for thousands of steps an epoch; with the five of a handful of songs
-        the statistics would describe weights of long ago, and evaluation would see one genre.
+        the statistics would describe weights of long ago, and evaluation would see one genre. So
+        they would at the end of a training of a few hundred steps.
         """
         momentum = self.momentum
         if momentum is None:
-            momentum = min(max(1 / (1.5 * batches), 0.01), 0.1)
+            momentum = min(max(1 / (1.5 * batches), 10 / (batches * epochs), 0.01), 0.1)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = momentum

@@ -244,8 +244,8 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
         add_series(parser)
     parser.add_argument(
         "--quick", action="store_true",
-        help="a trial of minutes: 60 steps at most, without augmentation, under the flags that are "
-        "given; every table marks its figures as QUICK",
+        help="a trial of minutes: 240 steps at most, without augmentation, under the other flags; "
+        "every table marks its figures as QUICK",
     )  # fmt: skip
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")

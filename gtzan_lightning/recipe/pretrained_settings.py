@@ -56,8 +56,8 @@ class EfficientNetSettings(ImageBackbone):
     variant: Literal["b0", "lite0"] = part("b0")
     """B0, or Lite0: without swish and squeezing, for small devices"""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = part(None)
-    """weight of a batch in the running statistics (none: they look back 1.5 epochs, limited to
-    0.01, the authors' value, and 0.1, PyTorch's)"""
+    """weight of a batch in the running statistics (none: they look back 1.5 epochs, or a tenth of
+    a short training, limited to 0.01, the authors' value, and 0.1, PyTorch's)"""
 
 
 class ResNetSettings(ImageBackbone):

@@ -81,13 +81,13 @@ def check(run: pd.Series) -> None:
     name = f"run {run['run_id']}"
     if run["status"] != "FINISHED":
         raise UserError(f"{name} has not finished ({run['status']}): gtzan run --resume ends it")
+    if "QUICK" in _words(run, "warning"):
+        raise UserError(f"{name} was quick, which is no measurement: run it without --quick")
     if code(run.to_frame().T).iloc[0].endswith("dirty") or not _words(run, "commit"):
         raise UserError(f"{name} is of code that no commit has: commit it, and run it again")
     leak = _words(run, f"leak_{_part(run)}")
     if not leak:
         raise UserError(f"{name} did not record what its songs share with training: run it again")
-    if "QUICK" in _words(run, "warning"):
-        raise UserError(f"{name} was quick, which is no measurement: run it without --quick")
     if ", songs: " in leak and not _words(run, "warning"):
         raise UserError(f"{name} is leaky ({leak}), and is not marked so")
 

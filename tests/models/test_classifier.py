@@ -24,8 +24,8 @@ class Own(nn.Module):
         self.out = nn.Linear(32, 10)
         self.batches = 0.0
 
-    def fit_to_epoch(self, batches):
-        self.batches = batches
+    def fit_to_epochs(self, batches, epochs):
+        self.batches, self.epochs = batches, epochs
 
     def forward(self, picture):
         return self.out(picture.mean((1, 3)))
@@ -43,7 +43,7 @@ def test_a_network_of_ones_own_is_trained_kept_and_used(quick, tmp_path):
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(model, datamodule=data)
-    assert network.batches == len(data.train_dataloader())
+    assert (network.batches, network.epochs) == (len(data.train_dataloader()), 2)
     assert not torch.equal(network.out.weight, before)
     assert 0 <= trainer.callback_metrics["valid/song_accuracy"] <= 1
     trainer.save_checkpoint(tmp_path / "own.ckpt")
