@@ -10,6 +10,7 @@ from gtzan_lightning.recipe.recipes import near
 from gtzan_lightning.version import __version__
 
 COMMANDS = {
+    "data": "fetch GTZAN, or verify the copy that is there",
     "run": "train, test and record one model",
     "runs": "list, find and delete recorded runs",
     "compare": "tables of the recorded runs; whether systems can be told apart",

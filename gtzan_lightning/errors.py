@@ -10,6 +10,7 @@ EXTRAS = {
     "onnxscript": "onnx",
     "ray": "ray",
     "transformers": "encoders",
+    "kagglehub": "kaggle",
 }
 
 

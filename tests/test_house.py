@@ -31,6 +31,9 @@ OWNERS = {
     "torchaudio": {"data/spectra.py", "bench/libraries.py"},
     "timm": {"models/backbone.py"},
     "transformers": {"models/encoder.py"},
+    # backbone.py asks whether the hub can be reached
+    "huggingface_hub": {"data/download.py", "models/backbone.py", "inference/hub.py"},
+    "kagglehub": {"data/download.py"},
     "sklearn": {
         "results/predictions.py",
         "models/baselines.py",

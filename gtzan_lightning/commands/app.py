@@ -32,7 +32,8 @@ def main(argv: list[str]) -> None:
     for run in args["run"]:
         tagger = Tagger.load(run, track, raw=args["raw"])
         songs, data = None, tagger.recipe.data
-        data = data.model_copy(update={"root": args["data.root"] or data.root})
+        here = {"root": args["data.root"] or data.root, "download": False}
+        data = data.model_copy(update=here)
         try:
             if run != READY or args["data.root"]:  # that one comes without songs
                 songs = library(tagger, prepare(data), Path(track.folder) / "likeness")

@@ -4,6 +4,7 @@ Knows GTZAN's ten genres, its 1,000 song ids, and its known faults; opens no sou
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,19 +13,12 @@ from pathlib import Path
 
 from gtzan_lightning.data.artists import artists, gtzan_facts, recordings
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.settings import DataSettings
 
 GENRES = (
     "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock",
 )  # fmt: skip
 AUDIO = (".wav", ".au", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
-KAGGLE = (
-    "kaggle datasets download -d andradaolteanu/gtzan-dataset-music-genre-classification "
-    "--unzip -p data/gtzan"
-)
-ADVICE = (
-    f"get it with '{KAGGLE}' (a Kaggle account; or by hand from that dataset's page), "
-    "or name its folder with data.root"
-)
 # faults that no decoder notices; repetitions are in facts/same_recordings.txt
 KNOWN_FAULTS = {
     "jazz.00054": "unreadable header in the Kaggle copy",
@@ -52,6 +46,15 @@ class Problem:
     name: str
     detail: str = ""
     left_out: bool = True
+
+
+def advice(root: Path) -> str:
+    """How to have GTZAN at ``root``; a clause for messages."""
+    place = "" if str(root) == DataSettings().root else f" --data.root {shlex.quote(str(root))}"
+    return (
+        f"get it with 'gtzan data{place}' (1.2 GB, or from Kaggle with --from kaggle), or name the "
+        "folder of a copy with data.root"
+    )
 
 
 def gtzan_ids() -> list[str]:
@@ -92,7 +95,7 @@ def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
     base = find_gtzan(root)
     if base is None:
         state = "is empty of GTZAN songs" if root.is_dir() else "does not exist"
-        raise UserError(f"GTZAN was not found: {root} {state}; {ADVICE}")
+        raise UserError(f"GTZAN was not found: {root} {state}; {advice(root)}")
     songs: dict[str, Song] = {}
     problems = []
     files = list(_gtzan_files(base))
@@ -110,6 +113,15 @@ def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
     faulty = [song for song in songs.values() if song.faults]
     problems += [Problem("known fault", song.id, song.faults, left_out=False) for song in faulty]
     return [songs[id_] for id_ in sorted(songs)], problems
+
+
+def gtzan_song(path: Path) -> tuple[str, str] | None:
+    """Id and genre of a file that is named as a song of GTZAN, ``blues/blues.00000.wav``."""
+    genre = _genre(path.parent.name)
+    match = re.fullmatch(r"([a-z-]+)\.(000\d\d)", path.stem.lower())
+    if not (genre and match and _genre(match[1]) == genre and path.suffix.lower() in AUDIO):
+        return None
+    return f"{genre}.{match[2]}", genre
 
 
 def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
@@ -149,14 +161,11 @@ def summary(problems: list[Problem]) -> str:
 
 def _gtzan_files(base: Path) -> Iterator[tuple[str, str, Path]]:
     for folder in _listing(base):
-        genre = _genre(folder.name)
-        if not genre or not folder.is_dir():
-            continue
-        for path in _listing(folder):
-            match = re.fullmatch(r"([a-z-]+)\.(\d{5})", path.stem.lower())
-            named = match and _genre(match[1]) == genre and int(match[2]) < 100
-            if match and named and path.suffix.lower() in AUDIO and path.is_file():
-                yield f"{genre}.{match[2]}", genre, path
+        if _genre(folder.name) and folder.is_dir():
+            for path in _listing(folder):
+                song = gtzan_song(path)
+                if song and path.is_file():
+                    yield *song, path
 
 
 def _genre(name: str) -> str | None:

@@ -9,10 +9,10 @@ import numpy as np
 
 from gtzan_lightning.data.audio import decode, probe_seconds
 from gtzan_lightning.data.catalogue import (
-    ADVICE,
     GENRES,
     Problem,
     Song,
+    advice,
     find_gtzan,
     folder_songs,
     gtzan_songs,
@@ -62,7 +62,15 @@ def _of_files(name: str, listing: Listing, genres: Sequence[str], data: DataSett
     )
 
 
-_gtzan = partial(_of_files, "gtzan", gtzan_songs, GENRES)
+def _gtzan(data: DataSettings) -> Catalogue:
+    remark = None
+    if data.download and not find_gtzan(Path(data.root)):
+        from gtzan_lightning.data.download import LICENCE, fetch  # imports the hub's client
+
+        remark = f"{fetch(Path(data.root))}; {LICENCE}"
+    return replace(_of_files("gtzan", gtzan_songs, GENRES, data), remark=remark)
+
+
 _folder = partial(_of_files, "folder", folder_songs, ())
 
 
@@ -83,16 +91,17 @@ def _synthetic(data: DataSettings) -> Catalogue:
 
 
 def _auto(data: DataSettings) -> Catalogue:
-    if find_gtzan(Path(data.root)):
+    root = Path(data.root)
+    if data.download or find_gtzan(root):
         return _gtzan(data)
     if data.root != DataSettings().root:
         raise UserError(
-            f"there is no GTZAN at {data.root}: {ADVICE}; your own genres need data.corpus "
+            f"there is no GTZAN at {root}: {advice(root)}; your own genres need data.corpus "
             "folder, a packed corpus data.corpus pictures"
         )
     remark = (
-        f"GTZAN WAS NOT FOUND at {data.root}: this run uses SYNTHETIC songs made by the package, "
-        f"whose scores say nothing about music. To use GTZAN, {ADVICE}."
+        f"GTZAN WAS NOT FOUND at {root}: this run uses SYNTHETIC songs made by the package, "
+        f"whose scores say nothing about music. To use GTZAN, {advice(root)}."
     )
     return replace(_synthetic(data), remark=remark)
 

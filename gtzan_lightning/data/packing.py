@@ -54,6 +54,13 @@ def prepare(data: DataSettings) -> Corpus:
     return corpus.without(data.leave_out)
 
 
+def verify(catalogue: Catalogue) -> tuple[int, list[Problem]]:
+    """How many songs can be opened, and all that is wrong with the others; no sound is decoded."""
+    problems = list(catalogue.problems)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return len(_probe(pool, catalogue, problems)), problems
+
+
 def _packed(catalogue: Catalogue, data: DataSettings) -> Path:
     """Folder of the packed corpus; made under a temporary name, by one process at a time."""
     key = digest(f"{FORMAT} {catalogue.origin()}".encode())

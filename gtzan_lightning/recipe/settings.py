@@ -42,6 +42,9 @@ class DataSettings(Section):
     files in a folder per genre; pictures: a packed corpus; synthetic: songs made by the package"""
     root: str = place("data/gtzan")
     """folder of the songs, or of the packed corpus if data.corpus is pictures"""
+    download: bool = place(False)
+    """fetch GTZAN (1.2 GB, from the Hugging Face hub) if data.root does not have it, as gtzan data
+    does"""
     packed: str = place("data/packed")
     """folder of the decoded songs, so that each is decoded only once"""
     pack: Literal["waveforms", "pictures"] = part("waveforms")
@@ -154,6 +157,8 @@ class DataSettings(Section):
             raise ValueError(
                 f"data.fractions must be two or three numbers that sum to 1, not {self.fractions}"
             )
+        if self.download and self.corpus not in ("auto", "gtzan"):
+            raise ValueError(f"data.download fetches GTZAN, not data.corpus {self.corpus}")
         if self.features == "mfcc" and (self.scale == "linear" or self.coefficients > self.bins):
             raise ValueError("data.features mfcc takes decibels, and at most data.bins of them")
         if self.features == "raw" and (self.scale or self.picture_size or self.colour):
