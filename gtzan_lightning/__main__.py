@@ -26,6 +26,7 @@ COMMANDS = {
     "reproduce": "the systems of the source documents beside our runs of them",
     "results": "the ledger of what was measured, and the tables made of it",
     "augmentation": "a clip before and after every augmentation",
+    "doctor": "what this machine has and lacks, and how to have it",
     "bench": "what the package costs, beside what it is compared with",
 }
 

@@ -14,7 +14,7 @@ FLOORS = [
     {"models"},
     {"inference"},
     {"training"},
-    {"tuning", "bench", "audit", "ladder"},
+    {"tuning", "bench", "audit", "ladder", "doctor"},
     {"commands"},
     {"__main__", "__init__"},
 ]

@@ -29,6 +29,16 @@ class BrokenSong(Exception):
         self.what, self.detail = what, detail
 
 
+def libsndfile() -> tuple[str, list[str]]:
+    """Its release, and the endings of the music files that it reads."""
+    able = soundfile.available_formats()
+    known = {"WAV": "wav", "AU": "au", "AIFF": "aiff", "FLAC": "flac", "OGG": "ogg", "MP3": "mp3"}
+    formats = [ending for name, ending in known.items() if name in able]
+    if "OPUS" in soundfile.available_subtypes():
+        formats.append("opus")
+    return soundfile.__libsndfile_version__, formats
+
+
 def probe_seconds(path: Path) -> float:
     """Length that the file's header states, in seconds.
 

@@ -82,8 +82,8 @@ def _from_kaggle(root: Path, songs: Path) -> str:
         folder = Path(kagglehub.dataset_download(KAGGLE))
     except Exception as error:  # its client fails in many ways, requests' and its own
         raise UserError(
-            f"GTZAN can't be downloaded from Kaggle ({_reason(error)}): log in with "
-            "kagglehub.login() or set KAGGLE_API_TOKEN, and give the same command again"
+            f"GTZAN can't be downloaded from Kaggle ({_reason(error)}): go online, set "
+            "KAGGLE_API_TOKEN to a token of your account there, and give the same command again"
         ) from None
     base = find_gtzan(folder)
     if base is None:

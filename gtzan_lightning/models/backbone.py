@@ -146,11 +146,27 @@ def _check_complete(net: Any, weights: dict[str, Tensor]) -> None:
 
 def _stay_offline_if_the_hub_is_out_of_reach() -> None:
     """Take cached weights or fail at once, in place of a minute of retries."""
+    if not hub_answers():
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
+
+
+def hub_answers() -> bool:
+    """Whether somebody listens at the hub's address; behind a proxy nobody knows, so yes."""
     if getproxies():
-        return  # only the hub's own client knows the way
+        return True  # only the hub's own client knows the way
     hub = urlsplit(huggingface_hub.constants.ENDPOINT)
     port = hub.port or (443 if hub.scheme == "https" else 80)
     try:
         socket.create_connection((hub.hostname, port), timeout=5).close()
     except OSError:
-        huggingface_hub.constants.HF_HUB_OFFLINE = True
+        return False
+    return True
+
+
+def with_kept_weights() -> list[str]:
+    """Names on the hub of the networks of timm whose weights are in the hub's own cache."""
+    try:
+        kept = huggingface_hub.scan_cache_dir().repos
+    except huggingface_hub.CacheNotFound:
+        return []
+    return sorted(of.repo_id for of in kept if of.repo_id.startswith("timm/") and of.size_on_disk)

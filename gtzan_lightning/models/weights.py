@@ -71,7 +71,7 @@ def fetch(url: str, kept: str) -> Path:
     Raises:
         UserError: the server can't be reached, has no such file, or stopped in its middle.
     """
-    file = Path(torch.hub.get_dir()) / "checkpoints" / kept
+    file = _folder() / kept
     if file.exists():
         return file
     part = file.with_suffix(".part")
@@ -87,6 +87,16 @@ def fetch(url: str, kept: str) -> Path:
             "model.pretrained false"
         ) from None
     return file
+
+
+def kept_files() -> list[str]:
+    """Names of the weights that networks of this package have downloaded."""
+    patterns = ("mn*_as_*.pt", "won2020-*.pth")
+    return sorted(file.name for pattern in patterns for file in _folder().glob(pattern))
+
+
+def _folder() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def _download(url: str, sink: BinaryIO) -> None:
