@@ -57,6 +57,7 @@ def fetch(root: Path, source: str = "hub") -> str:
             if songs.exists() and any(songs.iterdir()):
                 raise UserError(f"{songs} is in the way: it holds files, but no song of GTZAN")
             came = SOURCES[source](root, songs)
+            _part(root).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"GTZAN can't be written to {root}: {error.strerror or error}; make room or permission "
@@ -68,9 +69,9 @@ def fetch(root: Path, source: str = "hub") -> str:
 def _from_hub(root: Path, songs: Path) -> str:
     archive, sha256 = _cached() or _downloaded(root)
     _compare(archive, sha256)
+    _check_room(root, BYTES)
     with _new_folder(songs) as part:
         _unpack(archive, part)
-    (root / _part_name()).unlink(missing_ok=True)
     return f"{HUB} on the Hugging Face hub (archive of sha256 {sha256 or 'unknown'})"
 
 
@@ -99,8 +100,9 @@ def _from_kaggle(root: Path, songs: Path) -> str:
 SOURCES: dict[str, Callable[[Path, Path], str]] = {"hub": _from_hub, "kaggle": _from_kaggle}
 
 
-def _part_name() -> str:
-    return f".{Path(ARCHIVE).name}.part"
+def _part(root: Path) -> Path:
+    """What has come of the archive so far."""
+    return root / f".{Path(ARCHIVE).name}.part"
 
 
 def _cached() -> tuple[Path, str] | None:
@@ -114,7 +116,7 @@ def _cached() -> tuple[Path, str] | None:
 
 def _downloaded(root: Path) -> tuple[Path, str]:
     """The archive, and the digest that the hub states; what is there of it already is kept."""
-    part = root / _part_name()
+    part = _part(root)
     url = huggingface_hub.hf_hub_url(HUB, ARCHIVE, repo_type="dataset")
     try:
         stated = huggingface_hub.get_hf_file_metadata(url)

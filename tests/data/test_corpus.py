@@ -60,9 +60,11 @@ def test_auto_says_loudly_that_gtzan_is_missing(tmp_path, gtzan_copy, monkeypatc
     kind, line = resolve(DataSettings())
     assert kind == "synthetic"
     assert "NOT FOUND" in line
-    assert "kaggle" in line.lower()
+    assert "get it with 'gtzan data' (" in line
     assert resolve(ask(gtzan_copy, tmp_path, "auto")) == ("gtzan", None)
-    with pytest.raises(UserError, match=r"no GTZAN at .*kaggle.*data\.corpus folder"):
+    with pytest.raises(
+        UserError, match=r"no GTZAN at .*gtzan data --data\.root.*data\.corpus folder"
+    ):
         resolve(ask(tmp_path, tmp_path, "auto"))  # a root that was named is not passed over
     with pytest.raises(UserError, match=r"GTZAN was not found.*kaggle"):
         prepare(ask(tmp_path / "none", tmp_path, "gtzan"))

@@ -22,24 +22,35 @@ from gtzan_lightning.recipe.settings import DataSettings
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Gives one archive, or a part of it, or refuses; the server holds what it does."""
+    """Sends who asks for the archive to another host, as the hub does; the server says how."""
 
     def do_GET(self):
         hub = self.server
-        hub.asked.append((self.command, self.headers.get("Range")))
-        if hub.status != 200 and self.command in hub.refused:
-            self.send_response(hub.status)
+        if self.path == "/blob":
+            self.give(hub.archive, self.headers.get("Range"))
+        elif "/resolve/" not in self.path:  # what else the client would like to know
+            self.send_error(404)
+        elif hub.status != 200:
+            self.send_error(hub.status)
+        else:
+            hub.asked += ["metadata"] if self.command == "HEAD" else []
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{hub.server_port}/blob")
+            sha256 = hub.etag or hashlib.sha256(hub.archive).hexdigest()
+            self.send_header("X-Linked-Etag", f'"{sha256}"')
+            self.send_header("X-Linked-Size", str(len(hub.archive)))
+            self.send_header("X-Repo-Commit", "1" * 40)
             self.send_header("Content-Length", "0")
             self.end_headers()
-            return
-        start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+
+    def give(self, archive: bytes, part: str | None) -> None:
+        self.server.asked.append(part or "all")
+        assert "Authorization" not in self.headers  # it is another host
+        start = int((part or "bytes=0-")[6:-1])
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(hub.archive) - start))
-        self.send_header("ETag", f'"{hub.etag or hashlib.sha256(hub.archive).hexdigest()}"')
-        self.send_header("X-Repo-Commit", "1" * 40)
+        self.send_header("Content-Length", str(len(archive) - start))
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(hub.archive[start : hub.cut])
+        self.wfile.write(archive[start : self.server.cut])
 
     do_HEAD = do_GET
 
@@ -66,9 +77,10 @@ def archive(gtzan_copy: Path) -> bytes:
 def hub(monkeypatch, tmp_path, archive):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.archive, server.etag, server.cut, server.asked = archive, "", None, []
-    server.status, server.refused = 200, ("HEAD", "GET")
+    server.status = 200
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("HF_TOKEN", "secret")
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", address)
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
@@ -113,15 +125,15 @@ def test_songs_come_and_nothing_else(hub, tmp_path, capsys, gtzan_copy):
 
 
 def test_a_cut_connection_is_resumed_within_a_call(hub, tmp_path, capsys, monkeypatch):
-    whole, half = Hub.do_GET, 1000 * (len(hub.archive) // 2000)
+    whole, half = Hub.give, 1000 * (len(hub.archive) // 2000)
 
-    def cut_once(self):
-        hub.cut = half if self.command == "GET" and not self.headers.get("Range") else None
-        whole(self)
+    def cut_once(self, archive, part):
+        hub.cut = None if part else half
+        whole(self, archive, part)
 
-    monkeypatch.setattr(Hub, "do_GET", cut_once)
+    monkeypatch.setattr(Hub, "give", cut_once)
     fetch(tmp_path, capsys)
-    assert [start for what, start in hub.asked if what == "GET"] == [None, f"bytes={half}-"]
+    assert hub.asked == ["metadata", "all", f"bytes={half}-"]
 
 
 def test_a_lost_connection_is_resumed_by_the_same_command(hub, tmp_path, capsys):
@@ -131,7 +143,7 @@ def test_a_lost_connection_is_resumed_by_the_same_command(hub, tmp_path, capsys)
     assert left(tmp_path) == {".genres.tar.gz.part"}
     hub.cut, hub.asked = None, []
     fetch(tmp_path, capsys)
-    assert hub.asked == [("HEAD", None), ("GET", f"bytes={half}-")]
+    assert hub.asked == ["metadata", f"bytes={half}-"]
     assert left(tmp_path) == {"genres"}
     assert len(gtzan_songs(tmp_path)[0]) == 61
 
@@ -159,7 +171,7 @@ def test_room_is_asked_for_before_anything_comes(hub, tmp_path, capsys, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"needs 1\.4 GB in .*1\.0 GB are free"):
         fetch(tmp_path, capsys)
-    assert [what for what, _ in hub.asked] == ["HEAD"]
+    assert hub.asked == ["metadata"]
 
 
 def test_a_disk_that_fills_meanwhile_loses_nothing(hub, tmp_path, capsys, monkeypatch):
@@ -172,7 +184,7 @@ def test_a_disk_that_fills_meanwhile_loses_nothing(hub, tmp_path, capsys, monkey
             fetch(tmp_path, capsys)
     assert left(tmp_path) == {".genres.tar.gz.part"}
     fetch(tmp_path, capsys)
-    assert [what for what, _ in hub.asked] == ["HEAD", "GET", "HEAD"]
+    assert hub.asked == ["metadata", "all", "metadata"]
 
 
 @pytest.mark.parametrize(
