@@ -18,10 +18,10 @@ def main(argv: list[str]) -> None:
     series = parse_series(argv, find=to_resume)
     from gtzan_lightning.data.packing import resolve
 
-    _, loud = resolve(series.recipe.data)
+    corpus, loud = resolve(series.recipe.data)
     if loud:
         print(as_flags(loud), flush=True)
-        if not any(word.startswith(CHOSEN) for word in argv):
+        if corpus == "synthetic" and not any(word.startswith(CHOSEN) for word in argv):
             print(TRIAL, flush=True)
             series = parse_series([*argv, "--quick"])
     # five seconds of imports, only once the command line is known to be right

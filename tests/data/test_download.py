@@ -14,6 +14,7 @@ import huggingface_hub
 import pytest
 
 from experiments import data as command
+from gtzan_lightning.commands import run
 from gtzan_lightning.data import download
 from gtzan_lightning.data.catalogue import gtzan_songs
 from gtzan_lightning.data.packing import resolve
@@ -225,12 +226,18 @@ def test_the_cache_of_the_hub_is_used_and_left_alone(hub, tmp_path, capsys):
     assert Path(kept).read_bytes() == hub.archive
 
 
-def test_a_run_that_asks_for_it_has_gtzan(hub, tmp_path):
-    data = DataSettings(root=str(tmp_path), download=True)
-    name, said = resolve(data)
-    assert name == "gtzan"
+def test_a_run_that_asks_for_it_has_gtzan(hub, tmp_path, capsys, monkeypatch):
+    from gtzan_lightning.training import train
+
+    given = []
+    outcome = types.SimpleNamespace(scores={})
+    monkeypatch.setattr(train, "train", lambda recipe, resume: given.append(recipe) or outcome)
+    flags = ["--data.root", str(tmp_path), "--data.download", "true"]
+    run.main(["--model", "small_cnn", *flags])
+    said = capsys.readouterr().out
     assert "states no licence" in said
-    assert resolve(data) == ("gtzan", None)
+    assert "trial" not in said  # that is for synthetic songs
+    assert resolve(given[0].data) == ("gtzan", None)
     with pytest.raises(ValueError, match=r"not data\.corpus synthetic"):
         DataSettings(corpus="synthetic", download=True)
 
