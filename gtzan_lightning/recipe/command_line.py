@@ -15,6 +15,7 @@ from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe import recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
+from gtzan_lightning.recipe.quick import QUICK
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
 from gtzan_lightning.recipe.section import Section, joined
 from gtzan_lightning.recipe.series import Series, folds_of
@@ -205,7 +206,7 @@ def _named(argv: list[str], command: str) -> tuple[str | None, list[Layer]]:
         raise UserError("a custom network is trained from Python: train(recipe, network=...)")
     if name is None:
         return name, layers
-    return name, [*recipes.layers_of(name, layers), *[recipes.QUICK] * chosen.quick]
+    return name, [*recipes.layers_of(name, layers), *[QUICK] * chosen.quick]
 
 
 def listing(what: str) -> str:

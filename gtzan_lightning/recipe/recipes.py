@@ -27,18 +27,6 @@ SECTIONS: dict[str, type[Section]] = {
     "fit": FitSettings,
     "track": TrackSettings,
 }
-# minutes for any corpus and network: at most 240 steps, without what makes a network learn slowly
-QUICK: Layer = (
-    "--quick",
-    {
-        "quick": True,
-        "augment": {"audio": 0, "spectrogram": 0},
-        "fit": {
-            "max_epochs": 8, "limit_train_batches": 30, "batch_size": 16, "average_epochs": 0,
-            "score_train": False,
-        },
-    },
-)  # fmt: skip
 _ANY_MODEL: dict[str, type[ModelSettings]] = {**MODEL_SETTINGS, "custom": CustomSettings}
 
 
