@@ -51,8 +51,8 @@ def _parser() -> Parser:
         "accuracy with its interval, and the share of songs whose clip, recording or artist is in "
         "training too. Two controls: genres shuffled over songs (chance), and training songs as "
         "test (memory). Repeat the command to resume: finished runs are kept. All other flags are "
-        "those of experiments/run.py, such as --quick. The valid parts are measured; --open-test measures the test "
-        "parts that have songs here.",
+        "those of experiments/run.py, such as --quick. The valid parts are measured; --open-test "
+        "measures the test parts that have songs here.",
         epilog="example: ladder.py --model small_cnn --data.root data/gtzan --equal --seeds 0 1 2",
     )
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=RUNGS, metavar="PROTOCOL",

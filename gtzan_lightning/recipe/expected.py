@@ -1,4 +1,4 @@
-"""What a recipe owes to weights that a network starts from: how it learns, and its picture."""
+"""What a recipe says of some runs alone, and the picture that weights expect."""
 
 import contextlib
 from typing import Any
@@ -12,18 +12,22 @@ from gtzan_lightning.recipe.settings import DataSettings
 Layer = tuple[str, dict[str, Any]]  # where a recipe was read, and its nested values
 
 
-def for_weights(layers: list[Layer]) -> list[Layer]:
-    """What recipes say of networks that start from weights (``from_weights``), where one does."""
+def with_conditions(layers: list[Layer]) -> list[Layer]:
+    """Layers with what they say of some runs alone, where the run is one of these.
+
+    ``from_weights`` is of networks that start from weights, ``when_quick`` of trials of minutes.
+    """
     model: dict[str, Any] = {}
     for _, layer in layers:
         own = layer.get("model")
         model |= own if isinstance(own, dict) else {}
     starts = str(model.get("pretrained", False)).lower() == "true" or model.get("weights")
+    is_quick = any(layer.get("quick") for _, layer in layers)
+    holds = {"from_weights": starts, "when_quick": is_quick}
     laid: list[Layer] = []
     for where, layer in layers:
-        laid.append((where, {k: v for k, v in layer.items() if k != "from_weights"}))
-        if starts and "from_weights" in layer:
-            laid.append((where, layer["from_weights"]))
+        laid.append((where, {k: v for k, v in layer.items() if k not in holds}))
+        laid += [(where, layer[name]) for name in holds if holds[name] and name in layer]
     return laid
 
 

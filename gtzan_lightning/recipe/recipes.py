@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
-from gtzan_lightning.recipe.expected import Layer, for_weights, unexpected, with_expected
+from gtzan_lightning.recipe.expected import Layer, unexpected, with_conditions, with_expected
 from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
 from gtzan_lightning.recipe.section import ModelSettings, Section, part, place
@@ -195,7 +195,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
 def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Recipe:
     """Lay recipes and flags over the defaults and check everything once."""
     merged: dict[str, Any] = {}
-    for where, layer in for_weights([*layers, ("", flags)]):
+    for where, layer in with_conditions([*layers, ("", flags)]):
         for key, value in layer.items():
             if key == "model" and isinstance(value, str):
                 value = {"name": value}

@@ -129,3 +129,5 @@ def test_a_quick_recipe_is_another_one_and_flags_lie_over_it():
     assert quick.quick
     assert (quick.fit.max_epochs, quick.augment.spectrogram) == (2, 0)
     assert quick.fit.limit_train_batches < 100
+    network = parse_run(["--model", "efficientnet", "--quick"])[0].model
+    assert network.drop_path == 0 < parse_run(["--model", "efficientnet"])[0].model.drop_path
