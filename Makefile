@@ -1,14 +1,14 @@
 # make env: .venv with the pinned set; make run: the main job; make test: the tests; make many: those
 # of several processes and servers; make ui: MLflow; make mutants: whether the tests find faults;
 # make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
-# moments of a run, dying and slow servers, runs at once
+# moments of a run, dying and slow servers, runs at once; make first: a new user's first ten minutes
 PYTHON ?= python3
 ARGS ?= --model efficientnet
 PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/ready
 
-.PHONY: env run test many mutants nightly interrupted ui
+.PHONY: env run test many mutants nightly interrupted first ui
 
 env: $(STAMP)
 
@@ -45,6 +45,9 @@ nightly: env
 
 interrupted: env
 	$(BIN)/python tests/interrupted.py --out docs/interrupted.md
+
+first: env
+	$(BIN)/python tests/first_minutes.py --out docs/first_ten_minutes.md
 
 # one worker and no job runners: a tenth of the start-up time and a fifth of the memory
 ui: env
