@@ -27,8 +27,8 @@ for n, genre in enumerate(("jazz", "metal", "reggae")):
 """
 HEAD = """# The first ten minutes
 
-`make first` writes this page: it clones the repository into an empty folder and gives these commands
-one after another, on {machine}. Long answers are cut. `music` holds three songs
+`make first` writes this page: it clones the repository into an empty folder and gives these
+commands one after another, on {machine}. Long answers are cut. `music` holds three songs
 that the package's synthesiser made.
 """
 ONLINE = (
