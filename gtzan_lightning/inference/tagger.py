@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.clips import cut, grid_starts
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.pictures import Features, decibels_to_bytes
@@ -152,7 +153,7 @@ class Tagger:
 
     @torch.inference_mode()
     def predict_sound(self, sound: Sound, every: float | None = None) -> Prediction:
-        """``predict`` of a sound at ``sample_rate``."""
+        """``predict`` of a sound at ``sample_rate``. Raises BrokenSong where the answer is none."""
         recording = self._recordings(torch.from_numpy(sound.wave)[None])
         seconds_per_step = sound.seconds / recording.shape[-1]
         recording, steps = self._clippable(recording)
@@ -162,6 +163,8 @@ class Tagger:
             hop = max(1, round(every / seconds_per_step))
             starts = list(range(0, recording.shape[-1] - steps + 1, hop))
             clips = self._log_probs(recording, starts, steps)
+        if not (clips.isfinite().all() and voting.isfinite().all()):
+            raise BrokenSong("unpredictable", "the network gives no number for it")
         remarks, clip = sound.remarks, self.recipe.data.clip_seconds
         if sound.seconds < clip:
             remarks += (f"{sound.seconds:.2f} s, repeated to fill a clip of {clip:g} s",)

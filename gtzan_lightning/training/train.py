@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pandas as pd
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.utilities import rank_zero_only
@@ -28,6 +29,7 @@ from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatc
 from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.callbacks import run_callbacks, say
+from gtzan_lightning.training.finite import FiniteLoss
 from gtzan_lightning.training.frozen import KeptMaps
 from gtzan_lightning.training.isolation import isolated
 from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
@@ -154,6 +156,9 @@ def predict(
 
     Returns:
         A row for each clip: part, song, start (seconds), genre, a log-probability for each genre.
+
+    Raises:
+        UserError: a prediction is no number.
     """
     model.load_state_dict(read_checkpoint(Path(checkpoint)).state_dict)
     predictions = {}
@@ -164,6 +169,11 @@ def predict(
             data.evaluated = part
             trainer.validate(model, datamodule=data, verbose=False)
         predictions[part] = model.gathered_predictions("test" if part == "test" else "valid")
+        if not np.isfinite(predictions[part].log_probs).all():
+            raise UserError(
+                f"the network's predictions of the {part} part are no numbers: nothing is scored; "
+                "train anew with a smaller fit.learning_rate, or fit.precision 32-true"
+            )
     return predictions_table(predictions, data)
 
 
@@ -273,7 +283,8 @@ def _fit(
 ) -> float:
     """Train; returns the minutes that this took, interrupted starts included."""
     recipe = data.recipe
-    callbacks = [*run_callbacks(recipe, folder), LearningRateMonitor("step"), *more_callbacks]
+    callbacks = [FiniteLoss(folder), *run_callbacks(recipe, folder), LearningRateMonitor("step")]
+    callbacks += more_callbacks
     if recipe.fit.trunk == "frozen":
         callbacks.append(KeptMaps())
     trainer = make_trainer(recipe, RunLogger(tracker), callbacks, folder)

@@ -1,0 +1,73 @@
+"""A loss or a prediction that is no number ends a run: it never looks like a result."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from gtzan_lightning.errors import UserError
+
+SHOWN = 5  # songs that a message names
+STEPS = 50  # between two looks where a look makes a GPU wait
+READS_EACH = ("cpu",)  # devices on which every loss is read at once
+
+
+class FiniteLoss(Callback):
+    """Stops the training where a loss is NaN or infinite, and names the step and its songs.
+
+    On a processor at that step; on a GPU at most ``STEPS`` later, before anything is validated.
+
+    Args:
+        folder: of the run, with the checkpoints of the epochs before.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.unread: list[tuple[Tensor, Tensor, str]] = []  # loss, songs' rows, which step
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, index: int
+    ) -> None:
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        which = f"epoch {trainer.current_epoch + 1}, step {index + 1}, learning rate {rate:.2g}"
+        loss = outputs["loss"].detach()
+        self.unread.append((loss, batch["song"], which))
+        if loss.device.type in READS_EACH or len(self.unread) == STEPS:
+            self._read(trainer)
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._read(trainer)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        self._read(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        loss = float(trainer.callback_metrics["valid/loss"])
+        if trainer.state.fn == "fit" and not torch.isfinite(torch.tensor(loss)):
+            what = f"epoch {trainer.current_epoch + 1}: the loss of the valid part"
+            raise UserError(f"{what} is {loss}; {self._advice()}")
+
+    def _read(self, trainer: lightning.Trainer) -> None:
+        if not self.unread:
+            return
+        losses = torch.stack([loss for loss, _, _ in self.unread]).cpu()
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            first = int(bad[0])
+            _, rows, which = self.unread[first]
+            ids = trainer.datamodule.corpus.ids  # type: ignore[attr-defined]
+            songs = list(dict.fromkeys(ids[row] for row in rows.tolist()))
+            more = f" and {len(songs) - SHOWN} more" if len(songs) > SHOWN else ""
+            raise UserError(
+                f"{which}: the loss is {float(losses[first])} (songs "
+                f"{', '.join(songs[:SHOWN])}{more}); {self._advice()}"
+            )
+        self.unread.clear()
+
+    def _advice(self) -> str:
+        best = self.folder / "best.ckpt"
+        kept = f"the best epoch before is kept in {best}; " if best.exists() else ""
+        return f"{kept}train anew with a smaller fit.learning_rate, or fit.precision 32-true"

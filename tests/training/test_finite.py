@@ -1,0 +1,73 @@
+"""Numbers that are none: a training, an evaluation and a tagging of them."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import RATE
+
+from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.classifier import GenreClassifier
+from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.training import finite
+from gtzan_lightning.training.train import train
+
+PLAIN = ["--track.log_model", "false", "--augment.audio", "0", "--fit.max_epochs", "3"]
+
+
+def broken_from(monkeypatch, step, part):
+    """Losses of a part are NaN from a step of the training on."""
+    name = "training_step" if part == "train" else "_logits"
+    whole = getattr(GenreClassifier, name)
+
+    def broken(self, *args):
+        right = whole(self, *args)
+        starts = self.global_step >= step and self.training == (part == "train")
+        return right * float("nan") if starts else right
+
+    monkeypatch.setattr(GenreClassifier, name, broken)
+
+
+@pytest.mark.parametrize("steps", [1, 50])
+def test_a_training_stops_at_a_loss_that_is_no_number(quick, monkeypatch, steps):
+    recipe = quick(*PLAIN)
+    broken_from(monkeypatch, 5, "train")
+    if steps > 1:  # as on a GPU
+        monkeypatch.setattr(finite, "READS_EACH", ())
+    with pytest.raises(UserError) as error:
+        train(recipe)
+    text = str(error.value)
+    assert text.startswith("epoch 2, step 3, learning rate ")
+    assert "the loss is nan (songs " in text
+    assert "best.ckpt; train anew with a smaller fit.learning_rate" in text
+    (run,) = runs_table(recipe.track).to_dict("records")
+    assert run["status"] == "FAILED"
+    assert not any(name.startswith("final/") for name in run)
+
+
+def test_an_evaluation_without_numbers_is_no_result(quick, monkeypatch):
+    recipe = quick(*PLAIN)
+    broken_from(monkeypatch, 3, "valid")
+    with pytest.raises(UserError, match="epoch 1: the loss of the valid part is nan; train anew"):
+        train(recipe)
+    assert list(runs_table(recipe.track)["status"]) == ["FAILED"]
+
+
+def test_predictions_without_numbers_are_not_scored(quick, monkeypatch):
+    recipe = quick(*PLAIN)
+    monkeypatch.setattr(
+        "gtzan_lightning.models.classifier.GenreClassifier.load_state_dict",
+        lambda self, state: self.network.out.weight.data.fill_(float("nan")),
+    )
+    with pytest.raises(UserError, match="predictions of the train part are no numbers"):
+        train(recipe)
+
+
+def test_a_song_without_numbers_has_no_genre(checkpoint, tone):
+    tagger = Tagger.load(checkpoint, device="cpu")
+    assert np.isfinite(tagger.predict(tone, RATE).probabilities).all()
+    with torch.no_grad():
+        next(tagger.network.parameters()).fill_(float("nan"))
+    with pytest.raises(BrokenSong, match="unpredictable"):
+        tagger.predict(tone, RATE)
