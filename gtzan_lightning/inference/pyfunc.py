@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -15,15 +17,31 @@ from gtzan_lightning.inference.tagger import Tagger
 
 
 class WaveModel(PythonModel):
-    """(song, sample) float32 waveforms -> (song, genre) probabilities, with the temperature."""
+    """(song, sample) float32 waveforms -> a table with the probability of each genre.
+
+    A row for each song, a column for each genre; with the temperature.
+    """
 
     def load_context(self, context: Any) -> None:
         self.tagger = Tagger.load(Path(context.artifacts["checkpoint"]))
 
     def predict(
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
-    ) -> np.ndarray:
-        return self.tagger.probabilities(model_input)
+    ) -> pd.DataFrame:
+        """See the class.
+
+        Raises:
+            MlflowException: the waveforms are shorter than the shortest that the model takes; a
+                server answers it with status 400.
+        """
+        seconds, rate = self.tagger.least_seconds, self.tagger.sample_rate
+        least, samples = round(seconds * rate), np.shape(model_input)[-1]
+        if samples < least:
+            raise MlflowException.invalid_parameter_value(
+                f"waveforms of {samples} samples are too short: this model takes {seconds:g} s, "
+                f"{least} samples at {rate} Hz, and more"
+            )
+        return pd.DataFrame(self.tagger.probabilities(model_input), columns=self.tagger.genres)
 
 
 set_model(WaveModel())

@@ -127,6 +127,12 @@ class Tagger:
         tagger = cls(fetch_checkpoint(where, track, raw))
         return tagger.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
+    @property
+    def least_seconds(self) -> float:
+        """Seconds of the shortest song in training: a clip, less where songs were repeated."""
+        data = self.recipe.data
+        return min(data.min_seconds, data.clip_seconds) if data.repeat else data.clip_seconds
+
     def to(self, device: str) -> "Tagger":
         """Compute on another device."""
         self.device = torch.device(device)

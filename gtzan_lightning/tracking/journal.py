@@ -15,6 +15,8 @@ from gtzan_lightning.tracking.reading import OPENINGS
 from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.spool import Record, Spool
 
+LONGEST = 8000  # characters of a tag
+
 
 def is_first_process() -> bool:
     """Of those that train one model; it alone writes."""
@@ -63,6 +65,13 @@ class Journal:
         self._keep({"kind": "params", "params": values})
 
     @rank_zero_only
+    def log_description(self, text: str) -> None:
+        """What MLflow's page says of the run, as Markdown; whole lines, as many as MLflow takes."""
+        if len(text) > LONGEST:
+            text = text[:LONGEST].rpartition("\n")[0]
+        self._keep({"kind": "tags", "tags": {"mlflow.note.content": text}})
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Metrics of a step; those that are not finite are left out."""
         values = {k: float(v) for k, v in metrics.items() if np.isfinite(v)}
@@ -88,6 +97,11 @@ class Journal:
             "kind": "pyfunc", "file": self._relative(model.checkpoint), "code": model.code,
             "genres": model.genres, "sample_rate": model.sample_rate, "time": _now(),
         })  # fmt: skip
+
+    @rank_zero_only
+    def log_registration(self, name: str) -> None:
+        """The run's logged model as a new version of a registered one, once for a run."""
+        self._keep({"kind": "registration", "name": name})
 
     def _relative(self, file: Path) -> str:
         return str(file.relative_to(self.folder))

@@ -1,5 +1,6 @@
 """A run's records into MLflow."""
 
+import contextlib
 import errno
 import json
 import tempfile
@@ -16,7 +17,7 @@ import pandas as pd
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param
 from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from gtzan_lightning.tracking.reading import LEDGER
 from gtzan_lightning.tracking.spool import Metrics, Pyfunc, Record, Songs
@@ -24,7 +25,9 @@ from gtzan_lightning.tracking.spool import Metrics, Pyfunc, Record, Songs
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model for MLflow: (song, sample) float32 waveforms -> (song, genre) probabilities.
+    """A model for MLflow: (song, sample) float32 waveforms -> a table of probabilities.
+
+    The table is a DataFrame with a column for each genre, a row for each song.
 
     Args:
         code: name of the module that MLflow runs to make it ("models from code"); it is given
@@ -56,6 +59,9 @@ class Sender:
         for record in records:
             if record["kind"] == "params":
                 self._params(record["params"])
+            elif record["kind"] == "tags":
+                for name, text in record["tags"].items():
+                    self.client.set_tag(self.run_id, name, text)
             elif record["kind"] == "file":
                 file = str(self.folder / record["file"])
                 self.client.log_artifact(self.run_id, file, record["folder"])
@@ -63,6 +69,8 @@ class Sender:
                 self._songs(record)
             elif record["kind"] == "pyfunc":
                 self._pyfunc(record)
+            elif record["kind"] == "registration":
+                self._register(record["name"])
             elif record["kind"] == "opening":
                 add_to_ledger(self.client, self.run_id, record["what"], record["time"])
 
@@ -109,6 +117,21 @@ class Sender:
         # last: the model of a run that names one is whole
         self.client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
 
+    def _register(self, name: str) -> None:
+        """By the client, as for ``_pyfunc``."""
+        own = f"name = '{name}' and run_id = '{self.run_id}'"
+        if self.client.search_model_versions(own):
+            return  # sent before
+        with contextlib.suppress(mlflow.MlflowException):  # another run made it
+            self.client.create_registered_model(name)
+        outputs = self.client.get_run(self.run_id).outputs
+        assert outputs is not None, "its model comes first"
+        (logged,) = outputs.model_outputs
+        model = self.client.get_logged_model(logged.model_id)
+        # not models:/ID, which MLflow looks up in the store of the process
+        place = model.artifact_location
+        self.client.create_model_version(name, place, self.run_id, model_id=model.model_id)
+
 
 def add_to_ledger(
     client: mlflow.MlflowClient, run_id: str, what: Mapping[str, str], time: int
@@ -126,10 +149,9 @@ def add_to_ledger(
 def _save(folder: Path, record: Pyfunc, checkpoint: Path, model: Any) -> None:
     """A logged model as files, with no pickle among them."""
     package, code = (_file_of(name) for name in (record["code"].split(".")[0], record["code"]))
-    wave, probabilities = (-1, -1), (-1, len(record["genres"]))
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), wave)]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), probabilities)]),
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]),
+        outputs=Schema([ColSpec("float", genre) for genre in record["genres"]]),
     )
     mlflow.pyfunc.save_model(
         folder,

@@ -35,6 +35,11 @@ class Params(TypedDict):
     params: dict[str, str]
 
 
+class Tags(TypedDict):
+    kind: Literal["tags"]
+    tags: dict[str, str]
+
+
 class File(TypedDict):
     kind: Literal["file"]
     file: str  # its path in the run's folder, here and below
@@ -57,13 +62,18 @@ class Pyfunc(TypedDict):
     time: int
 
 
+class Registration(TypedDict):
+    kind: Literal["registration"]
+    name: str  # of a registered model, which gets a version: the run's logged model
+
+
 class Opening(TypedDict):
     kind: Literal["opening"]
     what: dict[str, str]  # model, recipe, songs ... of an opened test part
     time: int
 
 
-Record = Metrics | Params | File | Songs | Pyfunc | Opening
+Record = Metrics | Params | Tags | File | Songs | Pyfunc | Registration | Opening
 
 
 class Spool:

@@ -82,6 +82,23 @@ def test_a_model_whose_sending_was_cut_short_is_there_once_and_whole(tracker, mo
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pyc"))]
 
 
+def test_a_run_registers_its_model_once_and_says_what_it_is(tracker):
+    for _ in range(2):  # as a run that is resumed
+        with tracker.recording():
+            tracker.log_model(LoggedModel(CODE, tracker.folder / "best.ckpt", ["a", "b"], 8000))
+            tracker.log_registration("genres")
+            tracker.log_description("**0.6**\n" + "- a line\n" * 1000)
+        tracker.resume(tracker.run_id)
+    with tracker.recording():
+        pass
+    (version,) = tracker.client.search_model_versions("name = 'genres'")
+    assert (int(version.version), version.run_id) == (1, tracker.run_id)
+    said = tracker.client.get_run(tracker.run_id).data.tags["mlflow.note.content"]
+    assert said.startswith("**0.6**")
+    assert said.endswith("- a line")  # whole lines, as many as a tag holds
+    assert 7900 < len(said) <= 8000
+
+
 def test_a_model_that_an_older_version_kept_is_left_to_the_resumed_run(tmp_path):
     Sender(client=None, run_id="", folder=tmp_path)([{"kind": "model", "file": "best.ckpt"}])
 
@@ -92,6 +109,8 @@ def test_only_what_meets_lightning_imports_it():
         "sender",
         "store",
         "reading",
+        "moved",
+        "view",
         "run_folder",
         "processes",
         "watchdog",
