@@ -15,9 +15,11 @@ def main(argv: list[str]) -> None:
         raise UserError(
             "a sweep never opens the test part: train the best recipe anew with run.py --open-test"
         )
+    from gtzan_lightning.tracking.moved import refuse_moved
     from gtzan_lightning.tuning.space import read_space
 
     space = read_space(Path(own.space), model, layers, flags)
+    refuse_moved(space.track)
     quick = "--quick" in settings
     name = own.name or f"{model}-{Path(own.space).stem}{'-quick' * quick}"
     trials = own.trials or (6 if quick else 30)

@@ -22,30 +22,18 @@ from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.moved import refuse_moved, say_moved
+from gtzan_lightning.tracking.place import SQLITE, shown, store_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read when mlflow acts
 ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
 MOST_RUNS, PAGE = 10_000, 1000
-SQLITE = "sqlite:///"
 OPENINGS = "test_openings"  # metric: how often a run opened the test part
 LEDGER = "test_opening/"  # begins the tags of an experiment that make the ledger of openings
 
 
-def store_uri(track: TrackSettings) -> str:
-    """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
-    uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
-    return f"{SQLITE}{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
-
-
-def shown(text: str) -> str:
-    """A text, such as an address or what a library said of it, without the passwords in it."""
-    text = re.sub(r"(://[^:@/\s]*):\S*@", r"\1:***@", text)
-    text = re.sub(r"(https?://)[^:@/\s]+@", r"\1***@", text)  # a token alone
-    return re.sub(r"(password=)[^&\s]+", r"\1***", text)
-
-
 def check_output(track: TrackSettings) -> None:
-    """Fail early if the run could not be written: no permission, no space, no server.
+    """Fail early if the run could not be written: no permission, no space, no server, moved away.
 
     Raises:
         UserError: says which, and what to do.
@@ -63,6 +51,7 @@ def check_output(track: TrackSettings) -> None:
             f"results can't be written to {folder}: {error.strerror}; make room or permission, "
             "or name another folder with track.folder"
         ) from None
+    refuse_moved(track)
     _check_server(store_uri(track))
 
 
@@ -250,6 +239,7 @@ def _client(track: TrackSettings) -> mlflow.MlflowClient:
     if _is_missing(uri):
         raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
     _check_server(uri)
+    say_moved(track)
     return mlflow.MlflowClient(uri)
 
 

@@ -7,16 +7,16 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import mlflow
-from filelock import FileLock
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.moved import refuse_moved
+from gtzan_lightning.tracking.place import SQLITE, is_sqlite, shown, store_lock, store_uri
 from gtzan_lightning.tracking.processes import is_alive
-from gtzan_lightning.tracking.reading import OPENINGS, SQLITE, shown, store_uri
+from gtzan_lightning.tracking.reading import OPENINGS
 from gtzan_lightning.tracking.run_folder import folder_of, is_locked
 from gtzan_lightning.tracking.sender import add_to_ledger
 
@@ -49,10 +49,11 @@ def connect(track: TrackSettings) -> mlflow.MlflowClient:
     """A client of the store; a SQLite store that is not there yet is made.
 
     Raises:
-        UserError: the store can't be used.
+        UserError: the store can't be used, or its folder was moved.
     """
+    refuse_moved(track)
     uri = store_uri(track)
-    with _store_lock(track):
+    with store_lock(track):
         try:
             _make_store(uri)
             client = mlflow.MlflowClient(uri)
@@ -67,12 +68,12 @@ def connect(track: TrackSettings) -> mlflow.MlflowClient:
 
 def experiment_id(client: mlflow.MlflowClient, track: TrackSettings) -> str:
     """Id of the experiment, made by the first run."""
-    with _store_lock(track):
+    with store_lock(track):
         experiment = client.get_experiment_by_name(track.experiment)
         if experiment:
             return experiment.experiment_id
         local = f"file://{Path(track.folder).resolve()}/artifacts"
-        artifacts = local if _is_sqlite(store_uri(track)) else None
+        artifacts = local if is_sqlite(track) else None
         try:
             return client.create_experiment(track.experiment, artifact_location=artifacts)
         except mlflow.MlflowException:  # of a server, where another made it just now
@@ -101,6 +102,7 @@ def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) ->
         client.get_run(run)
     except mlflow.MlflowException:
         return
+    refuse_moved(track)
     for file in files:
         client.log_artifact(run, str(file), folder)
 
@@ -142,18 +144,7 @@ def reason(error: Exception) -> str:
 def _make_store(uri: str) -> None:
     """A new SQLite store, whole or not at all: MLflow never mends one that is half made."""
     file = Path(uri.removeprefix(SQLITE))
-    if _is_sqlite(uri) and not file.exists():
+    if uri.startswith(SQLITE) and not file.exists():
         with replacing(file) as part:
             part.unlink(missing_ok=True)  # of a process that was killed here
             mlflow.MlflowClient(f"{SQLITE}{part}").search_experiments(max_results=1)
-
-
-def _is_sqlite(uri: str) -> bool:
-    return uri.startswith("sqlite")
-
-
-def _store_lock(track: TrackSettings) -> contextlib.AbstractContextManager[Any]:
-    """One process at a time: two that create a SQLite store at once break each other."""
-    if not _is_sqlite(store_uri(track)):
-        return contextlib.nullcontext()
-    return FileLock(Path(track.folder).resolve() / ".store.lock")
