@@ -25,6 +25,7 @@ OWNERS = {
         "tracking/sender.py",
         "tracking/system_metrics.py",
         "tracking/reading.py",
+        "tracking/view.py",
         "tracking/watchdog.py",
         "inference/pyfunc.py",
     },

@@ -17,7 +17,9 @@ def main(argv: list[str]) -> None:
     """Parse, train, print the comparison table with the new run's row marked."""
     series = parse_series(argv, find=to_resume)
     from gtzan_lightning.data.packing import resolve
+    from gtzan_lightning.tracking.moved import refuse_moved
 
+    refuse_moved(series.recipe.track)
     corpus, loud = resolve(series.recipe.data)
     if loud:
         print(as_flags(loud), flush=True)
@@ -54,6 +56,7 @@ def to_resume(word: str, folder: str) -> str:
 
 def _many(series: Series, argv: list[str]) -> None:
     """Make the runs of a series and print their row."""
+    from gtzan_lightning.tracking.view import page_of_runs
     from gtzan_lightning.training.report import series_lines
     from gtzan_lightning.training.series import SHARE, run_series, run_workers, worker_command
 
@@ -65,5 +68,6 @@ def _many(series: Series, argv: list[str]) -> None:
         run_workers(series.workers, worker_command("run", argv), "finished runs are kept")
     done = run_series(recipes)
     print(series_lines(series.recipe.track, list(done)))
+    print(page_of_runs(series.recipe.track))
     if len(done) < len(recipes):
         print(f"{len(done)} of {len(recipes)} runs are finished: others share them")

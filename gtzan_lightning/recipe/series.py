@@ -38,11 +38,19 @@ def variants(
     Raises:
         UserError: a seed or fold that can't be.
     """
-    return [
+    each = [
         with_settings(recipe, {"seed": seed, "data.fold": fold})
         for seed in ([recipe.seed] if seeds is None else seeds)
         for fold in ([recipe.data.fold] if folds is None else folds)
     ]
+    return each if len(each) == 1 or not recipe.track.name else list(map(_told_apart, each))
+
+
+def _told_apart(recipe: Recipe) -> Recipe:
+    """One name was asked for, of several runs."""
+    fold = f"-fold{recipe.data.fold}" * recipe.data.has_folds
+    name = f"{recipe.track.name}-seed{recipe.seed}{fold}"
+    return with_settings(recipe, {"track.name": name})
 
 
 def folds_of(words: list[str] | None, recipe: Recipe) -> tuple[int, ...] | None:

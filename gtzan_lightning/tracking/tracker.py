@@ -18,6 +18,7 @@ from gtzan_lightning.tracking.run_folder import LOCK, folder_of, lock_run
 from gtzan_lightning.tracking.sender import Sender, is_hopeless
 from gtzan_lightning.tracking.spool import Spool
 from gtzan_lightning.tracking.system_metrics import system_metrics
+from gtzan_lightning.tracking.view import keep_view
 from gtzan_lightning.tracking.watchdog import ENDED, start_watchdog
 
 PATIENCE = 300.0  # seconds that a finished run waits for a store that does not take its records
@@ -52,6 +53,7 @@ class Tracker(Journal):
         tags = {**tags, "process": process_id()}
         try:
             experiment = store.experiment_id(self.client, self.track)
+            keep_view(self.client, experiment)
             store.end_dead_runs(self.client, self.track, experiment)
             run = self.client.create_run(experiment, run_name=name, tags=tags)
         except mlflow.MlflowException as error:

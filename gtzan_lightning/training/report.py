@@ -15,24 +15,28 @@ from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.identity import flat
-from gtzan_lightning.recipe.model_settings import embedding_settings
+from gtzan_lightning.recipe.model_settings import CustomSettings, embedding_settings
 from gtzan_lightning.recipe.pretrained_settings import Pretrained
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.rows import marker
+from gtzan_lightning.results.summary import headline, markdown, more_sentences, scored_part
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
 from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
 from gtzan_lightning.tracking.tracker import Tracker
+from gtzan_lightning.tracking.view import page_of_runs
 
 CURVES = ["train/loss_epoch", "valid/loss", "train/song_accuracy", "valid/song_accuracy"]
 
 
 def run_name(recipe: Recipe, data: GenreData) -> str:
+    """The name that was asked for; else model, corpus, protocol, seed and fold."""
     leaky = f"-{marker(data.warning)}" if data.warning else ""
-    words = (recipe.title, data.corpus.name, recipe.data.split, f"seed{recipe.seed}")
+    fold = [f"fold{recipe.data.fold}"] * recipe.data.has_folds
+    words = (recipe.title, data.corpus.name, recipe.data.split, f"seed{recipe.seed}", *fold)
     return (recipe.track.name or "-".join(words)) + leaky
 
 
@@ -158,39 +162,35 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         tracker.log(confusion, file_name(f"{part}_confusion.png", data))
         reliable = plots.reliability_plot(calibration.reliabilities(predictions, part), title)
         tracker.log(reliable, file_name(f"{part}_reliability.png", data))
-    history = {name: tracker.history(name) for name in CURVES}
+    monitor = data.recipe.fit.monitor
+    history = {name: tracker.history(name) for name in dict.fromkeys([*CURVES, monitor])}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(plots.learning_curves(history), file_name("learning_curves.png", data))
+    history["epoch"] = tracker.history("epoch")
+    use = _use(data.recipe, tracker.run_id)
+    tracker.log_description(markdown(scores, predictions, history, monitor, data.warning, use))
     return scores
+
+
+def _use(recipe: Recipe, run_id: str) -> str:
+    """Commands that use a run's network; a baseline keeps none, your own one needs its code."""
+    if isinstance(recipe.model, ClassicalSettings | CustomSettings):
+        return ""
+    return f"gtzan tag FOLDER --run {run_id} --out genres.csv"
 
 
 def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
     """What ``run.py`` ends with: the headline, and the table with the run's own row marked."""
-    part = "test" if scores.get("final/test/songs") else "valid"
-    get = {name.removeprefix(f"final/{part}/"): value for name, value in scores.items()}
-    low, high, wilson_low, wilson_high = (
-        get[f"song_accuracy_{end}"] for end in ("low", "high", "wilson_low", "wilson_high")
-    )
-    known = "artists" in get
-    rests_on = f"{get['artists']:.0f} artists; Wilson" if known else "artists unknown: Wilson"
-    beside = f" [{wilson_low:.3f}, {wilson_high:.3f}]" * known
-    headline = (
-        f"{part}: song accuracy {get['song_accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
-        f"{get['songs']:.0f} songs ({rests_on}{beside}; mean probability "
-        f"{get['song_accuracy_mean']:.3f}, hard vote {get['song_accuracy_hard']:.3f}, single clips "
-        f"{get['clip_accuracy']:.3f})"
-    )
-    more = filter(None, (known_faults.sentence(get), calibration.sentence(get)))
     track = recipe.track
-    lines = [series_lines(track, [run_id]), "", headline, *more]
+    lines = [series_lines(track, [run_id]), "", headline(scores), *more_sentences(scores)]
     runs = runs_table(track)
     has_test = (runs.loc[runs["run_id"] == run_id, "songs_test"] > 0).any()
-    if has_test and part == "valid":
+    if has_test and scored_part(scores) == "valid":
         lines.append(
             "the test part stays closed; once everything is chosen, open it with --resume "
             f"{run_id} --open-test"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, page_of_runs(track)])
 
 
 def series_lines(track: TrackSettings, run_ids: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import Untrainable
-from gtzan_lightning.recipe.recipes import Recipe
+from gtzan_lightning.recipe.recipes import Recipe, with_settings
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
 from gtzan_lightning.tracking.processes import process_id
@@ -127,6 +127,8 @@ def _accuracy(study: optuna.Study, trial: optuna.Trial, recipe: Recipe) -> float
         "trial": str(trial.number),
     }
     pruning = _Pruning(trial)
+    words = (recipe.track.name, study.study_name, f"trial{trial.number}")
+    recipe = with_settings(recipe, {"track.name": "-".join(filter(None, words))})
     try:
         outcome = train(recipe, more_tags=tags, more_callbacks=[pruning])
     except (Untrainable, torch.OutOfMemoryError) as error:

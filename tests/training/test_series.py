@@ -8,6 +8,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_series
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training import series as module
+from gtzan_lightning.training.report import run_name
 from gtzan_lightning.training.series import members, own_share, run_series
 
 FOLDS = ["--data.split", "kfold", "--data.folds", "3"]
@@ -31,6 +32,17 @@ def test_a_series_keeps_what_is_finished_and_resumes_the_rest(flags, capsys, mon
     assert trained == [0, 1]  # the third fold of each seed
     other = parse_series([*flags, "--seeds", "0", "--folds", "0", "--model.neighbours", "4"])
     assert not set(run_series(other.recipes)) & set(done)
+
+
+def test_names_tell_runs_apart(flags):
+    own = parse_series([*flags, "--data.fold", "2", "--seed", "1"]).recipe
+    (member,) = members([own])
+    assert run_name(own, member.data) == "knn-synthetic-kfold-seed1-fold2"
+    named = parse_series([*flags, "--track.name", "mine", "--seeds", "0", "1", "--folds", "0", "1"])
+    names = [recipe.track.name for recipe in named.recipes]
+    assert names == [f"mine-seed{seed}-fold{fold}" for seed in (0, 1) for fold in (0, 1)]
+    (alone,) = parse_series([*flags, "--track.name", "mine", "--seeds", "1"]).recipes
+    assert alone.track.name == "mine"
 
 
 def test_one_row_at_the_end_and_test_parts_opened_later(flags, capsys):

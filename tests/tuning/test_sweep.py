@@ -102,7 +102,7 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
     parents = runs[runs["name"].str.startswith("sweep-")]
     assert len(parents) == 1
     children = runs[runs["parent"] == parents["run_id"].iloc[0]]
-    assert len(children) == 4
+    assert set(children["name"]) == {f"small_cnn-space-trial{number}" for number in range(4)}
     assert (runs["status"] == "FINISHED").all()
     # the test part was not opened, in any trial
     assert not any(name.startswith("final/test") for name in children.columns)
