@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	($(BIN)/pip install --quiet uv && UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet \
-		--python $(BIN)/python -c constraints.txt -e '.[gpu,sweep,server,tag,web,onnx,ray,encoders,dev]') \
-		|| $(BIN)/pip install --quiet -c constraints.txt -e '.[gpu,sweep,server,tag,web,onnx,ray,encoders,dev]'
+		--python $(BIN)/python -c constraints.txt -e '.[gpu,sweep,server,tag,web,onnx,ray,encoders,tensorboard,wandb,dev]') \
+		|| $(BIN)/pip install --quiet -c constraints.txt -e '.[gpu,sweep,server,tag,web,onnx,ray,encoders,tensorboard,wandb,dev]'
 	touch $(STAMP)
 
 run: env

@@ -11,6 +11,8 @@ EXTRAS = {
     "ray": "ray",
     "transformers": "encoders",
     "kagglehub": "kaggle",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
 }
 
 

@@ -62,6 +62,12 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _registers_a_network(self) -> "Recipe":
+        if self.track.register and isinstance(self.model, ClassicalSettings | CustomSettings):
+            raise ValueError(f"track.register: a model is logged of networks, not {self.title}")
+        return self
+
     @property
     def title(self) -> str:
         """What tables call the model."""

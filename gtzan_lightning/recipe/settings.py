@@ -4,9 +4,10 @@ The string under a field is its ``--help`` text. A recipe (YAML) has the same se
 Nothing heavy is imported, so that the command line answers at once.
 """
 
+import warnings
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI, RAW
 from gtzan_lightning.recipe.protocol_names import OF_FOLDS, Protocol
@@ -23,6 +24,7 @@ from gtzan_lightning.recipe.section import (
     place,
 )
 
+Logger = Literal["tensorboard", "wandb"]
 Features = Literal[
     "mel", "spectrogram", "stft", "mfcc", "chroma", "raw", "kaldi", "htk", "embedding"
 ]
@@ -235,26 +237,40 @@ class AugmentSettings(Section):
     """widest width shift, share of the frames"""
 
 
-class TrackSettings(Section):
-    """Where the run is recorded."""
+with warnings.catch_warnings():
+    # the metaclass of abstract classes has a method register, which nobody calls here
+    warnings.filterwarnings("ignore", 'Field name "register"')
 
-    uri: str | None = place(None)
-    """MLflow server; local: the store in track.folder; none: MLFLOW_TRACKING_URI, else local"""
-    folder: str = place("mlruns")
-    """folder of the local store, and of checkpoints during the training"""
-    experiment: str = place("gtzan_lightning")
-    """MLflow experiment"""
-    name: str | None = place(None)
-    """name of the run (none: model, corpus, protocol and seed)"""
-    log_model: bool = place(True)
-    """log the model for mlflow.pyfunc.load_model (waveforms in, probabilities out)"""
+    class TrackSettings(Section):
+        """Where the run is recorded."""
 
-    @model_validator(mode="after")
-    def _no_secrets(self) -> "TrackSettings":
-        if self.uri and "@" in self.uri.partition("://")[2].partition("/")[0]:
-            raise ValueError(
-                "track.uri is recorded with the run: put user and password into "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole address into "
-                "MLFLOW_TRACKING_URI"
-            )
-        return self
+        uri: str | None = place(None)
+        """MLflow server; local: the store in track.folder; none: MLFLOW_TRACKING_URI, else local"""
+        folder: str = place("mlruns")
+        """folder of the local store, and of checkpoints during the training"""
+        experiment: str = place("gtzan_lightning")
+        """MLflow experiment"""
+        name: str | None = place(None)
+        """name of the run (none: model, corpus, protocol and seed)"""
+        log_model: bool = place(True)
+        """log the model for mlflow.pyfunc.load_model (waveforms in, probabilities out)"""
+        register: Annotated[str, Field(pattern=r"^[^/:'\"`]+$")] | None = place(None)
+        """register the logged model under this name, as its next version (models:/NAME/1)"""
+        also: Annotated[tuple[Logger, ...], BeforeValidator(lambda names: names or ())] = place(())
+        """record in these too: tensorboard (in the run's folder), wandb (Weights & Biases)"""
+
+        @model_validator(mode="after")
+        def _registers_what_is_logged(self) -> "TrackSettings":
+            if self.register and not self.log_model:
+                raise ValueError("track.register needs the logged model: not track.log_model false")
+            return self
+
+        @model_validator(mode="after")
+        def _no_secrets(self) -> "TrackSettings":
+            if self.uri and "@" in self.uri.partition("://")[2].partition("/")[0]:
+                raise ValueError(
+                    "track.uri is recorded with the run: put user and password into "
+                    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole address "
+                    "into MLFLOW_TRACKING_URI"
+                )
+            return self

@@ -19,6 +19,7 @@ from torch import Tensor
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.recipes import Recipe
 
+LEARNING_RATE = "watch/learning_rate"  # MLflow's page sorts names: below final, train and valid
 TAKEN = 25  # steps of an epoch whose weights are averaged
 say = rank_zero_only(print)
 
@@ -157,3 +158,21 @@ class AveragedWeights(WeightAveraging):
             torch._foreach_lerp_(average, now, max(1 / (int(blended) + 1), self.least))
         else:  # such as a batch norm's count of batches
             torch._foreach_copy_(average, now)
+
+
+class LearningRate(Callback):
+    """The head's learning rate, the largest of the network's, as the metric ``LEARNING_RATE``.
+
+    Args:
+        every: steps from one record to the next.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: Any, index: int
+    ) -> None:
+        if (trainer.global_step + 1) % self.every == 0:
+            groups = (group for optimizer in trainer.optimizers for group in optimizer.param_groups)
+            module.log(LEARNING_RATE, max(group["lr"] for group in groups))

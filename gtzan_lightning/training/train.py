@@ -10,7 +10,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import pandas as pd
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
@@ -25,14 +25,14 @@ from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.tracking.lightning_logger import RunLogger
 from gtzan_lightning.tracking.reading import check_output
-from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, stopwatch, unfinished
+from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, unfinished
 from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.tracker import Tracker
-from gtzan_lightning.training.callbacks import run_callbacks, say
-from gtzan_lightning.training.finite import FiniteLoss
-from gtzan_lightning.training.frozen import KeptMaps
+from gtzan_lightning.training.callbacks import say
+from gtzan_lightning.training.fit import fit
 from gtzan_lightning.training.isolation import isolated
 from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
+from gtzan_lightning.training.loggers import more_loggers
 from gtzan_lightning.training.report import (
     describe,
     file_name,
@@ -192,12 +192,16 @@ def _train_network(
     folder: Path,
     more_callbacks: Sequence[Callback],
 ) -> dict[str, float]:
-    minutes = _fit(data, model, tracker, folder, more_callbacks)
-    trainer = make_trainer(data.recipe, False, [])
-    predictions = predict(trainer, model, data, folder / "best.ckpt")
-    parameters = sum(p.numel() for p in model.network.parameters())
-    numbers = {"minutes": minutes, "parameters": parameters}
-    scores = _record(tracker, data, folder, predictions, numbers) or {}
+    with more_loggers(data.recipe, run_name(data.recipe, data), folder) as also:
+        minutes = fit(data, model, [RunLogger(tracker), *also], folder, more_callbacks)
+        tracker.log_file(folder / "fit-profile.txt")
+        trainer = make_trainer(data.recipe, False, [])
+        predictions = predict(trainer, model, data, folder / "best.ckpt")
+        parameters = sum(p.numel() for p in model.network.parameters())
+        numbers = {"minutes": minutes, "parameters": parameters}
+        scores = _record(tracker, data, folder, predictions, numbers) or {}
+        for logger in also:
+            logger.log_metrics(scores)
     if scores:  # the first process has them
         keep_temperature(folder / "best.ckpt", scores["temperature"])
     tracker.log_file(folder / "best.ckpt", "checkpoints")
@@ -206,6 +210,8 @@ def _train_network(
         code, rate = "gtzan_lightning.inference.pyfunc", data.spec.kept.sample_rate
         best = folder / "best.ckpt"
         tracker.log_model(LoggedModel(code, best, data.corpus.genres, rate))
+        if name := data.recipe.track.register:
+            tracker.log_registration(name)
     return scores
 
 
@@ -260,46 +266,6 @@ def _interruptible(tracker: Tracker, folder: Path) -> Iterator[None]:
             f"no space left while run {folder.name} was written: make room, then resume it with "
             f"--resume {folder.name}"
         ) from None
-
-
-@contextlib.contextmanager
-def _compiler_named(compiled: bool) -> Iterator[None]:
-    """torch.compile that can't, such as without a C++ compiler, becomes one line."""
-    try:
-        yield
-    except Exception as error:
-        if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._ind")):
-            raise
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"fit.compile: torch.compile can't ({reason}): leave it out") from None
-
-
-def _fit(
-    data: GenreData,
-    model: GenreClassifier,
-    tracker: Tracker,
-    folder: Path,
-    more_callbacks: Sequence[Callback],
-) -> float:
-    """Train; returns the minutes that this took, interrupted starts included."""
-    recipe = data.recipe
-    callbacks = [FiniteLoss(folder), *run_callbacks(recipe, folder), LearningRateMonitor("step")]
-    callbacks += more_callbacks
-    if recipe.fit.trunk == "frozen":
-        callbacks.append(KeptMaps())
-    trainer = make_trainer(recipe, RunLogger(tracker), callbacks, folder)
-    last = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
-    trained = folder / "trained"  # a run that stopped early would else train on when resumed
-    if last:
-        read_checkpoint(last)
-    if recipe.fit.compile:
-        model.network.compile()
-    with stopwatch(folder, trainer.is_global_zero) as minutes, _compiler_named(recipe.fit.compile):
-        if not trained.exists():
-            trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
-            trained.touch()
-    tracker.log_file(folder / "fit-profile.txt")
-    return minutes()
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:

@@ -14,6 +14,7 @@ from gtzan_lightning.recipe.fit_settings import TrainerSettings
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.training.callbacks import EpochLines, WholeFiles
 from gtzan_lightning.training.launch import check_launch, cluster_plugins
+from gtzan_lightning.training.loggers import check_loggers
 
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
@@ -46,10 +47,12 @@ def checked_trainer(recipe: Recipe) -> lightning.Trainer:
 
     Raises:
         UserError: Lightning refuses the settings, or the run could not be recorded.
+        ModuleNotFoundError: a library of ``track.also`` is missing, which an extra brings.
     """
     try:
         trainer = make_trainer(recipe, False, [])
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"Lightning refuses fit.*: {' '.join(str(error).split())}") from None
+    check_loggers(recipe.track)
     check_launch(trainer, recipe.fit.strategy, recipe.fit.num_nodes)
     return trainer

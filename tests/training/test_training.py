@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,7 @@ def trained(tmp_path_factory, packed):
     """One whole run of the main job, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
     flags = [*quick_flags(packed, folder), "--data.clips_per_song", "20", "--fit.max_epochs", "6"]
+    flags += ["--fit.log_every_n_steps", "10", "--track.register", "genres"]
     flags += ["--fit.learning_rate", "0.005", "--augment.spectrogram", "0", "--open-test"]
     recipe, _ = parse_run(flags)
     return recipe, train(recipe), flags
@@ -80,6 +82,9 @@ def test_the_run_carries_everything(trained):
         assert len(client(recipe).get_metric_history(outcome.run_id, name)) == 6, name
     for name in ("final/test/songs", "final/test/song_accuracy_low", "minutes", "parameters"):
         assert name in got.data.metrics
+    # the page sorts names: what is no score comes last
+    assert sorted(name for name in got.data.metrics if "/" in name)[-1] == "watch/learning_rate"
+    assert f"gtzan tag FOLDER --run {outcome.run_id}" in got.data.tags["mlflow.note.content"]
 
 
 def test_every_figure_is_recomputed_from_the_predictions(trained):
@@ -147,10 +152,15 @@ def test_every_road_out_takes_any_batch_and_equals_the_test_loop(
     ids = data.split.songs("test")
     rows = [data.corpus.ids.index(i) for i in ids]
     waves = data.corpus.array[rows, : 4 * 8000].astype(np.float32) / 32767
-    found = model.predict(waves)
+    table = model.predict(waves)
+    assert list(table) == data.corpus.genres == model.metadata.get_output_schema().input_names()
+    found = table.to_numpy()
     assert found.shape == (len(ids), 10)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(model.predict(waves[:1]), found[:1], atol=1e-5)
+    assert len(model.predict(waves[:2, :8000])) == 2  # one clip
+    with pytest.raises(mlflow.MlflowException, match=r"2 samples .* takes 1 s, 8000 samples at"):
+        model.predict(waves[:1, :2])
     predictions = pd.read_csv(outcome.folder / "predictions.csv")
     votes = metrics.vote(predictions[predictions["part"] == "test"]).set_index("song").loc[ids]
     own = torch.tensor(votes[data.corpus.genres].to_numpy())
@@ -191,12 +201,23 @@ def test_mlflow_serves_the_logged_model(trained):
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request) as reply:
-            found = np.array(json.load(reply)["predictions"])
+            found = pd.DataFrame(json.load(reply)["predictions"])
+        request.data = json.dumps({"inputs": waves[:, :2].tolist()}).encode()
+        with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+            urllib.request.urlopen(request)
+        assert "2 samples are too short" in json.load(refused.value)["message"]
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
-    truth = Tagger.load(outcome.folder / "best.ckpt").probabilities(waves)
-    np.testing.assert_allclose(found, truth, atol=1e-4)
+    tagger = Tagger.load(outcome.folder / "best.ckpt")
+    assert list(found) == tagger.genres
+    np.testing.assert_allclose(found, tagger.probabilities(waves), atol=1e-4)
+
+
+def test_the_model_is_registered_and_found_by_its_name(trained):
+    recipe, outcome, _ = trained
+    tagger = Tagger.load("models:/genres/1", recipe.track)
+    assert tagger.digest == Tagger.load(outcome.folder / "best.ckpt").digest
 
 
 def test_the_table_marks_its_own_row_and_compare_writes_it(trained, tmp_path, capsys):
