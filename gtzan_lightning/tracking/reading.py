@@ -202,7 +202,8 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     client = _client(track)
     try:
         if where.startswith("models:/"):
-            checkpoint = next(_model_folder(where, client, uri).rglob("*.ckpt"), None)
+            # not ready.ckpt, which lies among the code
+            checkpoint = next(_model_folder(where, client, uri).rglob("best.ckpt"), None)
         else:
             client.get_run(where)
             names = [artifact.path for artifact in client.list_artifacts(where, "checkpoints")]
