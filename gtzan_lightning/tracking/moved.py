@@ -44,16 +44,20 @@ def mend(track: TrackSettings) -> int:
     Raises:
         UserError: a run of the store is being made, or the database can't be written.
     """
+    here = Path(track.folder).resolve()
+    database = here / "mlflow.db"
+    if not database.exists():  # the lock would make the folder
+        return 0
     with store_lock(track):
         old_folders = [*_old_folders(track)]
         if not old_folders:
             return 0
-        here = Path(track.folder).resolve()
         for folder in (here / "runs").glob("*"):
             if is_locked(folder):
                 raise UserError(f"run {folder.name} in {track.folder} is being made: wait for it")
-        database = here / "mlflow.db"
         try:
+            for old in old_folders:  # first: a mend that was cut short is then begun again
+                _mend_run_folders(old, here)
             with closing(sqlite3.connect(database)) as connection:
                 with (
                     replacing(here / "mlflow.db.before-mend") as copy,
@@ -61,12 +65,9 @@ def mend(track: TrackSettings) -> int:
                 ):
                     connection.backup(before)
                 with connection:
-                    changed = sum(_mend(connection, old, here) for old in old_folders)
+                    return sum(_mend(connection, old, here) for old in old_folders)
         except (OSError, sqlite3.Error) as error:
             raise UserError(f"{database} can't be mended: {error}") from None
-        for old in old_folders:
-            _mend_run_folders(old, here)
-        return changed
 
 
 def refuse_moved(track: TrackSettings) -> None:

@@ -116,4 +116,8 @@ def test_artifacts_that_somebody_keeps_elsewhere_are_no_moved_store(tmp_path):
     elsewhere = f"file://{tmp_path}/big/artifacts"
     experiment = client.create_experiment(track.experiment, artifact_location=elsewhere)
     client.create_run(experiment)
-    assert moved_from(track) is None
+    assert (moved_from(track), mend(track)) == (None, 0)
+    assert not (tmp_path / "mlruns" / "mlflow.db.before-mend").exists()
+    nowhere = track.model_copy(update={"folder": str(tmp_path / "nothing")})
+    assert mend(nowhere) == 0
+    assert not (tmp_path / "nothing").exists()
