@@ -13,14 +13,21 @@ MOST = 30  # runs that are listed unless more are asked for
 
 
 def main(argv: list[str]) -> None:
-    """List runs, or delete some."""
+    """List runs, delete some, or mend a store that was moved."""
     args = vars(_parser().parse_all(argv))
-    if args["what"] == "list" and args["run"]:
-        raise UserError("'list' takes no run: give --model, --protocol or --failed")
+    if args["what"] != "delete" and args["run"]:
+        other = ": give --model, --protocol or --failed" * (args["what"] == "list")
+        raise UserError(f"{args['what']!r} takes no run{other}")
     if args["what"] == "delete" and not args["run"]:
         raise UserError("give the runs to delete: ids or their beginnings, or names")
     if args["what"] == "delete":
         _delete(args)
+        return
+    if args["what"] == "mend":
+        from gtzan_lightning.tracking.moved import mend
+
+        places = mend(track_of(args))
+        print(f"mended {places} places" if places else "nothing to mend")
         return
     from gtzan_lightning.tracking.reading import all_runs
 
@@ -36,10 +43,11 @@ def _parser() -> Parser:
         "runs",
         "List the recorded runs, the newest first: the beginning of the id, which every --run and "
         "--resume takes, model, protocol, song accuracy with its 95 % interval, status and age. "
-        "'delete' removes runs and asks before it does.",
+        "'delete' removes runs and asks before it does; 'mend' is for a store that was moved or "
+        "copied.",
         epilog="example: gtzan runs --model small_cnn; gtzan tag ~/music --run 1a2b3c4d",
     )
-    parser.add_argument("what", nargs="?", choices=["list", "delete"], default="list",
+    parser.add_argument("what", nargs="?", choices=["list", "delete", "mend"], default="list",
                         help="what to do (list)")  # fmt: skip
     parser.add_argument("run", nargs="*", help="with delete: runs, as --run takes them")
     parser.add_argument("--model", metavar="NAME", help="list runs of this model only")
