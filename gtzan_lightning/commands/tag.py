@@ -4,11 +4,13 @@ import io
 import re
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gtzan_lightning.commands.early import check_runs, first_word
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import READY, Parser, track_of
 
 if TYPE_CHECKING:
     from gtzan_lightning.inference.tag_files import Tagged
@@ -21,12 +23,16 @@ def _parser() -> Parser:
         "sample rate, channels and length; wav, au, flac, mp3, ogg, opus, aiff. Repeat the "
         "command to resume. Broken files get a row with the reason and are listed at the end.",
     )
-    parser.add_argument("place", nargs="+", help="files, or folders with all their subfolders")
+    parser.add_argument("place", nargs="*", help="files, or folders with all their subfolders")
     parser.add_run("vote together")
-    parser.add_argument("--out", required=True, metavar="FILE", help="table: .csv or .parquet")
+    parser.add_argument("--out", metavar="FILE", help="table: .csv, .parquet or .jsonl")
     parser.add_argument(
         "--write-tags", action="store_true", help="also write the genre into the files' tags"
     )
+    parser.add_argument(
+        "--from", metavar="FILE",
+        help="with --write-tags, in place of files and a model: a table that --out wrote",
+    )  # fmt: skip
     parser.add_argument(
         "--dry-run", action="store_true", help="with --write-tags: only print the changes"
     )
@@ -48,23 +54,65 @@ def _parser() -> Parser:
 def main(argv: list[str]) -> None:
     """Tag, list the broken files, and write the files' own tags if asked."""
     args = vars(_parser().parse_all(argv))
-    if args["dry_run"] and not args["write_tags"]:
-        raise UserError("--dry-run belongs to --write-tags")
-    _check_ray(args["ray"], args["workers"])
-    from gtzan_lightning.inference.tag_files import change_tags, check_out, find_sounds
-
+    _check(args)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+    if args["from"]:
+        _write_tags(Path(args["from"]), args["dry_run"])
+        return
+    from gtzan_lightning.inference.tag_table import check_out, find_sounds
+
     check_out(Path(args["out"]))
     files = find_sounds([Path(place) for place in args["place"]])
+    check_runs(args["run"], track_of(args))
+    first_word(f"loading the model for {len(files)} files")
     tagged = _tag(args, files)
     again = f", {tagged.resumed} of them by an earlier run" if tagged.resumed else ""
     print(f"{tagged.out}: {tagged.songs} files{again}, {len(tagged.broken)} broken")
     if args["write_tags"]:
-        for line in change_tags(tagged.out, dry=args["dry_run"]):
-            print(line)
+        _write_tags(tagged.out, args["dry_run"])
     for path, reason in tagged.broken:
         print(f"broken: {path}: {reason}")
+
+
+def _check(args: dict[str, Any]) -> None:
+    """Raise UserError for flags that don't go together."""
+    if args["dry_run"] and not args["write_tags"]:
+        raise UserError("--dry-run belongs to --write-tags")
+    if args["write_tags"]:
+        import_module("gtzan_lightning.inference.file_tags")  # says now if its library is missing
+    if not args["from"]:
+        _check_places(args)
+        _check_ray(args["ray"], args["workers"])
+        return
+    if not args["write_tags"]:
+        raise UserError("--from FILE belongs to --write-tags: it makes no table")
+    no_use = {"place": "files", "out": "--out", "ray": "--ray", "workers": "--workers"}
+    beside = [what for name, what in no_use.items() if args[name]]
+    beside += ["--run"] * (args["run"] != [READY]) + ["--raw"] * args["raw"]
+    if beside:
+        raise UserError(f"--from takes no {' or '.join(beside)}: the table has the genres already")
+
+
+def _check_places(args: dict[str, Any]) -> None:
+    """Raise UserError without files or table, such as where --run has swallowed the files."""
+    missing = ["files or folders"] * (not args["place"]) + ["--out FILE"] * (not args["out"])
+    last = Path(args["run"][-1])
+    if not args["place"] and last.suffix != ".ckpt" and last.exists():
+        raise UserError(f"--run takes all words up to the next flag: name {last} before it")
+    if missing:
+        raise UserError(f"give {' and '.join(missing)} (see gtzan tag --help)")
+
+
+def _write_tags(table: Path, dry: bool) -> None:
+    """Say each change, and how many there were."""
+    from gtzan_lightning.inference.file_tags import change_tags
+
+    count = 0
+    for line in change_tags(table, dry):
+        print(line)
+        count += not line.startswith("not written")
+    print(f"{table}: {count} files {'would get' if dry else 'have got'} another genre")
 
 
 def _check_ray(address: str | None, workers: int | None) -> None:

@@ -5,6 +5,7 @@ soundfile reads them (libsndfile: wav, au, aiff, flac, ogg, opus, mp3) and soxr 
 ffmpeg and its default resampler aliases.
 """
 
+import codecs
 import os
 import re
 from collections import deque
@@ -19,6 +20,9 @@ import soxr
 
 Item = TypeVar("Item")
 SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) has no music
+WHOLE = 0.98  # share of the stated length that must be there: MP3's is often an estimate
+# how files of formats that libsndfile knows begin
+BEGINNINGS = (b"RIFF", b"RF64", b"FORM", b".snd", b"fLaC", b"OggS", b"ID3")
 
 
 class BrokenSong(Exception):
@@ -75,10 +79,43 @@ def _of_file(call: Callable[..., Any], path: Path, **options: Any) -> Any:
     name = os.fsencode(path) if os.name == "posix" else str(path)
     try:
         return call(name, **options)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        is_empty = path.is_file() and path.stat().st_size == 0
-        said = "the file is empty" if is_empty else getattr(error, "error_string", error)
-        raise BrokenSong("unreadable", " ".join(str(said).split())) from None
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        raise BrokenSong("unreadable", _reason(path)) from None
+
+
+def _reason(path: Path) -> str:
+    """Why a file is no sound; libsndfile's own reasons are often those of other faults."""
+    if path.is_dir():
+        return "a folder, not a file"
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(4096)
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        return "no permission to read it" if denied else str(error.strerror)
+    if not beginning:
+        return "the file is empty"
+    if _is_text(beginning):
+        return "text, not sound"
+    is_mpeg = beginning[0] == 0xFF and beginning[1:2] >= b"\xe0"
+    if is_mpeg or beginning.startswith(BEGINNINGS):
+        return "truncated, damaged, or of a codec that libsndfile lacks"
+    return "not a sound file that libsndfile knows"
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; a character may be cut at the end."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in text)
+
+
+def check_whole(seconds: float, stated: float) -> None:
+    """Raise ``BrokenSong`` for a song that ends before the length that its file states."""
+    if seconds < WHOLE * stated:
+        raise BrokenSong("truncated", f"{seconds:.2f} of {stated:.2f} s are there")
 
 
 def write(path: Path, wave: np.ndarray, rate: int) -> None:

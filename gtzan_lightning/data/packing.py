@@ -20,7 +20,13 @@ from filelock import FileLock
 from rich.progress import Progress
 
 from gtzan_lightning.data.artists import recordings
-from gtzan_lightning.data.audio import BrokenSong, check_song, to_int16, windowed
+from gtzan_lightning.data.audio import (
+    BrokenSong,
+    check_song,
+    check_whole,
+    to_int16,
+    windowed,
+)
 from gtzan_lightning.data.catalogue import Problem, Song, summary
 from gtzan_lightning.data.corpora import CORPORA, Catalogue
 from gtzan_lightning.data.corpus import Corpus, CorpusInfo, SongRow, open_corpus
@@ -167,9 +173,7 @@ def _checked(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings)
     if isinstance(wave, BrokenSong):
         raise wave
     check_song(wave, data.sample_rate, data.min_seconds)
-    if len(wave) < 0.98 * promised * data.sample_rate:
-        seconds = len(wave) / data.sample_rate
-        raise BrokenSong("truncated", f"{seconds:.2f} of {promised:.2f} s are there")
+    check_whole(len(wave) / data.sample_rate, promised)
     return to_int16(wave)
 
 

@@ -1,5 +1,6 @@
 """The genre into the files' own tags. The only file that imports mutagen."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,31 @@ from mutagen.mp3 import MP3
 from mutagen.wave import WAVE
 
 from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.inference.tag_table import read_table
+
+
+def change_tags(table: Path, dry: bool) -> Iterator[str]:
+    """Write the genres of a table into its files' own tags; yields a line for every change.
+
+    Args:
+        dry: change nothing, only say what would be.
+
+    Raises:
+        UserError: as ``read_table`` does.
+    """
+    for row in read_table(table):
+        path, genre = Path(row["path"]), row["genre"]
+        if not genre:
+            continue
+        try:
+            before = genre_of(path)
+            if before == genre:
+                continue
+            if not dry:
+                write_genre(path, genre)
+            yield f"{'would write' if dry else 'wrote'} {path}: {before!r} -> {genre!r}"
+        except BrokenSong as broken:
+            yield f"not written {path}: {broken}"
 
 
 def genre_of(path: Path) -> str:

@@ -1,11 +1,19 @@
 """Sound files and waveforms of any kind -> songs that a network can take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from gtzan_lightning.data.audio import check_song, read, resample, to_mono
+from gtzan_lightning.data.audio import (
+    BrokenSong,
+    check_song,
+    check_whole,
+    probe_seconds,
+    read,
+    resample,
+    to_mono,
+)
 
 
 @dataclass(frozen=True)
@@ -38,5 +46,11 @@ def wave_to_sound(wave: np.ndarray, rate: int, wanted: int) -> Sound:
 
 
 def file_to_sound(path: Path, wanted: int) -> Sound:
-    """Raises as ``wave_to_sound`` does, and if the file can't be read."""
-    return wave_to_sound(*read(path), wanted)
+    """Raises as ``wave_to_sound`` does, and if the file can't be read; a remark says it is cut."""
+    wave, rate = read(path)
+    sound = wave_to_sound(wave, rate, wanted)
+    try:
+        check_whole(len(wave) / rate, probe_seconds(path))
+    except BrokenSong as broken:  # what is there can be listened to
+        return replace(sound, remarks=(str(broken), *sound.remarks))
+    return sound

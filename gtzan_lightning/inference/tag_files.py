@@ -10,20 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gtzan_lightning.data.audio import BrokenSong, windowed
-from gtzan_lightning.data.catalogue import AUDIO
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.ensemble import Ensemble
 from gtzan_lightning.inference.sound import Sound, file_to_sound
+from gtzan_lightning.inference.tag_table import (
+    COLUMNS,
+    check_out,
+    read_csv,
+    read_table,
+    write_table,
+)
 from gtzan_lightning.inference.tagger import Tagger
-
-COLUMNS = ("path", "genre", "probability", "seconds", "remarks", "error")
 
 
 @dataclass(frozen=True)
@@ -36,37 +38,13 @@ class Tagged:
     broken: list[tuple[str, str]]  # path, reason
 
 
-def find_sounds(places: Sequence[Path]) -> list[Path]:
-    """Sound files of folders (at any depth, in order) and files that are named themselves.
-
-    Raises:
-        UserError: a place does not exist, or there is no sound in any.
-    """
-    files: dict[Path, None] = {}  # a set that keeps the order
-    for place in places:
-        if place.is_dir():
-            for folder, folders, names in os.walk(place):
-                folders.sort()
-                sounds = [n for n in sorted(names) if Path(n).suffix.lower() in AUDIO]
-                files |= dict.fromkeys(Path(folder) / n for n in sounds if not n.startswith("."))
-        elif place.exists():
-            files[place] = None
-        else:
-            raise UserError(f"{place} does not exist")
-    if not files:
-        raise UserError(
-            f"no sound in {', '.join(map(str, places))}: looked for *{{{','.join(AUDIO)}}}"
-        )
-    return list(files)
-
-
 def tag_files(
     tagger: Tagger | Ensemble,
     files: Sequence[Path],
     out: Path,
     rows: Callable[[Sequence[Path]], Iterator[list[str]]] | None = None,
 ) -> Tagged:
-    """Write the genre of every file to ``out`` (CSV, or Parquet by its suffix).
+    """Write the genre of every file to ``out``, in the format of its suffix.
 
     The journal of a killed run is used if the same model wrote it.
 
@@ -93,51 +71,9 @@ def tag_files(
         _finish(journal, out, files)
     except OSError as error:
         raise UserError(f"{out} can't be written: {error.strerror or error}") from None
-    table = _table(out)
+    table = read_table(out)
     broken = [(row["path"], row["error"]) for row in table if row["error"]]
     return Tagged(out, len(table), len(files) - len(todo), broken)
-
-
-def change_tags(table: Path, dry: bool) -> Iterator[str]:
-    """Write the genres of a table into its files' own tags; yields a line for every change.
-
-    Args:
-        dry: change nothing, only say what would be.
-    """
-    from gtzan_lightning.inference.file_tags import genre_of, write_genre
-
-    for row in _table(table):
-        path, genre = Path(row["path"]), row["genre"]
-        if not genre:
-            continue
-        try:
-            before = genre_of(path)
-            if before == genre:
-                continue
-            if not dry:
-                write_genre(path, genre)
-            yield f"{'would write' if dry else 'wrote'} {path}: {before!r} -> {genre!r}"
-        except BrokenSong as broken:
-            yield f"not written {path}: {broken}"
-
-
-def _table(file: Path) -> list[dict[str, Any]]:
-    """Rows of a table or of a journal; not by pandas, which takes no name that is not UTF-8."""
-    if file.suffix == ".parquet":
-        rows = pd.read_parquet(file).to_dict("records")
-        return [{str(column): cell for column, cell in row.items()} for row in rows]
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as source:
-        return list(csv.DictReader(source))
-
-
-def check_out(out: Path) -> None:
-    """Raise UserError if a table can't be written there; nothing heavy is done yet."""
-    if out.suffix not in (".csv", ".parquet"):
-        raise UserError(f"--out {out} must end in .csv or .parquet")
-    if out.exists():
-        raise UserError(f"{out} exists: remove it, or name another file with --out")
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {out.parent}")
 
 
 def rows_of(tagger: Tagger | Ensemble, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
@@ -193,19 +129,8 @@ def _rows_so_far(journal: Path, columns: list[str]) -> set[str]:
 def _finish(journal: Path, out: Path, files: Sequence[Path]) -> None:
     """The journal, in the order of the files, under its final name."""
     order = {str(file): n for n, file in enumerate(files)}
-    rows = [row for row in _table(journal) if row["path"] in order]
+    rows = [row for row in read_csv(journal) if row["path"] in order]
     rows.sort(key=lambda row: order[row["path"]])
     with replacing(out) as part:
-        if out.suffix == ".csv":
-            with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink:
-                writer = csv.DictWriter(sink, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-        else:
-            for row in rows:  # the format holds UTF-8 only
-                row["path"] = os.fsencode(row["path"]).decode(errors="backslashreplace")
-            table = pd.DataFrame(rows)
-            numbers = ["probability", "seconds", *table.columns[len(COLUMNS) :]]
-            table[numbers] = table[numbers].apply(pd.to_numeric)
-            table.to_parquet(part, index=False)
+        write_table(part, rows, out.suffix)
     journal.unlink()

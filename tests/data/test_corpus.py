@@ -12,6 +12,7 @@ import soundfile
 from conftest import RATE
 
 from gtzan_lightning.data import corpora, packing
+from gtzan_lightning.data.audio import BrokenSong, probe_seconds, read
 from gtzan_lightning.data.catalogue import find_gtzan, folder_songs, gtzan_songs
 from gtzan_lightning.data.corpora import CORPORA
 from gtzan_lightning.data.corpus import open_corpus
@@ -99,6 +100,36 @@ def test_every_kind_of_broken_file_is_left_out_by_name(tmp_path, tone):
     row = corpus.ids.index("a/stereo96k.flac")
     assert corpus.lengths[row] == 2 * RATE
     assert corpus.array.shape[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.wav", b"", "the file is empty"),
+        ("text.mp3", "Größe\n".encode() * 900, "text, not sound"),
+        ("film.mp4", b"\0\0\0 ftypisom" + bytes(999), "not a sound file that libsndfile knows"),
+        ("cut.wav", b"RIFF\x24\0\0\0WAVEfmt ", "truncated, damaged, or of a codec"),
+        ("cut.flac", b"fLaC\0\0", "truncated, damaged, or of a codec"),
+        ("cut.mp3", b"\xff\xfb\x90", "truncated, damaged, or of a codec"),
+        ("folder.wav", None, "a folder, not a file"),
+        ("locked.wav", b"RIFF", "no permission to read it"),
+        ("gone.wav", None, "No such file"),
+    ],
+)
+def test_a_file_that_is_no_sound_says_why(tmp_path, monkeypatch, name, content, reason):
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")  # to root no file is locked
+
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    elif name.startswith("folder"):
+        file.mkdir()
+    if name.startswith("locked"):
+        monkeypatch.setattr(Path, "open", refuse)
+    for call in (probe_seconds, read):
+        with pytest.raises(BrokenSong, match=f"unreadable: {reason}"):
+            call(file)
 
 
 def test_a_genre_without_a_usable_song_is_one_line(tmp_path, tone):

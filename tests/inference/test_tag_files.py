@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from conftest import RATE
 
 from experiments import tag
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.file_tags import genre_of
+from gtzan_lightning.inference.sound import file_to_sound
+from gtzan_lightning.inference.tag_table import read_table, write_table
 from gtzan_lightning.inference.tagger import Tagger
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +43,14 @@ def music(tmp_path):
     return root
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def read(table):
+    """As a user would, with pandas."""
+    if table.suffix == ".jsonl":
+        return pd.read_json(table, lines=True)
+    return pd.read_csv(table) if table.suffix == ".csv" else pd.read_parquet(table)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_every_file_gets_one_row_and_broken_ones_a_reason(
     checkpoint, music, tmp_path, capsys, suffix
 ):
@@ -51,7 +61,7 @@ def test_every_file_gets_one_row_and_broken_ones_a_reason(
     for name, reason in (("broken.mp3", "unreadable"), ("empty.wav", "the file is empty"),
                          ("silent.wav", "silent")):  # fmt: skip
         assert any(name in line and reason in line for line in said.splitlines())
-    table = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
+    table = read(out)
     good = table[table["genre"].fillna("") != ""]
     assert len(good) == 6
     assert table["path"].tolist() == sorted(table["path"], key=lambda p: (str(Path(p).parent), p))
@@ -62,7 +72,6 @@ def test_every_file_gets_one_row_and_broken_ones_a_reason(
     np.testing.assert_allclose(row[list(GENRES)].astype(float), prediction.probabilities, atol=1e-4)
     raw = Tagger.load(checkpoint, raw=True).predict_file(music / "deep" / "c.mp3")
     tag.main([str(music), "--run", checkpoint, "--raw", "--out", str(out.with_stem("raw"))])
-    read = pd.read_csv if suffix == "csv" else pd.read_parquet
     row = read(out.with_stem("raw")).set_index("path").loc[str(music / "deep" / "c.mp3")]
     np.testing.assert_allclose(row[list(GENRES)].astype(float), raw.probabilities, atol=1e-4)
     assert np.abs(raw.probabilities - prediction.probabilities).max() > 1e-3
@@ -71,7 +80,18 @@ def test_every_file_gets_one_row_and_broken_ones_a_reason(
         tag.main([str(music), "--run", checkpoint, "--out", str(out)])
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_song_that_is_cut_is_listened_to_and_says_so(tmp_path, tone):
+    for suffix in ("wav", "au", "mp3"):
+        file = tmp_path / f"cut.{suffix}"
+        soundfile.write(file, np.tile(tone, 8), RATE)
+        assert file_to_sound(file, RATE).remarks == ()
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        sound = file_to_sound(file, RATE)
+        assert 3 < sound.seconds < 5
+        assert sound.remarks[0].startswith("truncated: ")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_names_that_are_not_utf_8(checkpoint, music, tmp_path, suffix):
     name = os.fsdecode(b"caf\xe9.wav")
     (music / "a.wav").rename(music / name)
@@ -87,9 +107,11 @@ def test_names_that_are_not_utf_8(checkpoint, music, tmp_path, suffix):
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "broken: " in done.stdout
-    assert {"csv": r"\udcff.wav: ", "parquet": r"\xff.wav: "}[suffix] in done.stdout
+    assert {"parquet": r"\xff.wav: "}.get(suffix, r"\udcff.wav: ") in done.stdout
     if suffix == "csv":
         assert os.fsencode(music / name) in out.read_bytes()
+    elif suffix == "jsonl":
+        assert str(music / name) in {row["path"] for row in read_table(out)}
     else:
         assert str(music / r"caf\xe9.wav") in set(pd.read_parquet(out)["path"])
 
@@ -157,13 +179,75 @@ def test_genres_into_the_files_own_tags(checkpoint, music, tmp_path, capsys):
     assert "wrote" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_tags_of_a_table_need_no_model_and_no_sound(music, tmp_path, suffix):
+    """The table is of elsewhere: one file has no sound any more, one is gone."""
+    genres = {"a.wav": "jazz", "deep/c.mp3": "pop", "gone.flac": "rock", "silent.wav": ""}
+    rows = [
+        {"path": str(music / name), "genre": genre, "probability": "0.5" if genre else ""}
+        for name, genre in genres.items()
+    ]
+    table = tmp_path / f"genres.{suffix}"
+    write_table(table, rows, table.suffix)
+    code = (
+        "import sys; from experiments import tag\n"
+        "tag.main(sys.argv[1:])\n"
+        "assert not {'torch', 'mlflow'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, "--from", str(table), "--write-tags"]
+
+    def said(*more):
+        done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    dry = said("--dry-run")
+    assert dry.count("would write") == 2
+    assert genre_of(music / "a.wav") == ""
+    wet = said()
+    assert "not written" in wet
+    assert "gone.flac: no tag" in wet
+    assert "2 files have got another genre" in wet
+    assert genre_of(music / "a.wav") == "jazz"
+    assert genre_of(music / "deep" / "c.mp3") == "pop"
+    assert "0 files have got" in said()
+
+
+def test_wrong_words_are_refused_before_anything_is_loaded(music, tmp_path, monkeypatch):
+    monkeypatch.setattr("gtzan_lightning.commands.tag._tag", None)  # nothing gets so far
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "list.jsonl").write_text("[1]\n")
+    out = ["--out", str(tmp_path / "x.csv")]
+    for flags, said in (
+        ([], "give files or folders and --out FILE"),
+        ([str(music)], "give --out FILE"),
+        (["--run", "ready", str(music), *out], "name .*music before it"),
+        ([str(music), "--runn", "x"], "unknown flag '--runn': did you mean '--run'"),
+        ([str(music), *out, "--run", "nonsense"], "nonsense: no such checkpoint, and there are no"),
+        ([str(music), *out, "--run", "none.ckpt"], "there is no checkpoint at none.ckpt"),
+        ([str(music), "--out", "there.csv"], "there.csv exists"),
+        (["--from", "there.csv"], "belongs to --write-tags"),
+        (["--from", "there.csv", "--write-tags"], "no table that gtzan tag --out wrote"),
+        (["--from", "list.jsonl", "--write-tags"], "no table that gtzan tag --out wrote"),
+        (["--from", "none.csv", "--write-tags"], "none.csv can't be read: No such file"),
+        (["--from", "x.txt", "--write-tags"], "must end in .csv, .parquet or .jsonl"),
+        (["--from", "there.csv", "--write-tags", str(music), "--run", "x"], "no files or --run"),
+    ):
+        with pytest.raises(UserError, match=said):
+            tag.main(flags)
+
+
 def test_bad_input_is_one_line(checkpoint, music, tmp_path):
     (tmp_path / "none").mkdir()
     out = str(tmp_path / "x.csv")
     for flags, said in (
         ([str(tmp_path / "none"), "--run", checkpoint, "--out", out], "no sound in"),
         ([str(tmp_path / "nowhere"), "--run", checkpoint, "--out", out], "does not exist"),
-        ([str(music), "--run", checkpoint, "--out", "x.xls"], "must end in .csv or .parquet"),
+        (
+            [str(music), "--run", checkpoint, "--out", "x.xls"],
+            "must end in .csv, .parquet or .jsonl",
+        ),
         ([str(music), "--run", checkpoint, "--out", "/none/x.csv"], "there is no folder /none"),
         ([str(music), "--run", checkpoint, "--out", out, "--dry-run"], "belongs to --write-tags"),
         ([str(music), "--run", str(music / "f.wav"), "--out", out], "can't be read"),

@@ -1,0 +1,30 @@
+"""A glance into a store on this machine, without MLflow, whose import takes seconds."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.place import SQLITE, store_uri
+
+WORDS = ("last", "best")  # that mean a run without being its name
+_KNOWN = "SELECT EXISTS (SELECT 1 FROM runs WHERE run_uuid LIKE ? || '%' OR name = ?)"
+
+
+def why_no_run(word: str, track: TrackSettings) -> str:
+    """Why a word can't mean a run of the store, or "" where it may.
+
+    Only whoever imports MLflow can tell for certain: of a server nothing is known here.
+    """
+    uri = store_uri(track)
+    if not uri.startswith(SQLITE) or word in WORDS or ":/" in word:
+        return ""
+    file = Path(uri.removeprefix(SQLITE))
+    if not file.exists():
+        return f"no such checkpoint, and there are no runs in {file.parent}"
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+            ((known,),) = store.execute(_KNOWN, (word, word))
+        if not known:
+            return f"no such checkpoint or run in {file.parent}: gtzan compare lists the runs"
+    return ""
