@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """A web page that recognises genres: ``python experiments/app.py --run RUN``."""
 
 from gtzan_lightning.commands.app import main

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Judge songs, protocols and tables before training: ``python experiments/audit.py``."""
 
 from gtzan_lightning.commands.audit import main

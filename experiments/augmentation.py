@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """A clip before and after every augmentation: ``python experiments/augmentation.py``."""
 
 from gtzan_lightning.commands.augmentation import main

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """What the package costs, beside what it is compared with: ``python experiments/bench.py``."""
 
 from gtzan_lightning.commands.bench import main

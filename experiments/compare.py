@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Tables of the recorded runs: ``python experiments/compare.py``."""
 
 from gtzan_lightning.commands.compare import main

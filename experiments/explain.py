@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """What a model looked at: ``python experiments/explain.py --run RUN --song FILE_OR_ID``."""
 
 from gtzan_lightning.commands.explain import main

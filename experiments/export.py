@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """A model as one ONNX file: ``python experiments/export.py --run RUN --out genres.onnx``."""
 
 from gtzan_lightning.commands.export import main

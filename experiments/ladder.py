@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """What each shortcut is worth: ``python experiments/ladder.py --model small_cnn``."""
 
 from gtzan_lightning.commands.ladder import main

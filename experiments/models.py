@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The models and their sizes: ``python experiments/models.py``."""
 
 from gtzan_lightning.commands.models import main

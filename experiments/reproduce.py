@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The systems of the source documents beside our runs: ``python experiments/reproduce.py``."""
 
 from functools import partial

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """What was measured, and the tables made of it: ``python experiments/results.py tables``."""
 
 from gtzan_lightning.commands.results import main

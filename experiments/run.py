@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Train, test and record a classifier: ``python experiments/run.py --model efficientnet``."""
 
 from gtzan_lightning.commands.run import main

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Tune a model: ``python experiments/sweep.py --model vgg --space FILE --trials 50``."""
 
 from gtzan_lightning.commands.sweep import main

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Genres of many files: ``python experiments/tag.py FOLDER --run RUN --out genres.csv``."""
 
 from gtzan_lightning.commands.tag import main

@@ -5,7 +5,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import guarded
+from gtzan_lightning.recipe import completion
+from gtzan_lightning.recipe.command_line import Parser, guarded
 from gtzan_lightning.recipe.recipes import near
 from gtzan_lightning.version import __version__
 
@@ -33,6 +34,13 @@ COMMANDS = {
 
 def main(argv: list[str]) -> int | None:
     """Hand the flags to the command that is named."""
+    if completion.wanted():
+        if not argv:
+            parser = Parser("")
+            parser.add_argument("--version", action="store_true")
+            parser.add_argument("command", choices=COMMANDS)
+            parser.parse_all(argv)
+        completion.next_word()
     name, *flags = argv or ["--help"]
     if name in ("-h", "--help"):
         lines = [f"  {command:13} {what}" for command, what in COMMANDS.items()]

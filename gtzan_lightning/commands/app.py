@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gtzan_lightning.commands.early import check_runs, first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import READY, Parser, track_of
 
@@ -23,6 +24,8 @@ def main(argv: list[str]) -> None:
     parser.add_track("uri", "folder")
     args = vars(parser.parse_all(argv))
     track = track_of(args)
+    check_runs(args["run"], track)
+    first_word("loading the page and its models")
     from gtzan_lightning.data.packing import prepare
     from gtzan_lightning.inference.similar import library
     from gtzan_lightning.inference.tagger import Tagger

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
+    first_word(f"reading {args['what']}")
     from gtzan_lightning.audit.judge import judge
     from gtzan_lightning.audit.read import with_parts
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import Parser, parse_run
 
 
@@ -16,7 +17,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--song", metavar="ID", help="song to draw (the first of training)")
     parser.add_argument("--out", metavar="FOLDER", default="augmentation", help="folder of plots")
     own, flags = parser.parse_known_args(argv)
-    recipe, _ = parse_run(flags, "augmentation")
+    recipe, _ = parse_run(flags, "augmentation", parser)
+    first_word("drawing")
     from gtzan_lightning.training.augmentation_plots import plot_augmentations
 
     files, remarks = plot_augmentations(recipe, own.song, Path(own.out))

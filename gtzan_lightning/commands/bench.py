@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gtzan_lightning.bench.run import PARTS, bench
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of
 from gtzan_lightning.recipe.settings import DataSettings
@@ -53,4 +54,5 @@ def main(argv: list[str]) -> None:
     if args["repeats"] < 1:
         raise UserError(f"--repeats {args['repeats']}: at least one turn is needed")
     out = Path(args["out"]) if args["out"] else None
+    first_word(f"measuring {', '.join(args['only'])}")
     print(bench(args["only"], args["data.root"], args["repeats"], out, track_of(args)))

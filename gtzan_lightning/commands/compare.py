@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
 from gtzan_lightning.recipe.settings import TrackSettings
@@ -24,6 +25,7 @@ def main(argv: list[str]) -> None:
         raise UserError("--ensemble takes its systems itself: leave out those before it")
     if 1 in (len(args["system"]), len(args["ensemble"])):
         raise UserError("one system can't be compared: give two or more, or none for the tables")
+    first_word("reading the runs")
     from gtzan_lightning.results.rows import asked_for
     from gtzan_lightning.results.tables import read_csv, tables
 

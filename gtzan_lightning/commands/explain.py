@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from gtzan_lightning.commands.early import check_runs, first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of
 
@@ -15,6 +16,8 @@ def main(argv: list[str]) -> None:
     if not args["song"] and not args["genres"]:
         raise UserError("name --song FILE_OR_ID, or --genres for one song of each")
     track = track_of(args)
+    check_runs([args["run"]], track)
+    first_word("loading the model")
     from gtzan_lightning.inference.corpus_songs import corpus_of, sounds_of
     from gtzan_lightning.inference.explain import explain_song
     from gtzan_lightning.inference.tagger import Tagger

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gtzan_lightning.commands.early import check_runs, first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of
 
@@ -15,6 +16,8 @@ def main(argv: list[str]) -> None:
     args = vars(_parser().parse_all(argv))
     out = None if args["to"] else Path(args["out"] or "")
     _check(args, out)
+    check_runs([args["run"]], track_of(args))
+    first_word("loading the model")
     from gtzan_lightning.inference.tagger import fetch_checkpoint
 
     checkpoint = fetch_checkpoint(args["run"], track_of(args), args["raw"])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import Parser, track_of, write_output
 
 
@@ -17,6 +18,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", metavar="FILE", help="also write the table as CSV")
     parser.add_track("uri", "folder", "experiment")
     args = vars(parser.parse_all(argv))
+    first_word("reading the runs")
     from gtzan_lightning.data.catalogue import known_fault
     from gtzan_lightning.results.known_faults import hard_songs
     from gtzan_lightning.results.rows import column

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, add_series, parse_run, write_output
 
@@ -18,13 +19,15 @@ RUNGS = ("clips", "stratified", "first20", "artist_groups", "artist", "filtered"
 
 def main(argv: list[str]) -> None:
     """Train a recipe under each protocol; print and write the table, and the picture."""
-    own, settings = _parser().parse_known_args(argv)
+    parser = _parser()
+    own, settings = parser.parse_known_args(argv)
     if own.table:
         from gtzan_lightning.ladder.table import read_csv
 
         _show([row for file in own.table for row in read_csv(Path(file))], own.out)
         return
-    recipe, _ = parse_run(settings, "ladder")
+    recipe, _ = parse_run(settings, "ladder", parser)
+    first_word("preparing the ladder")
     from gtzan_lightning.ladder.climb import climb, missing, work
     from gtzan_lightning.ladder.steps import Request, rungs
     from gtzan_lightning.training.hardware import keep_freed_memory

@@ -1,5 +1,6 @@
 """Print the models: every ``--model``, where it comes from, what it is and how large."""
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import READY, Parser
 
 
@@ -15,6 +16,7 @@ def main(argv: list[str]) -> None:
         "--ready", action="store_true", help="print the model that comes with the package"
     )
     if parser.parse_all(argv).ready:
+        first_word("loading the model")
         from gtzan_lightning.inference.tagger import Tagger
 
         tagger = Tagger.load(READY, device="cpu")
@@ -22,6 +24,7 @@ def main(argv: list[str]) -> None:
         print(f"ready: {model}, digest {tagger.digest}; genres {', '.join(tagger.genres)}")
         print("what it heard, what it reaches and where it fails: docs/model-card.md")
         return
+    first_word("making each model to count its parameters")
     import pandas as pd
 
     from gtzan_lightning.models.listing import rows

@@ -7,8 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
+from gtzan_lightning.recipe.command_line import (
+    Parser,
+    check_flags,
+    parse_run,
+    track_of,
+    write_output,
+)
 from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import TrackSettings
 
@@ -22,11 +29,14 @@ def main(argv: list[str], recipes: Path = RECIPES) -> None:
         recipes: the default of a flag.
     """
     parser = _parser(recipes)
-    known, settings = parser.parse_known_args(argv)
-    args = vars(known if known.missing else parser.parse_all(argv))
+    own, settings = parser.parse_known_args(argv)
+    if own.missing:
+        check_flags(settings, "reproduce", parser)
+    args = vars(own if own.missing else parser.parse_all(argv))
     recipes = args["recipes"]
     if not (recipes / "systems.yaml").exists():
         raise UserError(f"--recipes {recipes}: there is no systems.yaml; name that of a checkout")
+    first_word("reading the runs")
     from gtzan_lightning.results.reproductions import commands, markdown
 
     if args["list"]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.commands.reproduce import RECIPES
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
@@ -30,6 +31,7 @@ def main(argv: list[str]) -> None:
     root = Path(args["root"])
     if not (root / RECIPES / "systems.yaml").exists():
         raise UserError(f"--root {root} is no checkout: it has no {RECIPES}/systems.yaml")
+    first_word("reading the ledger")
     if args["what"] == "add":
         if not args["run"]:
             raise UserError("give the runs to add: names, or the beginnings of their ids")

@@ -2,6 +2,7 @@
 
 import os
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import LAST, Series, parse_series
 from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import TrackSettings
@@ -26,6 +27,7 @@ def main(argv: list[str]) -> None:
         if corpus == "synthetic" and not any(word.startswith(CHOSEN) for word in argv):
             print(TRIAL, flush=True)
             series = parse_series([*argv, "--quick"])
+    first_word(f"loading what {series.recipe.title} needs")
     # five seconds of imports, only once the command line is known to be right
     from gtzan_lightning.training.hardware import keep_freed_memory
     from gtzan_lightning.training.report import result_lines

@@ -3,14 +3,18 @@
 import sys
 from pathlib import Path
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, parse_layers
 
 
 def main(argv: list[str]) -> None:
     """Open or resume a study and run its trials."""
-    own, settings = _parser().parse_known_args(argv)
-    model, layers, flags = parse_layers(settings, "sweep")
+    parser = _parser()
+    own, settings = parser.parse_known_args(argv)
+    model, layers, flags = parse_layers(settings, "sweep", parser)
+    if own.space is None:
+        raise UserError("name the space to search: --space FILE (experiments/recipes/spaces)")
     if "open_test" in flags.get("fit", {}):
         raise UserError(
             "a sweep never opens the test part: train the best recipe anew with run.py --open-test"
@@ -23,6 +27,7 @@ def main(argv: list[str]) -> None:
     quick = "--quick" in settings
     name = own.name or f"{model}-{Path(own.space).stem}{'-quick' * quick}"
     trials = own.trials or (6 if quick else 30)
+    first_word(f"opening study {name}")
     from gtzan_lightning.training.hardware import keep_freed_memory
     from gtzan_lightning.tuning.study import Search
     from gtzan_lightning.tuning.sweep import join, sweep
@@ -44,7 +49,9 @@ def _parser() -> Parser:
         "never used. Repeat the command to resume the study. All other flags are those of "
         "experiments/run.py and hold for every trial, such as --data.root or --fit.max_epochs.",
     )
-    parser.add_argument("--space", required=True, help="space file, see experiments/recipes/spaces")
+    parser.add_argument(
+        "--space", metavar="FILE", help="space file, see experiments/recipes/spaces"
+    )
     parser.add_argument("--trials", type=int, help="trials to complete (30; with --quick 6)")
     parser.add_argument(
         "--sampler", choices=["tpe", "qmc", "random"], default="tpe",

@@ -115,7 +115,7 @@ def _write_parquet(file: Path, rows: Rows) -> None:
         {**row, "path": os.fsencode(row["path"]).decode(errors="backslashreplace")} for row in rows
     ]
     table = pd.DataFrame(_with_numbers(named))
-    numbers = dict.fromkeys(table.columns.difference(_TEXTS), float)
+    numbers = dict.fromkeys([c for c in table.columns if c not in _TEXTS], float)
     table.astype(numbers).to_parquet(file, index=False)
 
 

@@ -4,21 +4,22 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from gtzan_lightning.errors import EXTRAS, UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe import recipes
+from gtzan_lightning.recipe import completion, recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.quick import QUICK
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
-from gtzan_lightning.recipe.section import Section, joined
+from gtzan_lightning.recipe.section import Section
 from gtzan_lightning.recipe.series import Series, folds_of
+from gtzan_lightning.recipe.setting_flags import add_setting
 from gtzan_lightning.recipe.settings import TrackSettings
 
 LAST = "last"  # --run last: the newest run; --resume last: the newest unfinished of this recipe
@@ -47,14 +48,24 @@ class Parser(argparse.ArgumentParser):
         """Raise the UserError of a wrong command line."""
         raise UserError(f"{message} (see {self.prog} --help)")
 
-    def parse_all(self, argv: list[str]) -> argparse.Namespace:
-        """The flags; UserError for one that is unknown."""
-        args, unknown = self.parse_known_args(argv)
+    def parse_all(self, argv: list[str], before: "Parser | None" = None) -> argparse.Namespace:
+        """The flags; UserError for one that is unknown, which comes before one that is missing.
+
+        Args:
+            before: has taken its own flags out of ``argv``.
+        """
+        actions = [*self._actions, *(before._actions if before else [])]
+        if completion.wanted():
+            completion.complete(self, actions)
+        known = [option for action in actions for option in action.option_strings]
+        given = (w.partition("=")[0] for w in takewhile(lambda w: w != "--", argv))
+        unknown = [flag for flag in given if flag.startswith("--") and flag not in known]
         if unknown:
-            flag = unknown[0].partition("=")[0]
-            known = [o for action in self._actions for o in action.option_strings]
-            what = "flag" if flag.startswith("-") else "word"
-            raise UserError(f"unknown {what} {flag!r}{near(flag, known)} (see {self.prog} --help)")
+            hint = near(unknown[0], known)
+            raise UserError(f"unknown flag {unknown[0]!r}{hint} (see {self.prog} --help)")
+        args, words = self.parse_known_args(argv)
+        if words:
+            raise UserError(f"unknown word {words[0]!r} (see {self.prog} --help)")
         return args
 
     def add_track(self, *names: str) -> None:
@@ -83,6 +94,8 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
     one line on stderr (status 2, 2, 130)."""
     try:
         try:
+            if completion.wanted():
+                completion.answer(main)
             raise SystemExit(main(sys.argv[1:]) or 0)
         finally:
             sys.stdout.flush()
@@ -127,27 +140,33 @@ def track_of(args: dict[str, Any]) -> TrackSettings:
         raise UserError(recipes.complaint(error)) from None
 
 
-def parse_run(argv: list[str], command: str = "run") -> tuple[Recipe, str | None]:
+def parse_run(
+    argv: list[str], command: str = "run", before: Parser | None = None
+) -> tuple[Recipe, str | None]:
     """Recipe of one run, and the run to resume, as ``parse_series`` gives them."""
-    series = parse_series(argv, command)
+    series = parse_series(argv, command, before=before)
     return series.recipe, series.resume
 
 
 def parse_series(
-    argv: list[str], command: str = "run", find: Callable[[str, str], str] | None = None
+    argv: list[str],
+    command: str = "run",
+    find: Callable[[str, str], str] | None = None,
+    before: Parser | None = None,
 ) -> Series:
     """The runs that flags ask for.
 
     Args:
         find: what ``--resume`` names and the folder of the runs -> the id of the run.
+        before: as ``Parser.parse_all`` takes it.
 
     Raises:
         UserError: an unknown model, flag or recipe key, a value of the wrong type or out of bounds.
         SystemExit: after ``--help``, ``--list`` and ``--print_config``.
     """
     name, layers = _named(argv, command)
-    before = build_recipe(name, layers, {}) if name is not None else None
-    args = vars(_full_parser(command, before).parse_all(argv))
+    own = build_recipe(name, layers, {}) if name is not None else None
+    args = vars(_full_parser(command, own).parse_all(argv, before))
     if args["list"]:
         print(listing(args["list"]))
         raise SystemExit(0)
@@ -180,17 +199,25 @@ def _resumed(args: dict[str, Any], find: Callable[[str, str], str] | None) -> Se
     return Series(recipes.interrupted_recipe(folder, run, opens), run, None, None, 1)
 
 
-def parse_layers(argv: list[str], command: str) -> tuple[str, list[Layer], dict[str, Any]]:
+def parse_layers(
+    argv: list[str], command: str, before: Parser | None = None
+) -> tuple[str, list[Layer], dict[str, Any]]:
     """Model, recipes and flags of a command that varies the recipe: ``build_recipe``'s arguments.
 
     Raises:
         UserError: as ``parse_run`` does.
     """
     name, layers = _named(argv, command)
+    own = build_recipe(name, layers, {}) if name is not None else None
+    args = vars(_full_parser(command, own).parse_all(argv, before))
     if name is None:
         raise UserError(_CHOOSE)
-    args = vars(_full_parser(command, build_recipe(name, layers, {})).parse_all(argv))
     return name, layers, _flags_given(args)
+
+
+def check_flags(argv: list[str], command: str, before: Parser) -> None:
+    """Raise UserError for a flag that no recipe has."""
+    _full_parser(command, None).parse_all(argv, before)
 
 
 def _named(argv: list[str], command: str) -> tuple[str | None, list[Layer]]:
@@ -251,14 +278,14 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
     seed = Recipe.model_fields["seed"]
-    _add_flag(parser, "--seed", seed, before.seed if before else seed.default)
+    add_setting(parser, "--seed", seed, before.seed if before else seed.default)
     settings: dict[str, Section] = {"model": before.model} if before else {}
     settings |= {key: getattr(before, key, None) or cls() for key, cls in recipes.SECTIONS.items()}
     for key, section in settings.items():
         group = parser.add_argument_group(f"--{key}.*", doc(type(section)))
         for name, field in type(section).model_fields.items():
             if (key, name) != ("model", "name"):
-                _add_flag(group, f"--{key}.{name}", field, getattr(section, name))
+                add_setting(group, f"--{key}.{name}", field, getattr(section, name))
     if not before:
         parser.add_argument_group("--model.*", "add --model NAME to see the model's flags")
     return parser
@@ -281,37 +308,10 @@ def add_series(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_flag(parser: argparse._ActionsContainer, flag: str, field: FieldInfo, value: Any) -> None:
-    kinds = (field.annotation, *get_args(field.annotation))
-    many = any(get_origin(kind) is tuple for kind in kinds)
-    many |= any(getattr(of, "func", None) is joined for of in field.metadata)
-    text = " ".join((field.description or "").split()).replace("%", "%%")
-    parser.add_argument(
-        flag,
-        metavar=_type_name(field.annotation),
-        nargs="+" if many else None,
-        default=argparse.SUPPRESS,
-        help=f"{text} (default: {_word(value)})",
-    )
-
-
-def _type_name(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return "{" + ",".join(map(str, get_args(annotation))) + "}"
-    inner = get_args(annotation)
-    return _type_name(inner[0]) if inner else annotation.__name__.upper()
-
-
 def _flags_given(args: dict[str, Any]) -> dict[str, Any]:
     given = {flag: value for flag, value in args.items() if flag not in _NOT_SETTINGS}
     none = ("none", "null", ["none"])
     return recipes.nested({flag: None if v in none else v for flag, v in given.items()})
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "none"
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _model_of(recipe: dict[str, Any]) -> str | None:

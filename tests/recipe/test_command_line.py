@@ -1,6 +1,7 @@
 import resource
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -79,6 +80,23 @@ def test_unknown_flag_names_the_near_miss():
     said = complaint("--model", "resnet", "--data.clip_secnds", "3")
     assert "'--data.clip_secnds'" in said
     assert "did you mean '--data.clip_seconds'" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "flag"),
+    [
+        ("tag", ["--outt", "x.csv"], "--out"),  # also lacks the files
+        ("audit", ["--htm", "x"], "--html"),  # lacks WHAT
+        ("sweep", ["--spce", "x"], "--space"),  # lacks model and space
+        ("sweep", ["--model", "vgg", "--fit.max_epoch", "3"], "--fit.max_epochs"),
+        ("ladder", ["--model", "small_cnn", "--rugs", "x"], "--rungs"),
+        ("reproduce", ["--missing", "--hour=3"], "--hours"),
+        ("export", ["--seconds", "3", "--rum", "x"], "--run"),
+    ],
+)
+def test_the_hint_comes_before_what_is_missing(command, flags, flag):
+    with pytest.raises(UserError, match=f"did you mean '{flag}'"):
+        import_module(f"gtzan_lightning.commands.{command}").main(flags)
 
 
 @pytest.mark.parametrize(
