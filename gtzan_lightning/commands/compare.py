@@ -27,10 +27,11 @@ def main(argv: list[str]) -> None:
         raise UserError("one system can't be compared: give two or more, or none for the tables")
     first_word("reading the runs")
     from gtzan_lightning.results.rows import asked_for
+    from gtzan_lightning.results.screen import shown
     from gtzan_lightning.results.tables import read_csv, tables
 
     if args["table"]:
-        print(read_csv(Path(args["table"])).markdown())
+        print(shown(read_csv(Path(args["table"]))))
         return
     from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
 
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> None:
     read = partial(predictions_if_any, track=track)
     runs = asked_for(runs_table(track), args["seeds"], args["folds"])
     all_tables = tables(runs, read, openings(track))
-    print("\n\n".join(table.markdown() for table in all_tables) or "no runs yet")
+    print("\n\n".join(map(shown, all_tables)) or "no runs yet")
     _write(all_tables, args, track)
 
 

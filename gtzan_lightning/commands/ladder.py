@@ -87,9 +87,9 @@ def _folds(own: Any, count: int) -> tuple[int, ...] | None:
 
 def _show(rows: "Sequence[Measured]", out: str | None) -> None:
     from gtzan_lightning.ladder.plot import ladder_plot
-    from gtzan_lightning.ladder.table import markdown, to_csv
+    from gtzan_lightning.ladder.table import markdown, shown, to_csv
 
-    print(markdown(rows))
+    print(shown(rows))
     if out is None:
         return
     image = io.BytesIO()

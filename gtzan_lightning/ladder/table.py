@@ -1,6 +1,7 @@
 """What a ladder measured: numbers, and their Markdown and CSV."""
 
 import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tabulate import tabulate
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.ladder.steps import CONTROLS, Rung
 from gtzan_lightning.results.rows import Reader, make_row
+from gtzan_lightning.results.screen import drawn, with_interval
 
 SHARES = ("song", "recording", "artist")
 NAMES = {"shuffled_genres": "genres shuffled", "training_songs": "training songs tested"}
@@ -31,6 +33,7 @@ class Measured:
         song, recording, artist: share of the measured songs of which another clip, the same
             recording under another id, or the artist is in training too; None where unknown.
         recipe: six digits.
+        run: beginning of the newest one's id, and how many others there are; "" is unknown.
     """
 
     model: str
@@ -51,6 +54,7 @@ class Measured:
     recipe: str
     commit: str
     corpus: str
+    run: str = ""
 
     @property
     def is_control(self) -> bool:
@@ -77,6 +81,20 @@ class Measured:
             },
             "recipe": self.recipe,
             "commit": self.commit,
+            "run": self.run,
+        }
+
+    def short_cells(self) -> dict[str, str]:
+        """The columns that fit a terminal."""
+        shares = [getattr(self, name) for name in SHARES]
+        return {
+            "rung": NAMES.get(self.rung, self.rung),
+            "run": self.run,
+            "song accuracy": with_interval(
+                f"{self.accuracy:.3f}", f"{self.low:.3f}, {self.high:.3f}"
+            ),
+            "n": str(self.n),
+            "in training": " ".join("?" if s is None else f"{100 * s:.0f}" for s in shares),
         }
 
 
@@ -108,25 +126,47 @@ def measure(rung: Rung, runs: pd.DataFrame, read: Reader) -> Measured | None:
         recording=sum(leak.recordings for leak in leaks) / songs if is_named else None,
         artist=sum(leak.artists for leak in leaks) / songs if is_named else None,
         recipe=row.recipe, commit=row.commit, corpus=str(own["corpus"].iloc[0]),
+        run=row.short_runs(),
     )  # fmt: skip
+
+
+def shown(rows: Sequence[Measured]) -> str:
+    """The tables for standard output: in a terminal one for each model and part, else Markdown."""
+    if not sys.stdout.isatty():
+        return markdown(rows)
+    tables = []
+    for model, part in dict.fromkeys((row.model, row.part) for row in rows):
+        of_one = [row for row in rows if (row.model, row.part) == (model, part)]
+        tables.append(drawn(f"{model}, {part} part", [row.short_cells() for row in of_one]))
+    order = f"In percent, in this order: {', '.join(SHARES)}."
+    return "\n\n".join([*tables, " ".join([*remarks(rows), order])])
 
 
 def markdown(rows: Sequence[Measured]) -> str:
     """A table, and what a reader must know of it."""
-    body = tabulate([row.cells() for row in rows], headers="keys", tablefmt="pipe",
-                    disable_numparse=True)  # fmt: skip
-    remarks = [
+    cells = [row.cells() for row in rows]
+    if not any(row.run for row in rows):  # of a table of elsewhere
+        cells = [{name: cell for name, cell in c.items() if name != "run"} for c in cells]
+    body = tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return "\n".join([body, "", " ".join(remarks(rows))])
+
+
+def remarks(rows: Sequence[Measured]) -> list[str]:
+    """What a reader must know of the numbers, a sentence each."""
+    sentences = [
         "*in training*: share of the measured songs of which another clip, the same recording "
         "under another id, or the artist is in training too. Songs whose artist is unknown count "
         "as artists of their own."
     ]
     if any(row.part == "valid" for row in rows):
-        remarks.append(
+        sentences.append(
             "A network's best epoch was chosen on the valid part, where that is what was measured."
         )
     if any(row.is_control for row in rows):
-        remarks.append("Controls: shuffled genres should give chance; training songs show memory.")
-    return "\n".join([body, "", " ".join(remarks)])
+        sentences.append(
+            "Controls: shuffled genres should give chance; training songs show memory."
+        )
+    return sentences
 
 
 def to_csv(rows: Sequence[Measured]) -> str:

@@ -60,4 +60,4 @@ def _left_out(lines: pd.DataFrame, read: Reader) -> list[Table]:
 
 
 def _joined(of_lines: list[Table]) -> str:
-    return "\n\n".join(table.markdown() for table in of_lines) or "Not measured yet."
+    return "\n\n".join(table.markdown(with_runs=False) for table in of_lines) or "Not measured yet."

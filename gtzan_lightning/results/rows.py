@@ -9,6 +9,7 @@ import pandas as pd
 from gtzan_lightning.recipe.protocol_names import OF_FOLDS
 from gtzan_lightning.results.intervals import wilson
 
+SHORT = 8  # digits of a run's id that tables show
 Reader = Callable[[str], pd.DataFrame | None]  # run id -> its predictions, if it has any
 
 
@@ -20,7 +21,8 @@ class Row:
         recipe: the six digits that runs of one recipe share.
         commit: of the code, with "dirty" where it was changed since: other code is another row.
         precision: number format of a network's training; "" where it is unknown or there is none.
-        runs: ids, of unfinished runs too; only finished ones count in the numbers.
+        runs: ids, the newest first, of unfinished runs too, which come last and do not count in
+            the numbers.
         repeats: finished runs of a seed and fold that has a newer one, which alone counts.
         folds: how many were run, of ``of_folds`` where the protocol has folds.
         warning: what is leaky about it, or that it was quick, or "".
@@ -76,6 +78,10 @@ class Row:
         """The interval's ends, such as ``0.543-0.655``."""
         return between.join(_text(end) for end in (self.low, self.high) if end is not None)
 
+    def short_runs(self) -> str:
+        """The beginning of a run's id, the newest finished one's, and how many others there are."""
+        return short(self.runs)
+
     def wilson_text(self) -> str:
         """Wilson's ends, such as ``0.543-0.655``."""
         ends = (self.wilson_low, self.wilson_high)
@@ -108,6 +114,11 @@ class Row:
             "recipe": self.recipe,
             "commit": self.commit,
         }
+
+
+def short(runs: Sequence[str]) -> str:
+    """Such as ``1a2b3c4d``, or ``1a2b3c4d +2`` of three."""
+    return f"{runs[0][:SHORT]} +{len(runs) - 1}" if len(runs) > 1 else runs[0][:SHORT]
 
 
 def marker(warning: str) -> str:
@@ -173,7 +184,7 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping
         recipe=str(first["recipe"]),
         commit=str(code(runs).iloc[0]),
         precision=str(column(runs, "precision", "").fillna("").iloc[0]),
-        runs=tuple(sorted(runs["run_id"])),
+        runs=(*finished["run_id"], *runs["run_id"][runs["status"] != "FINISHED"]),
         repeats=len(finished) - len(done),
         seeds=done["seed"].nunique(),
         folds=done["fold"].nunique(),

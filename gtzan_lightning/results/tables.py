@@ -76,19 +76,23 @@ class Table:
             )
         return [f"{remark}: the first row is optimistic."]
 
-    def lines(self, own: str = "") -> list[dict[str, str]]:
+    def lines(self, own: str = "", with_runs: bool = False) -> list[dict[str, str]]:
         """Title -> text of each row's cells; columns that are empty everywhere are left out.
 
         Args:
             own: id of a run whose row is marked.
+            with_runs: a column of runs, for tables of a store that a reader has.
         """
         cells = [row.cells(own) for row in self.rows]
+        if with_runs:
+            cells = [c | {"run": row.short_runs()} for c, row in zip(cells, self.rows, strict=True)]
         filled = [title for title in cells[0] if any(of_row[title] for of_row in cells)]
         return [{title: of_row[title] for title in filled} for of_row in cells]
 
-    def markdown(self, own: str = "") -> str:
-        """Args: own: id of a run whose row is marked."""
-        body = tabulate(self.lines(own), headers="keys", tablefmt="pipe", disable_numparse=True)
+    def markdown(self, own: str = "", with_runs: bool = True) -> str:
+        """Args: own, with_runs: as ``lines`` takes them."""
+        lines = self.lines(own, with_runs)
+        body = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
         return "\n".join([f"### {self.title}", "", body, "", *self.remarks])
 
     def latex(self) -> str:

@@ -53,16 +53,6 @@ def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
     return callbacks
 
 
-class EpochLines(Callback):
-    """A line an epoch where there is no terminal to draw a bar on, such as a cluster's log."""
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        if trainer.state.fn == "fit":
-            names = ("valid/loss", "valid/song_accuracy")
-            scores = ", ".join(f"{name} {trainer.callback_metrics[name]:.3f}" for name in names)
-            say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {scores}", flush=True)
-
-
 class WholeFiles(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all, on any file system.
 

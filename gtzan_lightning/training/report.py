@@ -23,6 +23,7 @@ from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.rows import marker
 from gtzan_lightning.results.summary import headline, markdown, more_sentences, scored_part
+from gtzan_lightning.results.screen import shown
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
 from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
@@ -196,7 +197,7 @@ def result_lines(recipe: Recipe, run_id: str, scores: dict[str, float]) -> str:
 def series_lines(track: TrackSettings, run_ids: Sequence[str]) -> str:
     """What a series ends with: the table with the row of its runs."""
     runs, read = runs_table(track), partial(predictions_if_any, track=track)
-    return table_of(runs, run_ids[-1], read, openings(track)).markdown(run_ids[-1])
+    return shown(table_of(runs, run_ids[-1], read, openings(track)), run_ids[-1])
 
 
 def file_name(name: str, data: GenreData) -> str:

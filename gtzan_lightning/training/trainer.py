@@ -1,20 +1,20 @@
 """Lightning's trainer, as a recipe asks for it."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.fit_settings import TrainerSettings
 from gtzan_lightning.recipe.recipes import Recipe
-from gtzan_lightning.training.callbacks import EpochLines, WholeFiles
+from gtzan_lightning.training.callbacks import WholeFiles
 from gtzan_lightning.training.launch import check_launch, cluster_plugins
 from gtzan_lightning.training.loggers import check_loggers
+from gtzan_lightning.training.screen import Screen
 
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
@@ -28,12 +28,13 @@ def make_trainer(
     profiler = own.pop("profiler", None)
     if profiler and folder:
         own["profiler"] = PROFILERS[profiler](dirpath=folder, filename="profile")
+    screen = [] if any(isinstance(c, Screen) for c in callbacks) else [Screen()]
     own["deterministic"] = {"true": True, "false": False}.get(own["deterministic"], "warn")
     return lightning.Trainer(
         **own,
         logger=logger,
-        callbacks=[*callbacks, RichProgressBar() if sys.stdout.isatty() else EpochLines()],
-        enable_progress_bar=sys.stdout.isatty(),
+        callbacks=[*callbacks, *screen],
+        enable_progress_bar=False,  # Lightning's own
         plugins=[WholeFiles(), *cluster_plugins()],
         enable_model_summary=False,
         enable_checkpointing=bool(logger),

@@ -1,5 +1,7 @@
 """Which epoch a run keeps and when it stops, on a network of one weight that counts its steps."""
 
+import re
+
 import lightning
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.training.callbacks import run_callbacks
+from gtzan_lightning.training.screen import WIDTHS, Screen, duration
 
 STEPS = 4  # of an epoch
 # training gets better for ever, validation is best in the second epoch
@@ -45,12 +48,12 @@ class Counter(lightning.LightningModule):
         self.log_dict({name: float(of[self.current_epoch]) for name, of in VALID.items()})
 
 
-def fitted(folder, **fit):
+def fitted(folder, more=(), **fit):
     recipe = Recipe.load("small_cnn", {f"fit.{name}": value for name, value in fit.items()})
     trainer = lightning.Trainer(
         max_epochs=6, logger=False, accelerator="cpu", enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
-        callbacks=run_callbacks(recipe, folder),
+        callbacks=[*run_callbacks(recipe, folder), *more],
     )  # fmt: skip
     model = Counter()
     clips = DataLoader(torch.zeros(STEPS))
@@ -94,3 +97,36 @@ def test_a_sweeps_trials_keep_no_state_to_resume_from(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["best.ckpt"]
     fitted(tmp_path / "other")
     assert (tmp_path / "other" / "last.ckpt").exists()
+
+
+def test_a_log_has_a_line_for_each_epoch_that_ends(tmp_path, capsys):
+    fitted(tmp_path, more=[Screen()], patience=2, average_epochs=0)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert [line.split(":")[0] for line in lines] == [f"epoch {n}/6" for n in (1, 2, 3, 4)]
+    assert "train/loss_epoch 4.000, valid/song_accuracy 0.600, best 0.700, " in lines[2]
+    assert all(line.endswith(" s left") for line in lines[:3])
+    assert not lines[3].endswith("left")  # it stopped there
+
+
+def test_a_terminal_has_a_table_of_epochs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    fitted(tmp_path, more=[Screen()], average_epochs=0)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out).splitlines()
+    titles = next(n for n, line in enumerate(lines) if line.split()[:1] == ["epoch"])
+    rows = [line for line in lines[titles + 1 :] if "/6 " in line and "epoch" not in line]
+    assert [row.split()[:2] for row in rows] == [[f"{n}/6", f"{7 - n}.000"] for n in range(1, 7)]
+    assert rows[3].split()[2:4] == ["0.600", "0.700"]  # Counter logs no loss of clips
+    assert max(map(len, lines[titles : titles + 1] + rows)) <= sum(WIDTHS.values()) < 80
+
+
+def test_a_trial_of_a_sweep_leaves_no_line(tmp_path, capsys):
+    fitted(tmp_path, more=[Screen("trial 1 of 3, ", has_lines=False)])
+    assert "epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.96, "10 s"), (59.6, "1 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")],
+)
+def test_durations_are_short(seconds, text):
+    assert duration(seconds) == text
