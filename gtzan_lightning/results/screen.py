@@ -1,4 +1,4 @@
-"""Tables as a terminal shows them: short columns that fit its width. Elsewhere they are Markdown."""
+"""Tables as a terminal shows them: short columns that fit its width; elsewhere Markdown."""
 
 import io
 import shutil
@@ -13,6 +13,7 @@ from rich.text import Text
 from gtzan_lightning.results.rows import Row
 from gtzan_lightning.results.tables import Table
 
+LONG = 30  # letters of a cell
 MARK = "> "  # before the row of the run that has just ended
 
 
@@ -38,17 +39,18 @@ def drawn(
     """A table as wide as the terminal at most; columns that are empty everywhere are left out.
 
     Args:
-        rows: title -> text of each cell; the first column breaks where there is no room.
+        rows: title -> text of each cell; the first column, and those of long texts, break where
+            there is no room.
         marked: which rows are printed in bold, with a mark.
     """
     marked = marked or [False] * len(rows)
     table = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     filled = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     for place, name in enumerate(filled):
+        is_long = max(len(row[name]) for row in rows) > LONG
         is_number = all(row[name][:1].isdigit() or not row[name] for row in rows)
-        table.add_column(
-            name, no_wrap=place > 0, overflow="fold", justify="right" if is_number else "left"
-        )
+        table.add_column(name, overflow="fold", no_wrap=place > 0 and not is_long)
+        table.columns[place].justify = "right" if is_number else "left"
     for row, is_own in zip(rows, marked, strict=True):
         cells = [Text(row[name]) for name in filled]
         cells[0] = Text(MARK) + cells[0] if is_own else cells[0]

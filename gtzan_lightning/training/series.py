@@ -68,7 +68,7 @@ def run_series(
     Raises:
         UserError: as ``train`` does; or one training would start several processes itself.
     """
-    series = members(recipes)
+    series, said = members(recipes), set[str]()
     with isolated(recipes[0].seed, recipes[0].fit.matmul_precision):
         _check_one_process(recipes[0])
     for number, member in enumerate(series, 1):
@@ -78,10 +78,10 @@ def run_series(
         done = next(iter(finished([member])), None)
         if done is None:
             say(what)
-            train(member.recipe, LAST, more_tags=more_tags)
+            train(member.recipe, LAST, more_tags=more_tags, said=said)
         elif _must_open(member, done):
             say(f"{what}, whose test part is opened")
-            train(member.recipe, done)
+            train(member.recipe, done, said=said)
         else:
             say(f"{what} is finished: {done}")
     return finished(series)

@@ -1,9 +1,7 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
-import contextlib
-import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from gtzan_lightning.training.fit import fit
 from gtzan_lightning.training.isolation import isolated
 from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
 from gtzan_lightning.training.loggers import more_loggers
+from gtzan_lightning.training.mishaps import interruptible
 from gtzan_lightning.training.report import (
     describe,
     file_name,
@@ -64,6 +63,7 @@ def train(
     network: NetworkMaker | None = None,
     more_tags: dict[str, str] | None = None,
     more_callbacks: Sequence[Callback] = (),
+    said: set[str] | None = None,
 ) -> Outcome:
     """Prepare the songs, train, test the best checkpoint, record everything.
 
@@ -75,6 +75,7 @@ def train(
             (clip, channel, bin, frame) to logits (clip, genre).
         more_tags: of the MLflow run.
         more_callbacks: of Lightning's trainer, such as a sweep's pruning.
+        said: of one of several trainings: what they have said of songs, which is not said again.
 
     Raises:
         UserError: bad input; nothing is recorded then.
@@ -83,12 +84,12 @@ def train(
     check_output(recipe.track)
     with isolated(recipe.seed, recipe.fit.matmul_precision):
         trainer = checked_trainer(recipe)
-        data, recipe = _songs(recipe)
+        data, recipe = _songs(recipe, said)
         model = None if recipe.model.name in BASELINES else make_model(recipe, data, network)
         tracker = Tracker(recipe.track)
-        run_id = _open_run(tracker, recipe, data, resume, more_tags or {})
+        run_id = _open_run(tracker, recipe, data, resume, more_tags or {}, said is None)
         folder = folder_of(recipe.track, shared_run_id(trainer, run_id))
-        with tracker.recording(), _interruptible(tracker, folder):
+        with tracker.recording(), interruptible(tracker, folder):
             describe(tracker, recipe, data, folder)
             if model is None:
                 scores = _measure_baseline(data, tracker, folder)
@@ -100,12 +101,14 @@ def train(
     return Outcome(folder.name, folder, scores)
 
 
-def _songs(recipe: Recipe) -> tuple[GenreData, Recipe]:
+def _songs(recipe: Recipe, said: set[str] | None) -> tuple[GenreData, Recipe]:
     """The songs, and the recipe with the protocol that they have."""
-    data = GenreData(recipe)
+    data, known = GenreData(recipe), set() if said is None else said
     data.setup()
     for line in remarks(data.recipe, data):
-        say(line)
+        if line not in known:
+            say(line)
+        known.add(line)
     return data, data.recipe
 
 
@@ -233,7 +236,12 @@ def _record(
 
 @rank_zero_only
 def _open_run(
-    tracker: Tracker, recipe: Recipe, data: GenreData, resume: str | None, more_tags: dict[str, str]
+    tracker: Tracker,
+    recipe: Recipe,
+    data: GenreData,
+    resume: str | None,
+    more_tags: dict[str, str],
+    is_only: bool,
 ) -> str:
     """The new or resumed run's id; the processes that Lightning starts from this one get it too."""
     if resume == LAST:
@@ -246,26 +254,11 @@ def _open_run(
     keep_recipe(tracker.folder, recipe)
     data.on_opening = lambda: tracker.log_opening(data.measured_by(recipe))
     os.environ[SHARED_RUN] = tracker.run_id
-    say(f"run {tracker.run_id}{' resumes' if resume else ''}; checkpoints in {tracker.folder}")
+    if is_only or resume:
+        say(f"run {tracker.run_id}{' resumes' if resume else ''}; checkpoints in {tracker.folder}")
     return tracker.run_id
 
 
-@contextlib.contextmanager
-def _interruptible(tracker: Tracker, folder: Path) -> Iterator[None]:
-    """An interrupted run keeps its best checkpoint and says how to resume it."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
-        tracker.log_file(folder / "best.ckpt", "checkpoints")
-        say(f"interrupted; resume it with --resume {folder.name}")
-        raise KeyboardInterrupt from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(
-            f"no space left while run {folder.name} was written: make room, then resume it with "
-            f"--resume {folder.name}"
-        ) from None
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:

@@ -4,7 +4,9 @@ The objective is the best epoch's song accuracy on the validation part; the test
 Only this file and study.py import optuna.
 """
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import lightning
@@ -22,8 +24,10 @@ from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, s
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
+from gtzan_lightning.training.screen import Screen, duration
 from gtzan_lightning.training.series import run_workers
 from gtzan_lightning.training.train import train
+from gtzan_lightning.tuning.screen import shown
 from gtzan_lightning.tuning.space import Space
 from gtzan_lightning.tuning.study import (
     ENDED,
@@ -105,21 +109,28 @@ def work(study: optuna.Study, space: Space, trials: int, shared: bool) -> None:
         shared: other machines may run trials too; the database fails those that fall silent.
     """
 
+    said: set[str] = set()
+
     def objective(trial: optuna.Trial) -> float:
         trial.set_user_attr("process", process_id())
-        if places_before(study, trial.number, shared) >= trials:
+        place = places_before(study, trial.number, shared) + 1
+        if place > trials:
             study.stop()  # other processes run the last trials
             raise _Surplus
-        return _accuracy(study, trial, space.draw(trial))
+        screen = Screen(f"trial {place} of {trials}, ", has_lines=False)
+        return _accuracy(study, trial, space.draw(trial), screen, said)
 
     # a worker that is started again after the others made the last trials has nothing to do
     if ended(study) >= trials:
         return
     stops = MaxTrialsCallback(trials, states=ENDED)
-    study.optimize(objective, callbacks=[stops, _tell], catch=(_Surplus,))
+    tell = partial(_tell, trials=trials, before=ended(study), began=time.monotonic())
+    study.optimize(objective, callbacks=[stops, tell], catch=(_Surplus,))
 
 
-def _accuracy(study: optuna.Study, trial: optuna.Trial, recipe: Recipe) -> float:
+def _accuracy(
+    study: optuna.Study, trial: optuna.Trial, recipe: Recipe, screen: Screen, said: set[str]
+) -> float:
     """Train a trial's recipe as a child of the study's run; returns its validation accuracy."""
     tags = {
         "mlflow.parentRunId": study.user_attrs["parent"],
@@ -130,7 +141,7 @@ def _accuracy(study: optuna.Study, trial: optuna.Trial, recipe: Recipe) -> float
     words = (recipe.track.name, study.study_name, f"trial{trial.number}")
     recipe = with_settings(recipe, {"track.name": "-".join(filter(None, words))})
     try:
-        outcome = train(recipe, more_tags=tags, more_callbacks=[pruning])
+        outcome = train(recipe, more_tags=tags, more_callbacks=[pruning, screen], said=said)
     except (Untrainable, torch.OutOfMemoryError) as error:
         # a corner of the space that no network can be made of has no accuracy to report
         print(f"trial {trial.number} can't be trained: {str(error).splitlines()[0]}")
@@ -155,7 +166,7 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
     for name, plot in _plots(study, len(complete)).items():
         tracker.log(plot, f"{name}.png")
     tracker.log_metrics({"best/song_accuracy": study.best_value, "trials": len(complete)})
-    lines = [table.drop(columns="run").to_markdown(index=False, floatfmt=".4g"), ""]
+    lines = [shown(table, study.study_name), ""]
     if len(table) < trials:
         lines = [
             f"{len(table)} of {trials} trials have ended. Others are running, or were lost: then "
@@ -236,11 +247,27 @@ class _Surplus(Exception):
     """A trial that nobody asked for: other processes run the last ones."""
 
 
-def _tell(study: optuna.Study, trial: FrozenTrial) -> None:
+def _tell(study: optuna.Study, trial: FrozenTrial, trials: int, before: int, began: float) -> None:
+    """Say how a trial ended, the best one so far, and how long the others will take.
+
+    Args:
+        trials: that are asked for.
+        before: that had ended when this process began to try.
+        began: when that was, as ``time.monotonic`` counts.
+    """
     if trial.state == TrialState.FAIL:
         return
-    value = "pruned" if trial.value is None or trial.state != TrialState.COMPLETE else trial.value
-    print(f"trial {trial.number} ({ended(study)} ended): {value}", flush=True)
+    count = ended(study)
+    complete = trial.state == TrialState.COMPLETE
+    words = [f"song accuracy {trial.value:.3f}" if complete else "pruned"]
+    if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        words.append(f"best {study.best_value:.3f} (trial {study.best_trial.number})")
+    if trial.duration:
+        words.append(duration(trial.duration.total_seconds()))
+    if before < count < trials:
+        each = (time.monotonic() - began) / (count - before)
+        words.append(f"{duration(each * (trials - count))} left")
+    print(f"trial {trial.number}, {count} of {trials} ended: {', '.join(words)}", flush=True)
     torch.cuda.empty_cache()
 
 
