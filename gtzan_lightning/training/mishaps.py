@@ -1,4 +1,4 @@
-"""What can happen to a training, and the line that says what to do."""
+"""What can end a training early, and the line that says what to do."""
 
 import contextlib
 import errno
@@ -26,15 +26,3 @@ def interruptible(tracker: Tracker, folder: Path) -> Iterator[None]:
             f"no space left while run {folder.name} was written: make room, then resume it with "
             f"--resume {folder.name}"
         ) from None
-
-
-@contextlib.contextmanager
-def compiler_named(compiled: bool) -> Iterator[None]:
-    """torch.compile that can't, such as without a C++ compiler, becomes one line."""
-    try:
-        yield
-    except Exception as error:
-        if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._ind")):
-            raise
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"fit.compile: torch.compile can't ({reason}): leave it out") from None

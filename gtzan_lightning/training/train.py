@@ -1,7 +1,8 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +72,9 @@ def train(
 
     Args:
         resume: id of an interrupted run of this recipe, or ``LAST``: the newest, else a new run.
-        network: with the model ``custom``: makes your network, which maps pictures
-            (clip, channel, bin, frame) to logits (clip, genre).
-        more_tags: of the MLflow run.
-        more_callbacks: of Lightning's trainer, such as a sweep's pruning.
-        said: of one of several trainings: what they have said of songs, which is not said again.
+        network: of the model ``custom``: pictures (clip, channel, bin, frame) -> logits.
+        more_tags, more_callbacks: of the MLflow run, of Lightning's trainer.
+        said: what earlier trainings have said of songs, which is not said again.
 
     Raises:
         UserError: bad input; nothing is recorded then.

@@ -1,5 +1,7 @@
 """The ladder: one recipe under every protocol, with its leaks and controls."""
 
+import re
+
 import pandas as pd
 import pytest
 from conftest import quick_flags
@@ -23,7 +25,9 @@ def flags(packed, tmp_path, gtzan_copy):
 SOME = ["--rungs", "stratified", "clips", "artist", "--equal"]
 
 
-def test_a_ladder_goes_from_the_leakiest_to_the_cleanest_and_resumes(flags, tmp_path, capsys):
+def test_a_ladder_goes_from_the_leakiest_to_the_cleanest_and_resumes(
+    flags, tmp_path, capsys, monkeypatch
+):
     out = tmp_path / "out"
     command.main([*flags, *SOME, "--out", str(out)])
     printed = capsys.readouterr().out
@@ -51,6 +55,14 @@ def test_a_ladder_goes_from_the_leakiest_to_the_cleanest_and_resumes(flags, tmp_
     assert len(runs_table(track)) == len(runs)
     command.main(["--table", str(out / "ladder.csv"), str(out / "ladder.csv")])
     assert capsys.readouterr().out.count("| knn") == 2 * len(rows)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    command.main(["--table", str(out / "ladder.csv")])
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
+    table = [line for line in shown.splitlines() if "[0." in line]
+    assert len(table) == len(rows)
+    assert max(map(len, table)) <= 80
+    assert all(row.run in shown and len(row.run) == 8 for row in rows)
 
 
 def test_rungs_have_as_many_training_songs_and_the_protocols_folds(flags):

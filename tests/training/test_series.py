@@ -24,6 +24,9 @@ def test_a_series_keeps_what_is_finished_and_resumes_the_rest(flags, capsys, mon
     first = parse_series([*flags, "--seeds", "0", "1", "--folds", "0", "1"])
     done = run_series(first.recipes)
     assert len(done) == 4
+    said = capsys.readouterr().out.splitlines()
+    about_songs = [line for line in said if not line.startswith(("run ", "epoch "))]
+    assert len(about_songs) == len(set(about_songs))  # once for all runs
     more = parse_series([*flags, "--seeds", "0", "1", "--folds", "all"])
     trained: list[str] = []
     real = module.train

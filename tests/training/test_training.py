@@ -35,7 +35,6 @@ from gtzan_lightning.results.calibration import calibration, temperature
 from gtzan_lightning.tracking.reading import runs_table, store_uri
 from gtzan_lightning.training import train as training
 from gtzan_lightning.training.callbacks import AveragedWeights, Checkpoint
-from gtzan_lightning.training.mishaps import compiler_named
 from gtzan_lightning.training.train import make_model, train
 
 ROOT = Path(__file__).parents[2]
@@ -605,7 +604,7 @@ def test_lightnings_profile_is_kept_with_the_run(quick):
 
 def test_what_torch_compile_says_is_one_line():
     said = pytest.raises(UserError, match=r"fit\.compile.*no C\+\+ compiler.*leave it out")
-    with said, compiler_named(True):
+    with said, training._compiler_named(True):
         raise torch._dynamo.exc.TorchDynamoException("no C++\ncompiler")
 
 

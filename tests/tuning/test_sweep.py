@@ -1,3 +1,4 @@
+import re
 import signal
 import subprocess
 import sys
@@ -88,7 +89,12 @@ def test_layers_of_one_width_and_of_their_own():
 
 def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tmp_path, capsys):
     command.main([*flags, "--trials", "2", "--no-prune"])
-    capsys.readouterr()
+    said = capsys.readouterr().out
+    assert said.count("train 30, valid 20, test 10 songs") == 1  # not for each trial
+    assert "epoch" not in said.split("best: trial")[0]
+    first, second = re.findall(r"^trial \d, \d of 2 ended: song accuracy 0\.\d+, .*$", said, re.M)
+    assert re.search(r"best 0\.\d+ \(trial 0\), .* s, .* s left$", first)
+    assert not second.endswith("left")
     command.main([*flags, "--trials", "4", "--no-prune"])
     said = capsys.readouterr().out
     assert "2 trials ended, 0 interrupted" in said
