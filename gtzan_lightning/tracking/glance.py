@@ -23,7 +23,7 @@ def why_no_run(word: str, track: TrackSettings) -> str:
     if not file.exists():
         return f"no such checkpoint, and there are no runs in {file.parent}"
     with contextlib.suppress(sqlite3.Error):
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as store:
             ((known,),) = store.execute(_KNOWN, (word, word))
         if not known:
             return f"no such checkpoint or run in {file.parent}: gtzan compare lists the runs"

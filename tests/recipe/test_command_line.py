@@ -17,6 +17,8 @@ from gtzan_lightning.recipe.recipes import MODEL_RECIPES, as_flags, build_recipe
 
 ROOT = Path(__file__).parents[2]
 RUN = str(ROOT / "experiments" / "run.py")
+TAG = str(ROOT / "experiments" / "tag.py")
+EXPLAIN = str(ROOT / "experiments" / "explain.py")
 COMPARE = str(ROOT / "experiments" / "compare.py")
 
 
@@ -39,6 +41,10 @@ def complaint(*flags: str) -> str:
         (RUN, ["--list", "models"], 0),
         (RUN, ["--model", "efficientnt"], 2),
         (COMPARE, ["--help"], 0),
+        (TAG, [str(ROOT), "--out", str(ROOT / "docs" / "results.csv")], 2),  # it exists
+        (TAG, [str(ROOT / "nowhere"), "--out", "x.csv"], 2),
+        (TAG, [str(ROOT), "--out", "x.csv", "--run", "none.ckpt"], 2),
+        (EXPLAIN, ["--run", "nonsense", "--track.folder", "nowhere", "--song", "x"], 2),
     ],
 )
 def test_answers_in_under_a_second_without_a_traceback(script, flags, status):
@@ -46,6 +52,7 @@ def test_answers_in_under_a_second_without_a_traceback(script, flags, status):
     done = subprocess.run([sys.executable, script, *flags], capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == status
+    assert done.stderr.count("\n") == (status == 2)
     assert "Traceback" not in done.stderr
     # processor time, so that a busy machine does not fail the test
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1

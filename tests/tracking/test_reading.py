@@ -10,6 +10,7 @@ import pytest
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking import reading
+from gtzan_lightning.tracking.glance import why_no_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,3 +107,15 @@ def test_a_registered_model_is_found_in_the_store_that_was_named(track, tmp_path
         assert reading.find_checkpoint(name, track).read_text() == "weights"
     with pytest.raises(UserError, match="models:/genres/2: no such checkpoint, run or model"):
         reading.find_checkpoint("models:/genres/2", track)
+
+
+def test_a_glance_knows_what_can_be_no_run(track, tmp_path):
+    (run,) = reading.runs_table(track).query("name == 'trial'")["run_id"]
+    for word in (run, run[:6], "trial", "last", "best", "models:/genres/1"):
+        assert why_no_run(word, track) == ""
+    assert "no such checkpoint or run in" in why_no_run("nonsense", track)
+    server = TrackSettings(folder=track.folder, uri="http://localhost:1")
+    assert why_no_run("nonsense", server) == ""  # who knows
+    empty = TrackSettings(folder=str(tmp_path), uri="local")
+    assert "there are no runs in" in why_no_run("nonsense", empty)
+    assert list(tmp_path.iterdir()) == []
