@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Fetch GTZAN, or verify the copy that is there: ``python experiments/data.py``."""
 
 from gtzan_lightning.commands.data import main

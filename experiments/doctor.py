@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """What this machine has and lacks: ``python experiments/doctor.py``."""
 
 from gtzan_lightning.commands.doctor import main

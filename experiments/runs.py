@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Songs that most recorded runs get wrong: ``python experiments/runs.py``."""
 
 from gtzan_lightning.commands.runs import main

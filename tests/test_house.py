@@ -56,7 +56,7 @@ OWNERS = {
         "bench/rows.py",
     },
     "jinja2": {"results/html.py", "audit/page.py"},
-    "argparse": {"recipe/command_line.py", "recipe/setting_flags.py"},
+    "argparse": {"recipe/command_line.py", "recipe/recipe_flags.py"},
     "argcomplete": {"recipe/completion.py"},
     "mutagen": {"inference/file_tags.py"},
     "optuna": {"tuning/sweep.py", "tuning/study.py"},

@@ -4,11 +4,13 @@ import shutil
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import Parser, track_of
 from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import DataSettings
 
 if TYPE_CHECKING:
+    first_word("looking at this machine")
     from rich.console import Console
 
     from gtzan_lightning.doctor.checks import Check
@@ -31,6 +33,7 @@ def main(argv: list[str]) -> int:
     parser.add_track("uri", "folder", "experiment")
     parser.add_argument("--offline", action="store_true", help="do not ask whether the hub answers")
     args = vars(parser.parse_all(argv))
+    first_word("looking at this machine")
     from rich.console import Console
 
     from gtzan_lightning.doctor.checks import Asked, checks

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, add_series, parse_run, write_output
+from gtzan_lightning.recipe.command_line import Parser, parse_run, write_output
+from gtzan_lightning.recipe.recipe_flags import add_series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, track_of
 
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> None:
         places = mend(track_of(args))
         print(f"mended {places} places" if places else "nothing to mend")
         return
+    first_word("reading the runs")
     from gtzan_lightning.tracking.reading import all_runs
 
     runs = _asked_for(all_runs(track_of(args)), args)

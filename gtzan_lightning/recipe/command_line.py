@@ -16,10 +16,9 @@ from gtzan_lightning.recipe import completion, recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.quick import QUICK
+from gtzan_lightning.recipe.recipe_flags import add_recipe
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
-from gtzan_lightning.recipe.section import Section
 from gtzan_lightning.recipe.series import Series, folds_of
-from gtzan_lightning.recipe.setting_flags import add_setting
 from gtzan_lightning.recipe.settings import TrackSettings
 
 LAST = "last"  # --run last: the newest run; --resume last: the newest unfinished of this recipe
@@ -251,61 +250,8 @@ def _full_parser(command: str, before: Recipe | None) -> Parser:
         usage="%(prog)s --model NAME [--section.key value ...] [--config FILE] [--seed N]",
         epilog="example: run.py --model efficientnet --data.root data/gtzan --data.split filtered",
     )
-    parser.add_argument("--model", metavar="NAME", help=f"one of: {', '.join(MODEL_SETTINGS)}")
-    parser.add_argument(
-        "--config", action="append", metavar="FILE", help="recipe over the model's own (YAML)"
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="RUN",
-        help="resume an interrupted run: its id or the beginning of it, its name, best, or last, "
-        "the newest one; with --model, last is the newest of the same recipe, or a new run, so "
-        "that a cluster can repeat the command unchanged",
-    )
-    parser.add_argument(
-        "--open-test", action="store_const", const="true", default=argparse.SUPPRESS,
-        dest="fit.open_test",
-        help="measure on the test part too: at the end, or with --resume RUN_ID in a complete run; "
-        "the opening is recorded and counted in the tables",
-    )  # fmt: skip
-    if command == "run":
-        add_series(parser)
-    parser.add_argument(
-        "--quick", action="store_true",
-        help="a trial of minutes: 240 steps at most, without augmentation, under the other flags; "
-        "every table marks its figures as QUICK",
-    )  # fmt: skip
-    parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
-    parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")
-    seed = Recipe.model_fields["seed"]
-    add_setting(parser, "--seed", seed, before.seed if before else seed.default)
-    settings: dict[str, Section] = {"model": before.model} if before else {}
-    settings |= {key: getattr(before, key, None) or cls() for key, cls in recipes.SECTIONS.items()}
-    for key, section in settings.items():
-        group = parser.add_argument_group(f"--{key}.*", doc(type(section)))
-        for name, field in type(section).model_fields.items():
-            if (key, name) != ("model", "name"):
-                add_setting(group, f"--{key}.{name}", field, getattr(section, name))
-    if not before:
-        parser.add_argument_group("--model.*", "add --model NAME to see the model's flags")
+    add_recipe(parser, command, before)
     return parser
-
-
-def add_series(parser: argparse.ArgumentParser) -> None:
-    """The flags of several runs of one recipe."""
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", metavar="N",
-        help="a run for each seed, and one row of them all; finished runs are kept, interrupted "
-        "ones resumed; tasks of a SLURM array share them",
-    )  # fmt: skip
-    parser.add_argument(
-        "--folds", nargs="+", metavar="K",
-        help="a run for each fold (and seed) of a protocol with folds: all, or numbers",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=int, default=1, metavar="N",
-        help="with --seeds or --folds: so many runs at once, each on a GPU of its own (1)",
-    )  # fmt: skip
 
 
 def _flags_given(args: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from gtzan_lightning.results.rows import marker
-
-SHORT = 8  # digits of an id that tables show
+from gtzan_lightning.results.rows import SHORT, marker
 
 
 def cells(run: pd.Series) -> dict[str, str]:

@@ -4,10 +4,10 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from gtzan_lightning.recipe.command_line import BEST, LAST
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.place import SQLITE, store_uri
 
-WORDS = ("last", "best")  # that mean a run without being its name
 _KNOWN = "SELECT EXISTS (SELECT 1 FROM runs WHERE run_uuid LIKE ? || '%' OR name = ?)"
 
 
@@ -17,7 +17,7 @@ def why_no_run(word: str, track: TrackSettings) -> str:
     Only whoever imports MLflow can tell for certain: of a server nothing is known here.
     """
     uri = store_uri(track)
-    if not uri.startswith(SQLITE) or word in WORDS or ":/" in word:
+    if not uri.startswith(SQLITE) or word in (LAST, BEST) or ":/" in word:
         return ""
     file = Path(uri.removeprefix(SQLITE))
     if not file.exists():
@@ -26,5 +26,5 @@ def why_no_run(word: str, track: TrackSettings) -> str:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as store:
             ((known,),) = store.execute(_KNOWN, (word, word))
         if not known:
-            return f"no such checkpoint or run in {file.parent}: gtzan compare lists the runs"
+            return f"no such checkpoint or run in {file.parent}: gtzan runs lists them"
     return ""

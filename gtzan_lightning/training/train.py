@@ -1,6 +1,7 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,11 +33,9 @@ from gtzan_lightning.training.fit import fit
 from gtzan_lightning.training.isolation import isolated
 from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
 from gtzan_lightning.training.loggers import more_loggers
-from gtzan_lightning.training.mishaps import interruptible
 from gtzan_lightning.training.report import (
     describe,
     file_name,
-    membership_digest,
     predictions_table,
     remarks,
     report,
@@ -88,7 +87,7 @@ def train(
         tracker = Tracker(recipe.track)
         run_id = _open_run(tracker, recipe, data, resume, more_tags or {}, said is None)
         folder = folder_of(recipe.track, shared_run_id(trainer, run_id))
-        with tracker.recording(), interruptible(tracker, folder):
+        with tracker.recording(), _interruptible(tracker, folder):
             describe(tracker, recipe, data, folder)
             if model is None:
                 scores = _measure_baseline(data, tracker, folder)
@@ -258,6 +257,22 @@ def _open_run(
     return tracker.run_id
 
 
+@contextlib.contextmanager
+def _interruptible(tracker: Tracker, folder: Path) -> Iterator[None]:
+    """An interrupted run keeps its best checkpoint and says how to resume it."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the second of the first
+        tracker.log_file(folder / "best.ckpt", "checkpoints")
+        say(f"interrupted; resume it with --resume {folder.name}")
+        raise KeyboardInterrupt from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(
+            f"no space left while run {folder.name} was written: make room, then resume it with "
+            f"--resume {folder.name}"
+        ) from None
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:

@@ -39,7 +39,7 @@ def track(tmp_path_factory):
 
 def test_columns_are_plain_names(track, monkeypatch):
     runs = reading.runs_table(track)
-    own = {"run_id", "status", "name", "parent", "date"}
+    own = {"run_id", "status", "name", "parent", "date", "began"}
     assert set(runs) == own | {"model", "songs", "valid/loss"}
     assert runs["date"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
     assert list(runs["name"]) == ["running", "trial", "sweep"]  # the newest first
