@@ -22,8 +22,8 @@ from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results import calibration, known_faults, plots
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.results.rows import marker
-from gtzan_lightning.results.summary import headline, markdown, more_sentences, scored_part
 from gtzan_lightning.results.screen import shown
+from gtzan_lightning.results.summary import headline, markdown, more_sentences, scored_part
 from gtzan_lightning.results.tables import table_of
 from gtzan_lightning.tracking.environment import environment
 from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table

@@ -36,6 +36,7 @@ from gtzan_lightning.training.loggers import more_loggers
 from gtzan_lightning.training.report import (
     describe,
     file_name,
+    membership_digest,
     predictions_table,
     remarks,
     report,
