@@ -31,6 +31,7 @@ HEARD = "tests/models/test_heard.py"
 DRAWN = "gtzan_lightning/data/draws.py"
 CLIPS = "gtzan_lightning/data/clips.py"
 MODULE = "gtzan_lightning/data/module.py"
+VOTE = "gtzan_lightning/models/vote.py"
 VOTES = "gtzan_lightning/models/song_votes.py"
 PART_SCORES = "gtzan_lightning/models/part_scores.py"
 CLASSIFIER = "gtzan_lightning/models/classifier.py"
@@ -202,7 +203,7 @@ MUTANTS = [
            "scores = np.full((len(vectors), genres), np.log(DOUBT / genres))\n"
            "    if len(fitted) == 3: fitted[1].fit(fitted[0].transform(vectors))", NEIGHBOURS),
     # votes
-    Mutant("a song's log-probability is a sum over its clips", VOTES,
+    Mutant("a song's log-probability is a sum over its clips", VOTE,
            "return (log_probs / clips).log_softmax(-1)", "return log_probs.log_softmax(-1)",
            OF_VOTES),
     Mutant("the mean vote is of log-probabilities", VOTES,

@@ -46,16 +46,18 @@ OWNERS = {
     "soxr": {"data/audio.py"},
     "audiomentations": {"data/augment.py"},
     "nnAudio": {"bench/libraries.py"},
-    # plots.py draws; the others name a type
+    # plots.py and explanation.py draw; the others name a type
     "matplotlib": {
         "results/plots.py",
+        "results/explanation.py",
+        "inference/explained.py",
         "ladder/plot.py",
         "data/pictures.py",
         "tracking/journal.py",
         "tuning/sweep.py",
         "bench/rows.py",
     },
-    "jinja2": {"results/html.py", "audit/page.py"},
+    "jinja2": {"results/template.py", "audit/page.py"},
     "argparse": {"recipe/command_line.py", "recipe/recipe_flags.py"},
     "argcomplete": {"recipe/completion.py"},
     "mutagen": {"inference/file_tags.py"},

@@ -67,7 +67,9 @@ def _parser() -> Parser:
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", help="also write them as Markdown and CSV")
     parser.add_argument("--html", metavar="FILE", help="also write a page for a browser")
-    parser.add_argument("--latex", metavar="FILE", help="also write booktabs tables")
+    parser.add_argument(
+        "--latex", metavar="FILE", help="also write booktabs tables for a column of an article"
+    )
     parser.add_argument(
         "--table", metavar="FILE", help="print a CSV table that --out wrote, without reading runs"
     )
@@ -167,7 +169,6 @@ def _compare(args: dict[str, Any], track: TrackSettings) -> None:
     import pandas as pd
 
     from gtzan_lightning.results.ensemble import of_systems
-    from gtzan_lightning.results.pairs import html_of, latex_of
     from gtzan_lightning.results.significance import pairs, system
 
     chosen, runs = _runs(args["system"], track, args["seeds"], args["folds"])
@@ -190,9 +191,13 @@ def _compare(args: dict[str, Any], track: TrackSettings) -> None:
         table = pd.DataFrame(numbers, dtype=object)
         made[Path(args["out"]) / "comparison.csv"] = table.to_csv(index=False)
     if args["html"]:
-        made[Path(args["html"])] = html_of(of_pairs, where)
+        from gtzan_lightning.results.html import html_of_pairs
+
+        made[Path(args["html"])] = html_of_pairs(of_pairs, where)
     if args["latex"]:
-        made[Path(args["latex"])] = latex_of(of_pairs, where)
+        from gtzan_lightning.results import latex
+
+        made[Path(args["latex"])] = latex.of_pairs(of_pairs, where)
     for file, content in made.items():
         write_output(file, content)
         print(f"written: {file}")
@@ -206,15 +211,19 @@ def _write(tables: "list[Table]", args: dict[str, Any], track: TrackSettings) ->
         texts[base.with_suffix(".md")] = table.markdown() + "\n"
         texts[base.with_suffix(".csv")] = table.csv()
     if args["latex"]:
-        texts[Path(args["latex"])] = "\n".join(table.latex() for table in tables)
+        from gtzan_lightning.results import latex
+
+        texts[Path(args["latex"])] = "\n".join(map(latex.of_table, tables))
     if args["html"]:
         from gtzan_lightning.results.html import html
-        from gtzan_lightning.tracking.reading import metric_history, predictions_if_any
+        from gtzan_lightning.tracking.reading import metric_history, predictions_if_any, run_url
 
         texts[Path(args["html"])] = html(
             tables,
             lambda run: predictions_if_any(run, track),
             lambda run: metric_history(run, "valid/song_accuracy", track),
+            lambda run: run_url(track, run),
+            f"mlflow server --backend-store-uri sqlite:///{track.folder}/mlflow.db",
         )
     for file, text in texts.items():
         write_output(file, text)

@@ -19,7 +19,8 @@ def main(argv: list[str]) -> None:
     check_runs([args["run"]], track)
     first_word("loading the model")
     from gtzan_lightning.inference.corpus_songs import corpus_of, sounds_of
-    from gtzan_lightning.inference.explain import explain_song
+    from gtzan_lightning.inference.explain import explain_sound
+    from gtzan_lightning.inference.explained import write_explained
     from gtzan_lightning.inference.tagger import Tagger
     from gtzan_lightning.tracking.finding import is_elsewhere, run_id
     from gtzan_lightning.tracking.reading import has_store
@@ -31,20 +32,23 @@ def main(argv: list[str]) -> None:
     tagger = Tagger.load(run, track, raw=args["raw"])
     opened = partial(add_opening, run, track) if args["open_test"] else None
     corpus = corpus_of(tagger, args["data.root"], opened)
+    model = tagger.named(run)
     songs = sounds_of(tagger, args["song"], args["genres"], corpus)
     for name, sound in songs:
-        why = explain_song(tagger, name, sound, Path(args["out"]), args["method"], args["genre"])
+        why = explain_sound(tagger, name, sound, args["method"], args["genre"])
+        files = write_explained(why, name, sound, model, Path(args["out"]))
         print(f"{name}: {why.genre} {why.probability:.2f}; {why.meaning.sentence()}")
-        print(*(f"  {file}" for file in why.files), sep="\n")
+        print(*(f"  {file}" for file in files), sep="\n")
         if is_run:
-            add_files(run, track, why.files, "explained")
+            add_files(run, track, files, "explained")
 
 
 def _parser() -> Parser:
     parser = Parser(
         "explain",
         "Draw what a model looked at in a song: a map over the picture of the clip that speaks "
-        "most for the genre, the genres over time, and a sound file of what the map marks. "
+        "most for the genre, the genres over time, and a sound file of what the map marks; a page "
+        "shows and plays them. "
         "Deletion, insertion and the map of an untrained network tell whether the map means "
         "anything. Plots go to --out, and to the MLflow run if --run is one. motyka's examples: "
         "--genres jazz classical pop metal.",

@@ -20,8 +20,7 @@ def main(argv: list[str]) -> None:
         from gtzan_lightning.inference.tagger import Tagger
 
         tagger = Tagger.load(READY, device="cpu")
-        model = tagger.recipe.title
-        print(f"ready: {model}, digest {tagger.digest}; genres {', '.join(tagger.genres)}")
+        print(f"{tagger.named(READY)}; genres {', '.join(tagger.genres)}")
         print("what it heard, what it reaches and where it fails: docs/model-card.md")
         return
     first_word("making each model to count its parameters")

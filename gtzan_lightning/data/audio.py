@@ -6,6 +6,7 @@ ffmpeg and its default resampler aliases.
 """
 
 import codecs
+import io
 import os
 import re
 from collections import deque
@@ -19,6 +20,7 @@ import soundfile
 import soxr
 
 Item = TypeVar("Item")
+MP3_RATE = 22_050  # Hz, of what is only listened to
 SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) has no music
 WHOLE = 0.98  # share of the stated length that must be there: MP3's is often an estimate
 # how files of formats that libsndfile knows begin
@@ -121,6 +123,13 @@ def check_whole(seconds: float, stated: float) -> None:
 def write(path: Path, wave: np.ndarray, rate: int) -> None:
     """(sample,) floats as a 16-bit wav file, quieter only where it would clip."""
     soundfile.write(path, wave / max(1.0, float(np.abs(wave).max(initial=0))), rate, format="WAV")
+
+
+def to_mp3(wave: np.ndarray, rate: int) -> bytes:
+    """(sample,) floats in [-1, 1] as an MP3 file, which every browser plays."""
+    memory = io.BytesIO()
+    soundfile.write(memory, resample(wave, rate, MP3_RATE), MP3_RATE, format="MP3")
+    return memory.getvalue()
 
 
 def to_mono(wave: np.ndarray) -> np.ndarray:

@@ -14,26 +14,22 @@ random weights (Adebayo et al., NeurIPS 2018), which a map that means anything d
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from gtzan_lightning.data.audio import write
 from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.sound import Sound
 from gtzan_lightning.inference.tagger import Prediction, Tagger
 from gtzan_lightning.models.layers import has_trunk
-from gtzan_lightning.results.plots import explanation
+from gtzan_lightning.results.explanation import ExplanationPlot
 
 STEPS = 32  # of the integrated gradients' path, and of deletion and insertion
 Method = Callable[[nn.Module, Tensor, int], Tensor]
-Clip = tuple[np.ndarray, np.ndarray, int]  # picture and map (bin, frame), first sample
 
 
 def grad_cam(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
@@ -78,31 +74,40 @@ class Meaning:
     random_insertion: float
     random_weights: float  # rank correlation with the map of an untrained network
 
-    def sentence(self) -> str:
-        """Such as "deletion 0.21 (random order 0.48), insertion 0.71 (0.50): …"."""
+    def verdict(self) -> str:
+        """Such as "the map marks what the network used"."""
         finds = self.deletion < self.random_deletion and self.insertion > self.random_insertion
         depends = abs(self.random_weights) < 0.5
-        verdict = {
+        return {
             (True, True): "the map marks what the network used",
             (True, False): "the map marks what the network used, but looks alike without training",
             (False, True): "the map marks the network's evidence no better than chance",
             (False, False): "the map shows the picture, not the network",
         }[finds, depends]
+
+    def sentence(self) -> str:
+        """Such as "deletion 0.21 (random order 0.48), insertion 0.71 (0.50): …"."""
         return (
             f"deletion {self.deletion:.2f} (random order {self.random_deletion:.2f}), insertion "
             f"{self.insertion:.2f} ({self.random_insertion:.2f}), correlation with an untrained "
-            f"network's map {self.random_weights:.2f}: {verdict}"
+            f"network's map {self.random_weights:.2f}: {self.verdict()}"
         )
 
 
 def examine(
-    network: nn.Module, picture: Tensor, genre: int, method: Method, seed: int, temperature: float
+    network: nn.Module,
+    picture: Tensor,
+    genre: int,
+    method: Method,
+    seed: int,
+    temperature: float,
+    steps: int = STEPS,
 ) -> tuple[Tensor, Meaning]:
     """The map (bin, frame) of one picture, with deletion, insertion and the untrained network's."""
     heat = method(network, picture, genre)
     chance = torch.rand(heat.shape, generator=torch.Generator().manual_seed(seed))
-    own = _curves(network, picture, genre, heat, temperature)
-    by_chance = _curves(network, picture, genre, chance.to(heat.device), temperature)
+    own = _curves(network, picture, genre, heat, temperature, steps)
+    by_chance = _curves(network, picture, genre, chance.to(heat.device), temperature, steps)
     untrained = deepcopy(network)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -110,7 +115,9 @@ def examine(
             if hasattr(module, "reset_parameters"):
                 cast(Any, module).reset_parameters()
     other = method(untrained.eval(), picture, genre)
-    alike = spearmanr(heat.flatten().cpu(), other.flatten().cpu()).statistic
+    # scipy's takes two seconds to import
+    ranked = pd.DataFrame({"own": heat.flatten().cpu(), "other": other.flatten().cpu()})
+    alike = ranked.corr("spearman").to_numpy()[0, 1]
     return heat, Meaning(*own, *by_chance, float(np.nan_to_num(alike)))
 
 
@@ -151,40 +158,47 @@ def hertz_of_rows(spec: PictureSpec, rows: int) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Explained:
-    """What is predicted for a song, and why."""
+    """What is predicted for a song, and why: of the clip that speaks most for a genre.
+
+    Attributes:
+        genre, probability: the one that is explained.
+        plot: the clip's picture, the map over it, and the genres over the song.
+        clip: (sample,) what is heard in it.
+        marked: (sample,) what the map marks of it; None where its picture has no frequencies.
+        rate: their samples a second.
+    """
 
     prediction: Prediction
-    genre: str  # the one that is explained
+    genre: str
     probability: float
     meaning: Meaning
-    files: list[Path]
+    plot: ExplanationPlot
+    clip: np.ndarray
+    marked: np.ndarray | None
+    rate: int
 
 
-def explain_song(
+def explain_sound(
     tagger: Tagger,
     name: str,
     sound: Sound,
-    out: Path,
     method: str | None = None,
     genre: str | None = None,
+    steps: int = STEPS,
 ) -> Explained:
-    """Why a genre is predicted, drawn and rendered: ``NAME.png``, ``NAME.wav`` of a folder.
+    """Why a genre is predicted for a sound.
 
     Args:
+        name: of the song, in titles.
         method: of ``METHODS`` (none: Grad-CAM where the network has a trunk, else saliency).
         genre: the genre to explain (none: the predicted one).
+        steps: of deletion and insertion; the genres over the song have twice as many.
 
     Raises:
-        UserError: a method that the network has not, a genre that it does not know, pictures that
-            lie in the margins of a figure, or a folder that can't be written.
+        UserError: a method that the network has not, a genre that it does not know, or pictures
+            that lie in the margins of a figure.
     """
-    if tagger.spec.figure_aspect:
-        raise UserError(
-            "pictures in a figure's margins (data.figure_aspect) have no axes to draw a map over: "
-            "explain a run without them"
-        )
-    if genre is not None and genre not in tagger.genres:
-        raise UserError(f"--genre {genre}: the model knows {', '.join(tagger.genres)}")
+    _check(tagger, genre)
     method = method or ("grad_cam" if has_trunk(tagger.network) else "saliency")
     song = tagger.predict_sound(sound)
     genre = genre or song.genre
@@ -192,37 +206,57 @@ def explain_song(
     pictures, starts = tagger.sound_to_pictures(sound)
     strongest = int(song.clip_probabilities[:, number].argmax())
     picture = pictures[strongest : strongest + 1].clone()
-    heat, meaning = examine(tagger.network, picture, number, METHODS[method], 0, tagger.temperature)
+    heat, meaning = examine(
+        tagger.network, picture, number, METHODS[method], 0, tagger.temperature, steps
+    )
     probability = float(song.probabilities[number])
     titles = (f"{method.replace('_', ' ')} for {genre}", f"{name}: {genre} {probability:.2f}")
-    clip = (picture[0].mean(0).cpu().numpy(), heat.cpu().numpy(), starts[strongest])
-    files = _write(tagger, sound, clip, titles, out / name)
-    return Explained(song, genre, probability, meaning, files)
+    shown = picture[0].mean(0).cpu().numpy(), heat.cpu().numpy()
+    curve = tagger.predict_sound(sound, every=max(0.25, sound.seconds / (2 * steps)))
+    plot = _plot(tagger, sound, shown, curve, starts[strongest], titles)
+    length = round(tagger.recipe.data.clip_seconds * sound.rate)
+    clip = sound.wave[starts[strongest] : starts[strongest] + length]
+    marked = _marked(tagger.spec, clip, shown[1])
+    return Explained(song, genre, probability, meaning, plot, clip, marked, sound.rate)
 
 
-def _write(
-    tagger: Tagger, sound: Sound, clip: Clip, titles: tuple[str, str], out: Path
-) -> list[Path]:
-    """The plot of a clip, and its sound where it has one."""
-    picture, heat, start = clip
-    spec, rate, seconds = tagger.spec, sound.rate, tagger.recipe.data.clip_seconds
-    curve = tagger.predict_sound(sound, every=max(0.25, sound.seconds / 60))
-    span = (start / rate, min(start / rate + seconds, max(sound.seconds, seconds)))
-    curves, hertz = (curve.starts, curve.clip_probabilities), hertz_of_rows(spec, len(picture))
-    plot = explanation(picture, heat, span, hertz, curves, tagger.genres, titles)
-    files = [out.with_name(f"{out.name}.png")]
-    try:
-        with replacing(files[0]) as part:
-            plot.savefig(part, format="png", dpi=110)
-        if FEATURES[spec.picture].hertz:
-            files.append(out.with_name(f"{out.name}.wav"))
-            piece = sound.wave[start : start + round(seconds * rate)]
-            with replacing(files[1]) as part:
-                write(part, render(piece, spec.kept, _on_kept_rows(heat, spec)), rate)
-    except OSError as error:
-        reason = f"explanations can't be written to {out.parent}: {error.strerror}"
-        raise UserError(reason) from None
-    return files
+def _check(tagger: Tagger, genre: str | None) -> None:
+    if tagger.spec.figure_aspect:
+        raise UserError(
+            "pictures in a figure's margins (data.figure_aspect) have no axes to draw a map over: "
+            "explain a run without them"
+        )
+    if genre is not None and genre not in tagger.genres:
+        raise UserError(f"--genre {genre}: the model knows {', '.join(tagger.genres)}")
+
+
+def _plot(
+    tagger: Tagger,
+    sound: Sound,
+    shown: tuple[np.ndarray, np.ndarray],
+    curve: Prediction,
+    start: int,
+    titles: tuple[str, str],
+) -> ExplanationPlot:
+    """Args: shown: picture and map (bin, frame) of a clip; curve: of clips all over the song;
+    start: the first sample of the clip."""
+    seconds, first = tagger.recipe.data.clip_seconds, start / sound.rate
+    return ExplanationPlot(
+        *shown,
+        span=(first, min(first + seconds, max(sound.seconds, seconds))),
+        hertz=hertz_of_rows(tagger.spec, len(shown[0])),
+        starts=curve.starts,
+        curves=curve.clip_probabilities,
+        genres=tagger.genres,
+        map_title=titles[0],
+        title=titles[1],
+    )
+
+
+def _marked(spec: PictureSpec, clip: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
+    """What a map over the picture marks of a clip; None where the picture has no frequencies."""
+    has_hertz = FEATURES[spec.picture].hertz is not None
+    return render(clip, spec.kept, _on_kept_rows(heat, spec)) if has_hertz else None
 
 
 def _on_kept_rows(heat: np.ndarray, spec: PictureSpec) -> np.ndarray:
@@ -244,11 +278,11 @@ def _slope(network: nn.Module, picture: Tensor, genre: int) -> Tensor:
 
 @torch.inference_mode()
 def _curves(
-    network: nn.Module, picture: Tensor, genre: int, shown: Tensor, temperature: float
+    network: nn.Module, picture: Tensor, genre: int, shown: Tensor, temperature: float, steps: int
 ) -> tuple[float, float]:
     """Mean probability while pixels are deleted, and while they are inserted, in a map's order."""
     rank = shown.flatten().argsort(descending=True).argsort().view(shown.shape)
-    edges = torch.linspace(0, rank.numel(), STEPS + 1, device=picture.device)
+    edges = torch.linspace(0, rank.numel(), steps + 1, device=picture.device)
     gone = (rank < edges[:, None, None]).unsqueeze(1)  # (step, 1, bin, frame)
     means = []
     for kept in (~gone, gone):

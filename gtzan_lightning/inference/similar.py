@@ -1,42 +1,129 @@
 """Songs of a corpus that are like a song: nearest by the network's own view of them."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 
+from gtzan_lightning.data.audio import BrokenSong, decode
 from gtzan_lightning.data.corpus import Corpus
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.tagger import Tagger
+
+PLAYED = 10.0  # seconds from the middle of a song
 
 
 @dataclass(frozen=True)
 class Library:
     """Songs with unit vectors (song, number); near vectors sound alike to the network."""
 
-    songs: list[str]
-    genres: list[str]
+    corpus: Corpus
     vectors: np.ndarray
+    rate: int  # samples a second of the corpus, if it holds waveforms
 
     def nearest(self, vector: np.ndarray, count: int = 5) -> list[tuple[str, str, float]]:
         """The nearest songs to a vector of ``Tagger.embed``: id, genre, cosine similarity."""
         similarity = self.vectors @ vector
+        songs = self.corpus.songs
         best = np.argsort(-similarity)[:count]
-        return [(self.songs[n], self.genres[n], float(similarity[n])) for n in best]
+        return [(songs[n]["id"], songs[n]["genre"], float(similarity[n])) for n in best]
+
+    def middle(self, song: str) -> tuple[np.ndarray, int] | None:
+        """(sample,) seconds from the middle of a song, and their rate; None without its sound.
+
+        A corpus of pictures has the sound of songs whose files are where they were.
+        """
+        row = self.corpus.ids.index(song)
+        if not self.corpus.is_pictures:
+            wave = self.corpus.recording(row).astype(np.float32) / 32767
+        elif path := self.corpus.songs[row].get("path"):
+            try:
+                wave = decode(Path(path), self.rate)
+            except BrokenSong:
+                return None
+        else:
+            return None
+        length = round(PLAYED * self.rate)
+        first = max(0, len(wave) - length) // 2
+        return wave[first : first + length], self.rate
 
 
-def library(tagger: Tagger, corpus: Corpus, folder: Path) -> Library:
-    """The library of a corpus, made once and kept as a file named after network and songs."""
+def library(
+    tagger: Tagger, corpus: Corpus, folder: Path, told: Callable[[int, int], None]
+) -> Library:
+    """The library of a corpus, made once and kept as a file named after network and songs.
+
+    Args:
+        told: is told after each song how many of how many are done.
+    """
     file = folder / f"likeness-{tagger.digest}-{corpus.fingerprint}.npy"
     if file.exists():
         vectors = np.load(file)
     else:
-        rows = range(len(corpus.songs))
-        recordings = (np.array(corpus.recording(n)) for n in track(rows, "songs like it"))
-        each = [tagger.recording_to_vector(torch.from_numpy(song)[None]) for song in recordings]
+        each = []
+        for row in range(len(corpus.songs)):
+            song = torch.from_numpy(np.array(corpus.recording(row)))
+            each.append(tagger.recording_to_vector(song[None]))
+            told(len(each), len(corpus.songs))
         vectors = np.stack(each)
         with replacing(file) as part, part.open("wb") as sink:
             np.save(sink, vectors)
-    return Library(corpus.ids, [song["genre"] for song in corpus.songs], vectors)
+    return Library(corpus, vectors, tagger.recipe.data.sample_rate)
+
+
+class Index:
+    """A library that a thread makes while songs are already predicted.
+
+    Attributes:
+        library: once it is there.
+        problem: why there will be none; empty where nothing is wrong.
+    """
+
+    def __init__(self, tagger: Tagger, prepare: Callable[[], Corpus], folder: Path) -> None:
+        self.library: Library | None = None
+        self.problem = ""
+        self._done, self._songs = 0, 0
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
+        self._make = lambda: library(tagger, prepare(), folder, self._told)
+
+    def start(self) -> None:
+        """Begin; the process can end before it is done."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing more will come."""
+        return self.library is not None or bool(self.problem)
+
+    def words(self) -> str:
+        """How far it is, such as ``still being indexed, 12 of 930``; empty when it is there."""
+        if self.library is not None:
+            return ""
+        far = f"{self._done} of {self._songs}" if self._songs else "the songs are being read"
+        return self.problem or f"still being indexed, {far}"
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is indexed meanwhile: somebody waits for an answer."""
+        self._may_go_on.clear()
+        try:
+            yield
+        finally:
+            self._may_go_on.set()
+
+    def _run(self) -> None:
+        try:
+            self.library = self._make()
+        except (UserError, OSError) as error:
+            self.problem = f"no songs to compare with: {error}"
+            print(self.problem)
+
+    def _told(self, done: int, songs: int) -> None:
+        self._done, self._songs = done, songs
+        self._may_go_on.wait()

@@ -1,6 +1,7 @@
 """Waveform in, genres out: the network and its features rebuilt from one checkpoint."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from gtzan_lightning.models.checkpoint import (
     read_checkpoint,
 )
 from gtzan_lightning.models.layers import Trunked, has_trunk
-from gtzan_lightning.models.song_votes import headline
+from gtzan_lightning.models.vote import headline
 from gtzan_lightning.recipe.command_line import READY
 from gtzan_lightning.recipe.settings import TrackSettings
 
@@ -101,6 +102,17 @@ class Tagger:
         modules = (self.network, self.features, self.stored)
         self.modules = nn.ModuleList(module for module in modules if module is not None)
         self.to("cpu")
+
+    def named(self, where: str) -> str:
+        """Such as ``ready: mn, digest 02912a03``, as its card has it.
+
+        Args:
+            where: as ``load`` takes it; of a file no folders are told, of a run's id the beginning.
+        """
+        if Path(where).is_file():
+            where = Path(where).name
+        short = where[:8] if re.fullmatch(r"[0-9a-f]{32}", where) else where
+        return f"{short}: {self.recipe.title}, digest {self.digest}"
 
     @classmethod
     def load(

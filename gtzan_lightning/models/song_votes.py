@@ -5,12 +5,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional import classification as tm
 
+from gtzan_lightning.models.vote import headline
 from gtzan_lightning.results.predictions import VOTES
-
-
-def headline(log_probs: Tensor, clips: Tensor | int) -> Tensor:
-    """The headline vote: sums over so many clips (..., genre) -> a song's log-probabilities."""
-    return (log_probs / clips).log_softmax(-1)
 
 
 class SongVotes(Metric):

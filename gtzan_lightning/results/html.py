@@ -1,18 +1,20 @@
-"""Comparison tables as one HTML page that needs no network (``page.html.jinja``).
+"""Comparisons as HTML pages that need no network (``*.html.jinja``; ``style.jinja`` is for all).
 
-Tables sort on a click, intervals are drawn, learning curves and confusion matrices fold out.
+Tables of runs sort by their headings, intervals are drawn, learning curves and confusion matrices
+fold out.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 
+from gtzan_lightning.results.pairs import texts
 from gtzan_lightning.results.predictions import confusion, genre_columns
+from gtzan_lightning.results.significance import Pair
 from gtzan_lightning.results.tables import Row, Table
+from gtzan_lightning.results.template import template
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 SORTED_BY = {  # column -> number of a row; the others are sorted as text
@@ -43,17 +45,17 @@ def html(
     tables: Sequence[Table],
     predictions: Callable[[str], pd.DataFrame | None],
     history: Callable[[str], History],
+    run_url: Callable[[str], str | None],
+    command: str,
 ) -> str:
-    """The page as text.
+    """The page of tables as text.
 
     Args:
         predictions: run id -> its predictions, or None.
         history: run id -> (step, validation song accuracy) of its epochs.
+        run_url: run id -> address of its page, or None where no server shows it.
+        command: that serves such pages; the tooltip of a run without an address.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
     sections = [
         (table, [
             _details(row, colour, table.part, predictions, history)
@@ -61,8 +63,16 @@ def html(
         ])
         for table in tables
     ]  # fmt: skip
-    page = environment.get_template("page.html.jinja")
-    return page.render(sections=sections, sorted_by=SORTED_BY)
+    return template("page.html.jinja").render(
+        sections=sections, sorted_by=SORTED_BY, run_url=run_url, command=command
+    )
+
+
+def html_of_pairs(pairs: Sequence[Pair], where: str) -> str:
+    """The page of a comparison. Args: where: what the systems were measured on."""
+    sentences = [pair.sentence() for pair in pairs]
+    page = template("pairs.html.jinja")
+    return page.render(lines=texts(pairs), sentences=sentences, where=where)
 
 
 def _details(

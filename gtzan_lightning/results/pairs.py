@@ -1,23 +1,13 @@
-"""Comparisons of systems as LaTeX and as a page; ``significance`` makes them."""
+"""Comparisons of systems as a reader wants them; ``significance`` makes them."""
 
-import re
 from collections.abc import Sequence
-from html import escape
-
-import pandas as pd
 
 from gtzan_lightning.results.significance import Pair
 
-STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
-    "table{border-collapse:collapse}th,td{padding:.3rem .7rem;text-align:right;border:0}"
-    "thead{border-bottom:2px solid #444}"
-)
 
-
-def table_of(pairs: Sequence[Pair]) -> pd.DataFrame:
-    """A row for each pair: texts, as a reader wants them."""
-    return pd.DataFrame([
+def texts(pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    """Title -> text of each pair's cells."""
+    return [
         {
             "system": pair.first,
             "other": pair.second,
@@ -30,28 +20,4 @@ def table_of(pairs: Sequence[Pair]) -> pd.DataFrame:
             "verdict": "apart" if pair.apart else f"not apart (visible from {pair.visible:.3f})",
         }
         for pair in pairs
-    ])  # fmt: skip
-
-
-def latex_of(pairs: Sequence[Pair], where: str) -> str:
-    """A booktabs table. Args: where: what the systems were measured on, its caption."""
-    table = table_of(pairs)
-    style = table.style.hide(axis="index").format(escape="latex").format_index(
-        escape="latex", axis=1
-    )  # fmt: skip
-    caption = re.sub(r"([&%$#_{}])", r"\\\1", f"Differences of song accuracy, {where}.")
-    return style.to_latex(
-        hrules=True, caption=caption, position_float="centering",
-        column_format="ll" + "r" * (len(table.columns) - 3) + "l",
-    )  # fmt: skip
-
-
-def html_of(pairs: Sequence[Pair], where: str) -> str:
-    """A page. Args: where: what the systems were measured on."""
-    sentences = "".join(f"<p>{escape(pair.sentence())}</p>" for pair in pairs)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>Comparison of systems</title><style>{STYLE}</style></head><body>"
-        f"<h1>Comparison of systems</h1><p>Measured on {escape(where)}.</p>"
-        f"{table_of(pairs).to_html(index=False, border=0)}{sentences}</body></html>\n"
-    )
+    ]

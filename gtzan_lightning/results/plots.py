@@ -41,7 +41,7 @@ def per_genre_plot(table: pd.DataFrame, title: str) -> Figure:
     axes.set_xticks(range(len(table)), labels)
     axes.set(ylim=(0, 1), title=title, xlabel="genre and number of songs")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(ncols=3)
+    _legend_below(figure)
     return figure
 
 
@@ -60,7 +60,7 @@ def reliability_plot(tables: dict[str, pd.DataFrame], title: str) -> Figure:
         axes.errorbar(table["confidence"], table["accuracy"], far, label=label, fmt="o", capsize=2)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", title=title)
     axes.grid(alpha=0.3)
-    axes.legend()
+    _legend_below(figure)
     return figure
 
 
@@ -81,7 +81,7 @@ def learning_curves(history: dict[str, list[tuple[int, float]]]) -> Figure:
                 axes.plot(*zip(*history[name], strict=True), label=label, marker=".")
         axes.set(xlabel="step", title=title)
         axes.grid(alpha=0.3)
-        axes.legend()
+    _legend_below(figure)
     return figure
 
 
@@ -115,48 +115,6 @@ def before_and_after(
     return figure
 
 
-def explanation(
-    picture: np.ndarray,
-    shown: np.ndarray,
-    span: tuple[float, float],
-    hertz: np.ndarray | None,
-    curve: tuple[np.ndarray, np.ndarray],
-    genres: Sequence[str],
-    titles: tuple[str, str],
-) -> Figure:
-    """A map over a clip's picture, beside the bare picture, above the genres over the song.
-
-    Args:
-        picture, shown: (bin, frame); the map ``shown`` is between 0 and 1.
-        span: seconds of the clip in the song.
-        hertz: (bin,) frequencies, or None.
-        curve: (moment,) seconds, (moment, genre) probabilities.
-        titles: of the map and of the curve.
-    """
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
-    grid = figure.add_gridspec(2, 2)
-    extent = (*span, -0.5, len(picture) - 0.5)
-    place: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": extent}
-    for column, title in enumerate(("picture", titles[0])):
-        axes = figure.add_subplot(grid[0, column])
-        axes.imshow(picture, cmap="gray", **place)
-        if column:
-            alpha = np.clip(shown, 0, 1) * 0.75
-            axes.imshow(shown, cmap="inferno", alpha=alpha, vmin=0, vmax=1, **place)
-        axes.set(xlabel="seconds", ylabel="bin" if hertz is None else "hertz", title=title)
-        if hertz is not None:
-            rows = np.linspace(0, len(picture) - 1, 6).round().astype(int)
-            axes.set_yticks(rows, [f"{hertz[row]:.0f}" for row in rows])
-    axes = figure.add_subplot(grid[1, :])
-    for column in np.argsort(-curve[1].mean(0))[:5]:
-        axes.plot(curve[0], curve[1][:, column], label=genres[column], marker=".")
-    axes.axvspan(*span, color="0.9")
-    axes.set(ylim=(0, 1), ylabel="probability", title=titles[1])
-    axes.set_xlabel("start of the clip, seconds")
-    axes.legend(ncols=5, loc="upper right")
-    return figure
-
-
 def growth_plot(measured: dict[int, dict[str, float]]) -> Figure:
     """Time a song or clip, and peak memory, over the number of songs.
 
@@ -170,12 +128,12 @@ def growth_plot(measured: dict[int, dict[str, float]]) -> Figure:
         times.plot(list(measured), values, marker="o", label=f"{name}, a {of}")
     memory.plot(list(measured), [of_size["memory"] for of_size in measured.values()], marker="o")
     times.set(ylabel="milliseconds", title="time a song or clip")
-    times.legend()
     memory.set(ylabel="GB", title="peak memory, without a model")
     for axes in (times, memory):
         axes.set(xscale="log", xlabel="songs")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
+    _legend_below(figure)
     return figure
 
 
@@ -197,8 +155,7 @@ def shares_plot(systems: Mapping[str, Sequence[Any]]) -> Figure:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    if systems:
-        axes.legend(loc="lower right", fontsize="small")
+    _legend_below(figure)
     return figure
 
 
@@ -226,3 +183,16 @@ def published_plot(systems: Mapping[str, Mapping[str, tuple[float, float, float]
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower left", ncols=len(LABELS), bbox_to_anchor=(0, 1), frameon=False)
     return figure
+
+
+def _legend_below(figure: Figure) -> None:
+    """One legend of all axes, where it covers nothing; none where nothing has a label."""
+    labelled: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        labelled |= {str(label): h for h, label in zip(handles, labels, strict=True)}
+    if labelled:
+        figure.legend(
+            list(labelled.values()), list(labelled), loc="outside lower center", frameon=False,
+            ncols=min(len(labelled), 4),
+        )  # fmt: skip

@@ -4,7 +4,6 @@ A table is numbers. Markdown, CSV, LaTeX, the page and the reproductions only fo
 """
 
 import csv
-import re
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -94,18 +93,6 @@ class Table:
         lines = self.lines(own, with_runs)
         body = tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
         return "\n".join([f"### {self.title}", "", body, "", *self.remarks])
-
-    def latex(self) -> str:
-        """A booktabs table (``\\usepackage{booktabs}``)."""
-        style = pd.DataFrame(self.lines()).style.hide(axis="index")
-        style = style.format(escape="latex").format_index(escape="latex", axis=1)
-        caption = re.sub(r"([&%$#_{}])", r"\\\1", f"{self.title}.")
-        return style.to_latex(
-            hrules=True,
-            caption=caption,
-            position_float="centering",
-            column_format="ll" + "r" * (len(style.columns) - 4) + "ll",
-        )
 
     def csv(self) -> str:
         """A line for each row, a column for each number; ``read_csv`` reads it."""

@@ -32,6 +32,19 @@ OPENINGS = "test_openings"  # metric: how often a run opened the test part
 LEDGER = "test_opening/"  # begins the tags of an experiment that make the ledger of openings
 
 
+def run_url(track: TrackSettings, run_id: str) -> str | None:
+    """Address of a run's page in MLflow, without passwords; None where no server shows it.
+
+    Raises:
+        UserError: the server does not answer.
+    """
+    uri = store_uri(track)
+    if not uri.startswith("http"):
+        return None
+    experiment = _client(track).get_run(run_id).info.experiment_id
+    return f"{_bare(uri)}/#/experiments/{experiment}/runs/{run_id}"
+
+
 def check_output(track: TrackSettings) -> None:
     """Fail early if the run could not be written: no permission, no space, no server, moved away.
 
@@ -258,8 +271,7 @@ def _check_server(uri: str) -> None:
     """MLflow's own client would retry for minutes before it says that nobody answers."""
     if not uri.startswith("http"):
         return
-    # a user's name and password may stand in the address: MLflow sends them, urllib can't
-    bare = re.sub(r"://\S*@", "://", uri).rstrip("/")
+    bare = _bare(uri)
     try:
         urllib.request.urlopen(f"{bare}/health", timeout=5).close()
     except urllib.error.HTTPError:
@@ -270,3 +282,8 @@ def _check_server(uri: str) -> None:
             f"the MLflow server {bare} does not answer ({reason}): start it, or record without it "
             "by track.uri local"
         ) from None
+
+
+def _bare(uri: str) -> str:
+    """A server's address without the user's name and password: MLflow sends them, urllib can't."""
+    return re.sub(r"://\S*@", "://", uri).rstrip("/")

@@ -1,3 +1,5 @@
+import re
+
 import mlflow
 import numpy as np
 import pytest
@@ -138,10 +140,15 @@ def test_songs_are_explained_into_a_folder_and_the_run(trained, tmp_path, capsys
     made = {path.name for path in (tmp_path / "out").iterdir()}
     names = {line.split(":")[0] for line in said.splitlines() if not line.startswith(" ")}
     assert len(names) == 3
-    assert made == {f"{name}.{kind}" for name in names for kind in ("png", "wav")}
+    assert made == {f"{name}.{kind}" for name in names for kind in ("png", "html", "wav")}
     assert "deletion" in said
     wave, rate = soundfile.read(tmp_path / "out" / "chord.wav")
     assert (len(wave), rate) == (RATE, RATE)
+    page = (tmp_path / "out" / "chord.html").read_text()
+    assert page.count('src="data:audio/mpeg;base64,') == 2
+    assert page.count('src="data:image/png;base64,') == 3
+    assert not re.search(r'(src|href)="(?!data:)', page)  # nothing is fetched
+    assert f"{outcome.run_id[:8]}: small_cnn, digest" in page
     client = mlflow.MlflowClient(store_uri(recipe.track))
     logged = {artifact.path for artifact in client.list_artifacts(outcome.run_id, "explained")}
     assert logged == {f"explained/{name}" for name in made}

@@ -7,6 +7,7 @@ from conftest import run
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.results.html import html
+from gtzan_lightning.results.latex import of_table
 from gtzan_lightning.results.tables import choose, read_csv, table_of, tables
 
 _ACCURACY = "final/test/song_accuracy"
@@ -94,7 +95,7 @@ def test_each_part_has_a_table_and_every_table_says_the_leak():
     assert [row.runs for row in of_test.rows] == [("opened1",)]
     assert len(of_valid.rows) == 2
     assert sorted(column(of_valid, "last epoch")) == ["", "0.600"]  # the best one is 0.700
-    for text in (of_valid.markdown(), of_valid.csv(), of_valid.latex().replace("\\", "")):
+    for text in (of_valid.markdown(), of_valid.csv(), of_table(of_valid).replace("\\", "")):
         assert "artists on both sides: 74 % of valid songs" in text
     assert "no artist" in of_test.title
     assert table_of(runs, "opened1").part == "test"
@@ -261,7 +262,7 @@ def answers(part="test"):
 
 def test_the_page_holds_everything_itself():
     runs = pd.DataFrame([run("a"), run("b<i>", **{"recipe": "r2", "model": "<b>net"})])
-    made = html(tables(runs), lambda run_id: answers(), lambda run_id: [(1, 0.2), (2, 0.7)])
+    made = page(tables(runs))
     assert not re.search(r"(src|href|url)\s*[=(]", made)  # nothing is fetched
     assert "<b>net" not in made
     assert "&lt;b&gt;net" in made
@@ -274,13 +275,17 @@ def test_the_page_holds_everything_itself():
     assert made.count(f"<td {half}>1</td><td {half}>1</td>") == 2  # of two songs of jazz
     assert made.count(f"<td {one}>1</td>") == 2
     assert 'data-value="1000">1,000</td>' in made  # sorted by the number, not by its text
-    assert html([], answers, lambda run_id: []).endswith("</html>\n")
+    assert page([]).endswith("</html>\n")
 
 
-def test_latex_is_a_booktabs_table_with_nothing_left_unescaped():
-    (table,) = tables(pd.DataFrame([run("a")]))
-    made = table.latex()
-    assert r"\toprule" in made
-    assert r"small\_cnn" in made
-    assert r"95 \% interval" in made
-    assert "small_cnn" not in made
+def page(made, run_url=lambda run_id: None):
+    history = [(1, 0.2), (2, 0.7)]
+    return html(made, lambda run_id: answers(), lambda run_id: history, run_url, "mlflow <server>")
+
+
+def test_a_run_on_the_page_opens_or_says_what_would_open_it():
+    made = tables(pd.DataFrame([run("0123456789abcdef"), run("b", recipe="r2")]))
+    text = page(made)
+    assert '<code title="0123456789abcdef: mlflow &lt;server&gt;">01234567</code>' in text
+    text = page(made, lambda run_id: f"http://host/#/runs/{run_id}")
+    assert '<a href="http://host/#/runs/0123456789abcdef">01234567</a>' in text
