@@ -1,7 +1,9 @@
 """Synthetic songs, quick recipes and a trained checkpoint, which many tests share."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,15 @@ from gtzan_lightning.recipe.recipes import Recipe
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 RATE = 8000  # Hz: cheap to compute
+WIDTHS = (390, 820, 1280)  # pixels of a phone, a tablet, a desktop
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ("disable-background-networking", "disable-component-update", "disable-sync", "no-sandbox")
+OUTSIDE = """[...document.querySelectorAll('button, a[href], input, select, audio, summary')]
+  .filter(control => control.checkVisibility() && !control.closest('.wide'))
+  .filter(control => {
+    const box = control.getBoundingClientRect();
+    return box.width > 1 && (box.left < -1 || box.right > innerWidth + 1); })
+  .map(control => control.outerHTML.slice(0, 120))"""
 
 # of mutants.py: that an example fails is enough, the smallest one would take minutes to find
 settings.register_profile(
@@ -100,6 +111,53 @@ def tone() -> np.ndarray:
     """(sample,) float32: one second of a chord at ``RATE``."""
     t = np.arange(RATE) / RATE
     return (0.2 * sum(np.sin(2 * np.pi * f * t) for f in (220, 277, 330))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser whose microphone plays a tone of -9 dBFS; the test is skipped without one."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine")
+    wave = tmp_path_factory.mktemp("microphone") / "tone.wav"
+    t = np.arange(44_100 * 3) / 44_100
+    soundfile.write(wave, 0.5 * np.sin(2 * np.pi * 440 * t), 44_100, subtype="PCM_16")
+    flags = [f"--{flag}" for flag in QUIET]
+    flags += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    flags += [f"--use-file-for-fake-audio-capture={wave}"]
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address at a width; no page may complain, nor ask another host for anything."""
+    complaints: list[str] = []
+    hosts: set[str] = set()
+
+    def opened(address: str, width: int = WIDTHS[-1], **options: Any) -> Any:
+        size = {"width": width, "height": 844}
+        context = chromium.new_context(viewport=size, permissions=["microphone"], **options)
+        view = context.new_page()
+        view.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        view.on("pageerror", lambda error: complaints.append(str(error)))
+        view.on("request", lambda asked: hosts.add(asked.url.split("/")[2].split(":")[0]))
+        view.goto(address)
+        return view
+
+    yield opened
+    # what is refused as too large is an error of the network to Chromium
+    assert [text for text in complaints if "413" not in text] == []
+    assert hosts <= {"127.0.0.1", ""}
+
+
+def check_fit(view: Any) -> None:
+    """Nothing is wider than the screen, and every control is on it."""
+    wide, screen = view.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= screen
+    assert view.evaluate(OUTSIDE) == []
 
 
 def run(run_id: str, **over: object) -> dict[str, object]:
