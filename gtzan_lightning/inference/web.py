@@ -32,7 +32,7 @@ EXAMPLES = {"classical": 1, "jazz": 1}  # genre -> number of a synthetic song
 SECONDS, RATE = 15.0, 22_050  # of the examples
 STEPS = 10  # of the explanation: a listener waits for it
 POLL = 2.0  # seconds between looks at the songs being indexed
-HINT = heading("", ["Drop a sound file, record up to 30 seconds, or take an example."])
+HINT = "<p>Drop a sound file, record up to 30 seconds, or take an example.</p>"
 # A browser takes noise, echo and level out of what it records, and music with them
 HEAD = """<script>(() => {
   const devices = navigator.mediaDevices;
@@ -96,7 +96,7 @@ def page(answers: Answers, examples: list[Path]) -> gr.Blocks:
                 said = gr.HTML(HINT, elem_id="answer")
                 label = gr.Label(num_top_classes=10, label="all genres", show_heading=False)
         why, near = gr.HTML(elem_id="why"), gr.HTML(elem_id="alike")
-        with gr.Row(equal_height=True):
+        with gr.Row():
             chosen = gr.Dropdown(names, value=names[0], label="model", min_width=280, scale=3)
             again = gr.Button("Listen again", size="sm", min_width=100)
         with gr.Accordion("details", open=False):

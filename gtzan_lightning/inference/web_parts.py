@@ -23,10 +23,10 @@ CSS = """
 #answer{min-height:7rem}
 #answer h2{font-size:1.9rem;line-height:1.2;margin:.3rem 0}
 #answer p,#alike p,#details p{margin:.3rem 0;overflow-wrap:anywhere}
-#why:not(:has(img)),#alike:not(:has(p,h3)){display:none}
+#why:not(:has(img)){display:none}
+#alike:not(:has(p)){display:none}
 #why .plots{display:flex;flex-wrap:wrap;gap:.6rem}
 #why img{flex:1 1 min(18rem,100%);min-width:0;max-width:100%;background:#fff;border-radius:6px}
-#alike h3{margin:.6rem 0 .2rem}
 #alike .song{display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:center;padding:.25rem 0}
 #alike .song span{flex:1 1 14rem;overflow-wrap:anywhere}
 #alike audio{flex:1 1 14rem;max-width:30rem;height:2.4rem}
@@ -36,7 +36,7 @@ CSS = """
 def heading(headline: str, doubts: Sequence[str] = ()) -> str:
     """The answer in large letters, and what speaks against it."""
     said = "".join(f"<p>{escape(doubt)}</p>" for doubt in doubts)
-    return f"<h2>{escape(headline)}</h2>{said}"
+    return f"<h2>{escape(headline)}</h2>{said}".replace(" %", "&nbsp;%")
 
 
 def reasons(explained: Explained) -> str:
@@ -71,7 +71,7 @@ def alike(index: Index, vector: np.ndarray | None) -> str:
         return ""
     near = index.library.nearest(vector)
     rows = "".join(_song(index.library, *one) for one in near)
-    return f"<h3>Songs like it</h3>{rows}"
+    return f"<p><b>songs like it</b></p>{rows}"
 
 
 def _song(library: Library, song: str, genre: str, similarity: float) -> str:
@@ -80,5 +80,5 @@ def _song(library: Library, song: str, genre: str, similarity: float) -> str:
     if middle is None:
         return f'<div class="song">{words}</div>'
     sound = base64.b64encode(to_mp3(*middle)).decode()
-    player = f'<audio controls preload="none" src="data:audio/mpeg;base64,{sound}"></audio>'
+    player = f'<audio controls preload="metadata" src="data:audio/mpeg;base64,{sound}"></audio>'
     return f'<div class="song">{words}{player}</div>'

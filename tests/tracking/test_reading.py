@@ -1,6 +1,9 @@
+import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
@@ -119,3 +122,28 @@ def test_a_glance_knows_what_can_be_no_run(track, tmp_path):
     empty = TrackSettings(folder=str(tmp_path), uri="local")
     assert "there are no runs in" in why_no_run("nonsense", empty)
     assert list(tmp_path.iterdir()) == []
+
+
+class Server(BaseHTTPRequestHandler):
+    """MLflow's server as far as one run of experiment 7 needs it."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        info = {"run_id": "a1", "experiment_id": "7", "status": "FINISHED"}
+        self.wfile.write(json.dumps({"run": {"info": info, "data": {}}}).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_shows_a_run_at_an_address_without_passwords(track, monkeypatch):
+    assert reading.run_url(track, "a1") is None  # of a local store there is no page
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{host}/")
+        address = reading.run_url(TrackSettings(), "a1")
+        server.shutdown()
+    assert address == f"http://{host}/#/experiments/7/runs/a1"
