@@ -22,6 +22,7 @@ SORTED_BY = {  # column -> number of a row; the others are sorted as text
     "95 % interval": "low", "macro F1": "f1", "AUROC": "auroc", "parameters": "parameters",
     "minutes": "minutes",
 }  # fmt: skip
+FIRST = ("model", "song accuracy", "95 % interval")  # columns that a phone shows
 History = list[tuple[int, float]]
 
 
@@ -64,7 +65,7 @@ def html(
         for table in tables
     ]  # fmt: skip
     return template("page.html.jinja").render(
-        sections=sections, sorted_by=SORTED_BY, run_url=run_url, command=command
+        sections=sections, sorted_by=SORTED_BY, ordered=_ordered, run_url=run_url, command=command
     )
 
 
@@ -73,6 +74,11 @@ def html_of_pairs(pairs: Sequence[Pair], where: str) -> str:
     sentences = [pair.sentence() for pair in pairs]
     page = template("pairs.html.jinja")
     return page.render(lines=texts(pairs), sentences=sentences, where=where)
+
+
+def _ordered(line: dict[str, str]) -> list[str]:
+    """The names of the columns, those first that a narrow screen has room for."""
+    return [name for name in FIRST if name in line] + [name for name in line if name not in FIRST]
 
 
 def _details(
