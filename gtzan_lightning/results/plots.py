@@ -143,7 +143,7 @@ def shares_plot(systems: Mapping[str, Sequence[Any]]) -> Figure:
     Args:
         systems: name -> entries with ``songs``, ``accuracy``, ``low`` and ``high``.
     """
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots()
     for number, (name, of_system) in enumerate(systems.items()):
         songs = np.array([one.songs for one in of_system]) * (1 + 0.02 * number)  # side by side
@@ -155,7 +155,7 @@ def shares_plot(systems: Mapping[str, Sequence[Any]]) -> Figure:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    _legend_below(figure)
+    _legend_below(figure, columns=1)
     return figure
 
 
@@ -185,7 +185,7 @@ def published_plot(systems: Mapping[str, Mapping[str, tuple[float, float, float]
     return figure
 
 
-def _legend_below(figure: Figure) -> None:
+def _legend_below(figure: Figure, columns: int = 4) -> None:
     """One legend of all axes, where it covers nothing; none where nothing has a label."""
     labelled: dict[str, Any] = {}
     for axes in figure.axes:
@@ -194,5 +194,5 @@ def _legend_below(figure: Figure) -> None:
     if labelled:
         figure.legend(
             list(labelled.values()), list(labelled), loc="outside lower center", frameon=False,
-            ncols=min(len(labelled), 4),
+            ncols=min(len(labelled), columns),
         )  # fmt: skip
