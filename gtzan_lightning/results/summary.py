@@ -109,10 +109,9 @@ def _spread(epochs: list[int], best: int) -> list[int]:
 
 
 def _table(rows: Sequence[Mapping[Any, object]]) -> str:
-    return tabulate(
-        [{name: _cell(value) for name, value in row.items()} for row in rows],
-        headers="keys", tablefmt="github", disable_numparse=True,
-    )  # fmt: skip
+    # MLflow's page leaves no space between the cells of a table
+    spaced = [{f"{name}&emsp;": f"{_cell(v)}&emsp;" for name, v in row.items()} for row in rows]
+    return tabulate(spaced, headers="keys", tablefmt="github", disable_numparse=True)
 
 
 def _cell(value: object) -> str:

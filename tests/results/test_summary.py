@@ -32,7 +32,7 @@ def page(predictions: pd.DataFrame, accuracies: list[float], **over: str) -> lis
     }
     given = {"monitor": "valid/song_accuracy", "warning": "", "use": "gtzan tag", **over}
     of_run = {f"final/valid/{name}": value for name, value in of_part.items()}
-    return markdown(of_run, predictions, history, **given).splitlines()
+    return markdown(of_run, predictions, history, **given).replace("&emsp;", "").splitlines()
 
 
 def test_a_leaky_run_says_so_before_its_score(predictions):
