@@ -219,7 +219,7 @@ MUTANTS = [
            "return pd.DataFrame(rows)\n", "return pd.DataFrame(rows[::-1])\n",
            ("tests/tracking/test_reading.py",)),
     Mutant("a run that is done is resumed", RUN_FOLDER,
-           '(folder / "done").exists() or not own.exists()', "not own.exists()",
+           'if not (folder / "done").exists()', "if True",
            ("tests/training/test_training.py"
             "::test_a_run_that_stopped_early_does_not_train_on_when_it_is_resumed",)),
     Mutant("minutes before an interruption are lost", RUN_FOLDER,

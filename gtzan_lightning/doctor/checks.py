@@ -30,6 +30,8 @@ SERVES = {
     "ray": "gtzan tag --ray",
     "encoders": "--model encoder",
     "kaggle": "gtzan data --from kaggle",
+    "tensorboard": "--track.also tensorboard",
+    "wandb": "--track.also wandb",
     "dev": "the tests",
 }
 

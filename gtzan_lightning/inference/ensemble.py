@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
-from gtzan_lightning.inference.tagger import Prediction, Tagger
+from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.recipe.settings import TrackSettings
 
 

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from gtzan_lightning.data.features import FEATURES, PictureSpec
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.sound import Sound
-from gtzan_lightning.inference.tagger import Prediction, Tagger
+from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.layers import has_trunk
 from gtzan_lightning.results.explanation import ExplanationPlot
 

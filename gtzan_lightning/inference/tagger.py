@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from gtzan_lightning.data.clips import cut, grid_starts
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.pictures import Features, decibels_to_bytes
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.share import FILE
 from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
 from gtzan_lightning.models import MODELS, build_network
@@ -46,23 +46,6 @@ def fetch_checkpoint(
         path = checkpoint_of(str(where), track or TrackSettings())
     checkpoint = read_checkpoint(path)
     return checkpoint.raw() if raw else checkpoint
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The genres of a song, as a whole and clip by clip."""
-
-    genres: list[str]
-    probabilities: np.ndarray  # (genre,) of the whole song
-    starts: np.ndarray  # (clip,) seconds
-    clip_probabilities: np.ndarray  # (clip, genre)
-    seconds: float
-    remarks: tuple[str, ...]  # what was done to the sound before
-
-    @property
-    def genre(self) -> str:
-        """The most probable one."""
-        return self.genres[int(self.probabilities.argmax())]
 
 
 class Tagger:

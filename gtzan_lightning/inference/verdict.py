@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.sound import Sound
-from gtzan_lightning.inference.tagger import Prediction
 
 NO_MUSIC = "This may not be music"
 UNSURE = 0.5  # probability

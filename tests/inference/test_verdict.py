@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from gtzan_lightning.data.synthetic import render
+from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.sound import Sound
-from gtzan_lightning.inference.tagger import Prediction
 from gtzan_lightning.inference.verdict import no_music, percent, verdict
 from gtzan_lightning.inference.web import EXAMPLES, RATE, SECONDS
 

@@ -44,8 +44,8 @@ def test_systems_with_several_numbers_of_training_songs_have_a_curve():
 
 def test_the_plot_names_the_systems():
     figure = shares_plot(shares(LINES, lambda run: None))
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
         "cnn: mel 128",
         "mn: mel 128",
     ]

@@ -31,7 +31,7 @@ def test_a_complete_run_opens_its_test_part_later_without_training_again(closed,
     recipe, outcome = closed
     assert not any(name.startswith("final/test") for name in outcome.scores)
     text = result_lines(recipe, outcome.run_id, outcome.scores)
-    assert text.endswith(f"open it with --resume {outcome.run_id} --open-test")
+    assert f"open it with --resume {outcome.run_id} --open-test\n" in text
     assert openings(recipe.track).empty
 
     best = (outcome.folder / "best.ckpt").read_bytes()

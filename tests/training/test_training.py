@@ -35,6 +35,7 @@ from gtzan_lightning.results.calibration import calibration, temperature
 from gtzan_lightning.tracking.reading import runs_table, store_uri
 from gtzan_lightning.training import train as training
 from gtzan_lightning.training.callbacks import AveragedWeights, Checkpoint
+from gtzan_lightning.training.fit import _compiler_named
 from gtzan_lightning.training.train import make_model, train
 
 ROOT = Path(__file__).parents[2]
@@ -364,9 +365,15 @@ def test_averaged_weights_look_back_so_many_epochs():
     assert found[9] == pytest.approx(1 - (1 - found[5]) * (5 / 6) ** 4)
 
 
-@pytest.mark.parametrize(("songs", "momentum"), [("6", 0.1), ("40", 1 / (1.5 * 25))])
-def test_batch_norms_of_efficientnet_look_back_an_epoch_and_a_half(quick, songs, momentum):
-    recipe = quick("--data.synthetic_songs", songs, model="efficientnet")
+@pytest.mark.parametrize(
+    ("songs", "epochs", "momentum"),
+    [("6", "40", 0.1), ("40", "40", 1 / (1.5 * 25)), ("40", "8", 1 / 20)],
+)
+def test_batch_norms_of_efficientnet_look_back_an_epoch_and_a_half_or_a_tenth_of_the_training(
+    quick, songs, epochs, momentum
+):
+    flags = ["--data.synthetic_songs", songs, "--fit.max_epochs", epochs]
+    recipe = quick(*flags, model="efficientnet")
     data = GenreData(recipe)
     data.setup()
     model = make_model(recipe, data)
@@ -604,7 +611,7 @@ def test_lightnings_profile_is_kept_with_the_run(quick):
 
 def test_what_torch_compile_says_is_one_line():
     said = pytest.raises(UserError, match=r"fit\.compile.*no C\+\+ compiler.*leave it out")
-    with said, training._compiler_named(True):
+    with said, _compiler_named(True):
         raise torch._dynamo.exc.TorchDynamoException("no C++\ncompiler")
 
 
