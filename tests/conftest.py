@@ -18,7 +18,9 @@ from gtzan_lightning.recipe.recipes import Recipe
 REAL = Path(__file__).parent.parent.parent / "shared" / "data"
 RATE = 8000  # Hz: cheap to compute
 WIDTHS = (390, 820, 1280)  # pixels of a phone, a tablet, a desktop
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 QUIET = ("disable-background-networking", "disable-component-update", "disable-sync", "no-sandbox")
 REFUSED = ("413", "Waveform load error")  # Chromium on files that are too large, or broken
 OUTSIDE = """[...document.querySelectorAll('button, a[href], input, select, audio, summary')]

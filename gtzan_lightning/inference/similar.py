@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gtzan_lightning.data.audio import BrokenSong, decode
+from gtzan_lightning.data.audio import MP3_RATE, BrokenSong, decode
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
@@ -24,7 +24,6 @@ class Library:
 
     corpus: Corpus
     vectors: np.ndarray
-    rate: int  # samples a second of the corpus, if it holds waveforms
 
     def nearest(self, vector: np.ndarray, count: int = 5) -> list[tuple[str, str, float]]:
         """The nearest songs to a vector of ``Tagger.embed``: id, genre, cosine similarity."""
@@ -39,18 +38,19 @@ class Library:
         A corpus of pictures has the sound of songs whose files are where they were.
         """
         row = self.corpus.ids.index(song)
+        rate = self.corpus.info.get("sample_rate", MP3_RATE)
         if not self.corpus.is_pictures:
             wave = self.corpus.recording(row).astype(np.float32) / 32767
         elif path := self.corpus.songs[row].get("path"):
             try:
-                wave = decode(Path(path), self.rate)
+                wave = decode(Path(path), rate)
             except BrokenSong:
                 return None
         else:
             return None
-        length = round(PLAYED * self.rate)
+        length = round(PLAYED * rate)
         first = max(0, len(wave) - length) // 2
-        return wave[first : first + length], self.rate
+        return wave[first : first + length], rate
 
 
 def library(
@@ -73,7 +73,7 @@ def library(
         vectors = np.stack(each)
         with replacing(file) as part, part.open("wb") as sink:
             np.save(sink, vectors)
-    return Library(corpus, vectors, tagger.recipe.data.sample_rate)
+    return Library(corpus, vectors)
 
 
 class Index:
@@ -120,7 +120,7 @@ class Index:
     def _run(self) -> None:
         try:
             self.library = self._make()
-        except (UserError, OSError) as error:
+        except (UserError, OSError, RuntimeError) as error:
             self.problem = f"no songs to compare with: {error}"
             print(self.problem)
 

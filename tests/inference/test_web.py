@@ -76,11 +76,17 @@ def test_songs_are_indexed_in_the_background_and_wait_for_listeners(trained, tmp
     assert index.words().startswith("no songs to compare with: ")
 
 
-def test_a_corpus_of_pictures_is_shown_without_players(trained):
+def test_a_corpus_of_pictures_has_the_sound_of_files_that_are_where_they_were(trained, tmp_path):
     corpus = prepare(trained[0].data)
+    file = tmp_path / "song.wav"
+    soundfile.write(file, np.full(12 * 8000, 0.5), 8000)
     songs = [{**song, "path": ""} for song in corpus.songs]
+    songs[4]["path"], songs[5]["path"] = str(file), str(tmp_path / "moved.wav")
     pictures = replace(corpus, info={**corpus.info, "kind": "picture"}, songs=songs)
-    assert Library(pictures, np.eye(60), 8000).middle(corpus.ids[3]) is None
+    wave, rate = Library(pictures, np.eye(60)).middle(corpus.ids[4])
+    assert (len(wave), rate) == (80_000, 8000)
+    assert Library(pictures, np.eye(60)).middle(corpus.ids[5]) is None
+    assert Library(pictures, np.eye(60)).middle(corpus.ids[3]) is None
 
 
 def _wait(condition, seconds=30):
