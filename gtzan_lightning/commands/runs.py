@@ -83,25 +83,16 @@ def _print(runs: "pd.DataFrame") -> None:
     import pandas as pd
 
     from gtzan_lightning.results.run_list import cells
+    from gtzan_lightning.results.screen import drawn
 
     rows = [cells(run) for _, run in runs.iterrows()]
     if not rows:
         print("no runs")
         return
-    if not sys.stdout.isatty():
+    if sys.stdout.isatty():
+        print(drawn("runs, the newest first", rows))
+    else:
         print(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in rows[0]:  # a line a run: what is too long for the screen is cut
-        longest = max(len(row[title]) for row in rows)
-        table.add_column(title, no_wrap=True, min_width=4 if title == "protocol" else longest)
-    for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)
 
 
 def _delete(args: dict[str, Any]) -> None:

@@ -12,10 +12,11 @@ def cells(run: pd.Series) -> dict[str, str]:
     names = ("model", "corpus", "protocol", "warning")
     words = [text if isinstance(text := run.get(name), str) else "" for name in names]
     model, corpus, protocol, warning = words
+    kind = protocol.split(" ")[0].removesuffix(",")  # what it was drawn with is in other tables
     return {
-        "run": run["run_id"][:SHORT],
         "model": (model or str(run["name"])) + (f" {marker(warning)}" if warning else ""),
-        "protocol": f"{corpus}, {protocol}" if protocol else "",
+        "run": run["run_id"][:SHORT],
+        "songs": f"{corpus} {kind}".strip(),
         "song accuracy": _score(run),
         "status": {"FINISHED": "done"}.get(run["status"], run["status"].lower()),
         "age": _age(run),

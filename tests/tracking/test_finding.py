@@ -92,10 +92,10 @@ def test_without_a_network_there_is_no_best(tmp_path):
 
 
 def listed(capsys, *flags):
-    """First column and the whole line of each row of the table."""
+    """The short id and the whole line of each row of the table."""
     runs.main(list(flags))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    return {line.split("|")[1].strip(): line for line in lines[2:]}
+    return {line.split("|")[2].strip(): line for line in lines[2:]}
 
 
 def test_runs_are_listed_the_newest_first_and_filtered(store, capsys, monkeypatch):
@@ -105,7 +105,7 @@ def test_runs_are_listed_the_newest_first_and_filtered(store, capsys, monkeypatc
     assert list(rows) == [run[:8] for run in reversed(ids.values())]
     assert "valid 0.700 [0.100, 0.900]" in rows[ids["good"][:8]]
     assert "small_cnn LEAKY" in rows[ids["leaky"][:8]]
-    assert "gtzan, filtered" in rows[ids["plain"][:8]]
+    assert "gtzan filtered" in rows[ids["plain"][:8]]
     assert list(listed(capsys, *where, "--model", "vgg")) == [ids["twin2"][:8]]
     assert list(listed(capsys, *where, "--protocol", "artist")) == [ids["twin2"][:8]]
     assert list(listed(capsys, *where, "--failed")) == [ids["failed"][:8]]
