@@ -10,7 +10,6 @@ from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import DataSettings
 
 if TYPE_CHECKING:
-    first_word("looking at this machine")
     from rich.console import Console
 
     from gtzan_lightning.doctor.checks import Check
