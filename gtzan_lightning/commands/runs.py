@@ -90,7 +90,7 @@ def _print(runs: "pd.DataFrame") -> None:
         print("no runs")
         return
     if sys.stdout.isatty():
-        print(drawn("runs, the newest first", rows))
+        print(drawn("runs, the newest first", rows, breaks=["songs"]))
     else:
         print(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
 

@@ -24,13 +24,13 @@ def cells(run: pd.Series) -> dict[str, str]:
 
 
 def _score(run: pd.Series) -> str:
-    """Of the test part where it was opened, with its interval."""
-    for part in ("test", "valid"):
+    """Of the valid part, or of the test part where it was opened, with its interval."""
+    for part, mark in (("test", "test "), ("valid", "")):
         value = run.get(f"final/{part}/song_accuracy")
         if value is not None and not pd.isna(value):
             ends = [run.get(f"final/{part}/song_accuracy_{end}") for end in ("low", "high")]
             known = [f"{end:.3f}" for end in ends if end is not None and not pd.isna(end)]
-            return f"{part} {value:.3f} [{', '.join(known)}]" if known else f"{part} {value:.3f}"
+            return f"{mark}{value:.3f}" + (f" [{', '.join(known)}]" if known else "")
     return ""
 
 

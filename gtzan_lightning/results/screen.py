@@ -35,21 +35,23 @@ def drawn(
     rows: Sequence[Mapping[str, str]],
     remarks: Sequence[str] = (),
     marked: Sequence[bool] = (),
+    breaks: Sequence[str] = (),
 ) -> str:
     """A table as wide as the terminal at most; columns that are empty everywhere are left out.
 
     Args:
         rows: title -> text of each cell; the first column, and those of long texts, break where
             there is no room.
+        breaks: titles of other columns that break.
         marked: which rows are printed in bold, with a mark.
     """
     marked = marked or [False] * len(rows)
     table = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     filled = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     for place, name in enumerate(filled):
-        is_long = max(len(row[name]) for row in rows) > LONG
+        is_long = name in breaks or max(len(row[name]) for row in rows) > LONG
         is_number = all(row[name][:1].isdigit() or not row[name] for row in rows)
-        table.add_column(name, overflow="fold", no_wrap=place > 0 and not is_long)
+        table.add_column(name, overflow="fold", no_wrap=place > 0 and not is_long, min_width=5)
         table.columns[place].justify = "right" if is_number else "left"
     for row, is_own in zip(rows, marked, strict=True):
         cells = [Text(row[name]) for name in filled]

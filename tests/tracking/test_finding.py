@@ -103,7 +103,7 @@ def test_runs_are_listed_the_newest_first_and_filtered(store, capsys, monkeypatc
     where = ["--track.folder", track.folder]
     rows = listed(capsys, *where)
     assert list(rows) == [run[:8] for run in reversed(ids.values())]
-    assert "valid 0.700 [0.100, 0.900]" in rows[ids["good"][:8]]
+    assert "| 0.700 [0.100, 0.900]" in rows[ids["good"][:8]]
     assert "small_cnn LEAKY" in rows[ids["leaky"][:8]]
     assert "gtzan filtered" in rows[ids["plain"][:8]]
     assert list(listed(capsys, *where, "--model", "vgg")) == [ids["twin2"][:8]]
