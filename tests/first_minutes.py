@@ -32,7 +32,7 @@ commands one after another, on {machine}. Long answers are cut. `music` holds th
 that the package's synthesiser made.
 """
 ONLINE = (
-    ("make env", "the environment, with the pinned versions, from a package index", 4),
+    ("make env", "the environment, with the pinned versions, from a package index", 0),
     ("make run", "no music is here: a quick trial on synthetic songs", 40),
     ("gtzan runs", "what was recorded", 6),
     ("gtzan tag music --out ready.csv", "genres by the model that comes with the package", 4),
@@ -141,6 +141,8 @@ def _cut(said: str, lines: int) -> list[str]:
     shown = [line if len(line) <= 160 else f"{line[:159]}…" for line in every if line]
     if len(shown) <= lines:
         return shown
+    if not lines:
+        return ["…"]
     return [*shown[: lines // 2], "…", *shown[len(shown) - lines // 2 :]]
 
 

@@ -35,8 +35,8 @@ def run_id(word: str, track: TrackSettings) -> str:
     """The id of the run that a word means, of all experiments of the store.
 
     ``last`` is the newest finished run of a network. ``best`` is the finished run of a network
-    with the highest song accuracy on valid songs; leaky and quick runs don't count, nor do those
-    on synthetic songs where there are others. Which one it is goes to stderr.
+    with the highest song accuracy on valid songs: leaky runs don't count, nor do quick ones and
+    those on synthetic songs where there are others. Which one it is goes to stderr.
 
     Raises:
         UserError: it means none, or several, which are listed; or there is no store.
@@ -69,8 +69,9 @@ def one(runs: pd.DataFrame, word: str) -> pd.Series:
 
 def line(run: pd.Series) -> str:
     """A run on one line: short id, date, model, corpus, protocol and score."""
-    words = (run.get(name) for name in ("model", "corpus", "protocol"))
-    what = " ".join(str(word) for word in words if isinstance(word, str)) or run["name"]
+    words = [run.get(name) for name in ("model", "corpus", "protocol", "warning")]
+    texts = [word.partition(":")[0] for word in words if isinstance(word, str)]  # such as QUICK
+    what = " ".join(filter(None, texts)) or run["name"]
     score = run.get(SCORE)
     told = run["status"].lower() if pd.isna(score) else f"valid {score:.3f}"
     return f"{run['run_id'][:SHORT]}  {run['date']}  {what}: {told}"
@@ -90,17 +91,18 @@ def _newest(runs: pd.DataFrame, track: TrackSettings) -> pd.Series:
 
 
 def _best(runs: pd.DataFrame, track: TrackSettings) -> pd.Series:
-    honest = _networks(runs, track)
-    if "warning" in honest:
-        honest = honest[honest["warning"].fillna("") == ""]
-    real = honest[honest["corpus"] != "synthetic"] if "corpus" in honest else honest
-    counted = real if len(real) else honest
-    if SCORE not in counted or counted[SCORE].isna().all():
-        raise UserError(
-            f"no run in {shown(store_uri(track))} has a score that counts as best (leaky and quick "
-            "ones do not): give a run's id, gtzan runs lists them"
-        )
-    return counted.sort_values(SCORE, ascending=False).iloc[0]
+    ended = _networks(runs, track)
+    warned = ended.get("warning", pd.Series("", ended.index)).fillna("")
+    is_real = ended.get("corpus", pd.Series("", ended.index)) != "synthetic"
+    scored = ended.get(SCORE, pd.Series(float("nan"), ended.index)).notna()
+    honest, quick = warned == "", warned.str.startswith("QUICK")
+    for kind in (honest & is_real, honest, quick & is_real, quick):
+        if len(counted := ended[kind & scored]):
+            return counted.sort_values(SCORE, ascending=False).iloc[0]
+    raise UserError(
+        f"no run in {shown(store_uri(track))} has a score that counts as best (leaky ones do not): "
+        "give a run's id, gtzan runs lists them"
+    )
 
 
 def _told(word: str, run: pd.Series) -> str:

@@ -58,6 +58,21 @@ def test_best_is_the_honest_network_and_last_the_newest(store, capsys):
     assert said[1].startswith("last: ")
 
 
+def test_where_all_runs_are_quick_the_best_is_one_of_them(tmp_path):
+    track = TrackSettings(folder=str(tmp_path), uri="local")
+    client = mlflow.MlflowClient(reading.store_uri(track))
+    experiment = client.create_experiment(track.experiment)
+    for warning, score in (("LEAKY PROTOCOL", 0.9), ("QUICK: a trial", 0.4)):
+        run = client.create_run(experiment, tags={"warning": warning}).info.run_id
+        client.log_metric(run, "parameters", 1)
+        client.log_metric(run, "final/valid/song_accuracy", score)
+        client.set_terminated(run)
+        if warning.startswith("LEAKY"):
+            with pytest.raises(UserError, match="leaky ones do not"):
+                run_id("best", track)
+    assert run_id("best", track) == run
+
+
 def test_an_id_its_beginning_and_a_name_mean_a_run_of_any_experiment(store):
     track, ids = store
     for word in (ids["good"], ids["good"][:12], "good"):
