@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import Parser, track_of
+from gtzan_lightning.recipe.command_line import BEST, LAST, Parser, track_of
+from gtzan_lightning.recipe.recipes import near
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,11 @@ def _asked_for(runs: "pd.DataFrame", args: dict[str, Any]) -> "pd.DataFrame":
     from gtzan_lightning.results.rows import column
 
     if args["model"] and len(runs):
-        runs = runs[column(runs, "model", "") == args["model"]]
+        models = column(runs, "model", "").fillna("")
+        if not (models == args["model"]).any():
+            hint = near(args["model"], set(models) - {""})
+            raise UserError(f"--model {args['model']}: no run is of it{hint}")
+        runs = runs[models == args["model"]]
     if args["protocol"] and len(runs):
         named = column(runs, "protocol", "").fillna("").astype(str)
         runs = runs[named.str.startswith(args["protocol"])]
@@ -101,6 +106,8 @@ def _delete(args: dict[str, Any]) -> None:
     from gtzan_lightning.tracking.store import delete_runs
 
     track = track_of(args)
+    if here := {LAST, BEST}.intersection(args["run"]):
+        raise UserError(f"delete takes ids and names, not {min(here)!r}: gtzan runs lists them")
     known = all_runs(track)
     meant = {run["run_id"]: run for run in (one(known, word) for word in args["run"])}
     for run in meant.values():

@@ -1,5 +1,6 @@
 """The genre into the files' own tags. The only file that imports mutagen."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from mutagen.id3 import TCON
 from mutagen.mp3 import MP3
 from mutagen.wave import WAVE
 
-from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.data.audio import BrokenSong, probe_seconds
 from gtzan_lightning.inference.tag_table import read_table
 
 
@@ -52,19 +53,36 @@ def genre_of(path: Path) -> str:
 
 
 def write_genre(path: Path, genre: str) -> None:
-    """Put a genre into a file's tags; the other tags stay. Raises as ``genre_of`` does."""
-    file = _open(path)
+    """Put a genre into a file's tags; the other tags stay, and so does the sound.
+
+    A copy gets the tag and takes the file's place if it reads back.
+
+    Raises:
+        BrokenSong: as of ``genre_of``; or the file is damaged, so that a tag can't be found again.
+    """
+    part = path.with_name(f".part-{path.name}")  # by its suffix its format is known
     try:
-        if file.tags is None:
-            file.add_tags()
-        tags: Any = file.tags  # each format has its own class
-        if _is_id3(file):
-            tags.setall("TCON", [TCON(encoding=3, text=[genre])])
-        else:
-            tags["genre"] = [genre]
-        file.save()
+        shutil.copy2(path, part)
+        _put(part, genre)
+        if genre_of(part) != genre or probe_seconds(part) != probe_seconds(path):
+            raise BrokenSong("no tag", "the file is damaged, a tag would not be found again")
+        part.replace(path)
     except (mutagen.MutagenError, OSError) as error:
         raise BrokenSong("no tag", " ".join(str(error).split())) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _put(path: Path, genre: str) -> None:
+    file = _open(path)
+    if file.tags is None:
+        file.add_tags()
+    tags: Any = file.tags  # each format has its own class
+    if _is_id3(file):
+        tags.setall("TCON", [TCON(encoding=3, text=[genre])])
+    else:
+        tags["genre"] = [genre]
+    file.save()
 
 
 def _open(path: Path) -> mutagen.FileType:

@@ -2,10 +2,11 @@
 
 import re
 import tempfile
+import textwrap
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.share import write_shareable
@@ -46,10 +47,18 @@ def download(where: str) -> Path:
     Raises:
         UserError: it is not there, or the hub can't be reached.
     """
+    name = _name(where)
     try:
-        return Path(huggingface_hub.hf_hub_download(_name(where), FILE))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise UserError(f"{where} can't be loaded ({_reason(error)}): is its name right?") from None
+        # its download would try for half a minute before it says that nobody answers
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, FILE))
+        return Path(huggingface_hub.hf_hub_download(name, FILE))
+    except (RepositoryNotFoundError, RemoteEntryNotFoundError):
+        raise UserError(f"{where}: the hub has no such checkpoint: is its name right?") from None
+    except Exception as error:  # of requests or httpx, whichever the hub's client uses
+        kept = huggingface_hub.try_to_load_from_cache(name, FILE)
+        if isinstance(kept, str):
+            return Path(kept)
+        raise UserError(f"{where} can't be loaded ({_reason(error)}): go online once") from None
 
 
 def upload(checkpoint: Checkpoint, where: str) -> str:
@@ -99,4 +108,4 @@ def _name(where: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    return textwrap.shorten(str(error), 160, placeholder=" ...")

@@ -151,7 +151,7 @@ def interrupted_recipe(track_folder: str, run_id: str, open_test: bool = False) 
     """
     folder = Path(track_folder) / "runs" / run_id
     if not (folder / "recipe.yaml").exists():
-        raise UserError(f"there is no run to resume at {folder}: see experiments/compare.py")
+        raise UserError(f"there is no run to resume at {folder}: gtzan runs lists them")
     values = read_recipe(folder / "recipe.yaml")
     # the folder may have been moved, or be named from another place now
     values["track"] = {**values.get("track", {}), "folder": track_folder}

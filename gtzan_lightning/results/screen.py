@@ -50,8 +50,9 @@ def drawn(
     filled = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     for place, name in enumerate(filled):
         is_long = name in breaks or max(len(row[name]) for row in rows) > LONG
-        is_number = all(row[name][:1].isdigit() or not row[name] for row in rows)
-        table.add_column(name, overflow="fold", no_wrap=place > 0 and not is_long, min_width=5)
+        is_number = name != "run" and all(row[name][:1].isdigit() for row in rows if row[name])
+        least = min(12, max(len(row[name]) for row in rows)) if place == 0 else None
+        table.add_column(name, overflow="fold", no_wrap=place > 0 and not is_long, min_width=least)
         table.columns[place].justify = "right" if is_number else "left"
     for row, is_own in zip(rows, marked, strict=True):
         cells = [Text(row[name]) for name in filled]

@@ -133,7 +133,7 @@ def read_csv(file: Path) -> Table:
     except OSError as error:
         raise UserError(f"{file} can't be read: {error.strerror}") from None
     except (LookupError, ValueError, TypeError, csv.Error):
-        raise UserError(f"{file} is no table that experiments/compare.py --out wrote") from None
+        raise UserError(f"{file} is no table that gtzan compare --out wrote") from None
 
 
 def _value(kind: Any, text: str) -> Any:
@@ -205,7 +205,7 @@ def choose(runs: pd.DataFrame, words: list[str]) -> Choice:
     if unknown:
         raise UserError(
             f"no finished run is meant by {unknown[0]!r}: give a model, a recipe, a run's name or "
-            "the beginning of its id, as experiments/compare.py lists them"
+            "the beginning of its id, as gtzan compare lists them"
         )
     if len(whole) != 1:
         what = "no table has all of" if not whole else "several tables have"

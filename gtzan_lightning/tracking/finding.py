@@ -60,7 +60,10 @@ def one(runs: pd.DataFrame, word: str) -> pd.Series:
     begins = len(word) >= LEAST and re.fullmatch("[0-9a-f]+", word) is not None
     meant = runs[(runs["name"] == word) | (begins & runs["run_id"].str.startswith(word))]
     if meant.empty:
-        raise UserError(f"no run is meant by {word!r}: gtzan runs lists them")
+        raise UserError(
+            f"no run is meant by {word!r}: give a name, or {LEAST} or more digits of an id; gtzan "
+            "runs lists them"
+        )
     if len(meant) > 1:
         lines = "\n".join(f"  {line(run)}" for _, run in meant.iterrows())
         raise UserError(f"{word!r} means {len(meant)} runs, give more of the id:\n{lines}")
@@ -68,13 +71,13 @@ def one(runs: pd.DataFrame, word: str) -> pd.Series:
 
 
 def line(run: pd.Series) -> str:
-    """A run on one line: short id, date, model, corpus, protocol and score."""
+    """A run on one line: short id, when it began (UTC), model, corpus, protocol and score."""
     words = [run.get(name) for name in ("model", "corpus", "protocol", "warning")]
     texts = [word.partition(":")[0] for word in words if isinstance(word, str)]  # such as QUICK
     what = " ".join(filter(None, texts)) or run["name"]
     score = run.get(SCORE)
     told = run["status"].lower() if pd.isna(score) else f"valid {score:.3f}"
-    return f"{run['run_id'][:SHORT]}  {run['date']}  {what}: {told}"
+    return f"{run['run_id'][:SHORT]}  {run['began']:%Y-%m-%d %H:%M}  {what}: {told}"
 
 
 def _networks(runs: pd.DataFrame, track: TrackSettings) -> pd.DataFrame:

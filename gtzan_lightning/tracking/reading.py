@@ -226,7 +226,7 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
         reason = " ".join(str(error).split())[:120]
         raise UserError(
             f"{where}: no such checkpoint, run or model in {shown(uri)} ({shown(reason)}): "
-            "experiments/compare.py lists the runs"
+            "gtzan runs lists them"
         ) from None
     if checkpoint is None:
         raise UserError(f"{where} has no checkpoint: it did not end, or is no network")

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import Untrainable
+from gtzan_lightning.errors import Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe, with_settings
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
@@ -157,12 +157,18 @@ def report(study: optuna.Study, tracker: Tracker, trials: int) -> str:
 
     Args:
         trials: how many ended ones were asked for.
+
+    Raises:
+        UserError: no trial was completed.
     """
     table = trials_table(study, tracker.track)
     tracker.log(table, "trials.csv")
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
     if not complete:
-        return "no trial was completed"
+        raise UserError(
+            "no trial was completed: their lines above say why; widen the space, or shorten what "
+            "does not fit these songs"
+        )
     for name, plot in _plots(study, len(complete)).items():
         tracker.log(plot, f"{name}.png")
     tracker.log_metrics({"best/song_accuracy": study.best_value, "trials": len(complete)})

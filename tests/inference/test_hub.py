@@ -91,7 +91,9 @@ def hub(monkeypatch, tmp_path):
     server.server_close()
 
 
-def test_a_checkpoint_is_pushed_with_its_card_and_loaded_again(hub, checkpoint, capsys):
+def test_a_checkpoint_is_pushed_with_its_card_and_loaded_again(
+    hub, checkpoint, capsys, monkeypatch
+):
     export.main(["--run", checkpoint, "--to", "hf://me/genres"])
     assert "/me/genres" in capsys.readouterr().out
     card = Hub.files["README.md"].decode()
@@ -100,9 +102,17 @@ def test_a_checkpoint_is_pushed_with_its_card_and_loaded_again(hub, checkpoint, 
     again = Tagger.load("hf://me/genres")
     assert again.recipe.model == Tagger.load(checkpoint).recipe.model
 
+    def no_network(url):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", no_network)
+    assert Tagger.load("hf://me/genres").digest == again.digest  # it is kept
+    with pytest.raises(UserError, match=r"hf://me/other can't be loaded .* go online once"):
+        Tagger.load("hf://me/other")
+
 
 def test_what_the_hub_refuses_is_one_line(hub, checkpoint, monkeypatch):
-    with pytest.raises(UserError, match=r"hf://me/none can't be loaded .*is its name right"):
+    with pytest.raises(UserError, match=r"hf://me/none: the hub has no such checkpoint"):
         Tagger.load("hf://me/none")
     with pytest.raises(UserError, match=r"hf://none: give hf://OWNER/NAME"):
         Tagger.load("hf://none")

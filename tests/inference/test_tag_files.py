@@ -14,10 +14,11 @@ import soundfile
 from conftest import RATE
 
 from experiments import tag
+from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.inference.file_tags import genre_of
+from gtzan_lightning.inference.file_tags import genre_of, write_genre
 from gtzan_lightning.inference.sound import file_to_sound
 from gtzan_lightning.inference.tag_table import read_table, write_table
 from gtzan_lightning.inference.tagger import Tagger
@@ -254,3 +255,16 @@ def test_bad_input_is_one_line(checkpoint, music, tmp_path):
     ):
         with pytest.raises(UserError, match=said):
             tag.main(flags)
+
+
+@pytest.mark.parametrize("cut", [0.5, 0.9])
+def test_a_truncated_wav_keeps_its_bytes_and_its_place(tmp_path, tone, cut):
+    path = tmp_path / "half.wav"
+    soundfile.write(path, tone, RATE)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(cut * len(whole))])
+    before = path.read_bytes()
+    with pytest.raises(BrokenSong, match="no tag"):
+        write_genre(path, "jazz")
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["half.wav"]

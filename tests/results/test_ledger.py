@@ -149,7 +149,9 @@ def test_a_page_with_an_unknown_block_is_named(tmp_path):
 
 
 def test_what_results_can_not_do_is_said_in_one_line(tmp_path, monkeypatch):
-    two = pd.DataFrame([series("aaaaaaa1", name="x"), series("aaaaaaa2", name="y")])
+    began = pd.Timestamp("2026-11-27", tz="UTC")
+    two = [series(f"aaaaaaa{n}", name=f"x{n}", began=began) for n in (1, 2)]
+    two = pd.DataFrame(two)
     monkeypatch.setattr("gtzan_lightning.tracking.reading.runs_table", lambda track: two)
     for words, message in (
         (["add"], "give the runs to add"),

@@ -53,7 +53,9 @@ def test_best_is_the_honest_network_and_last_the_newest(store, capsys):
     assert run_id("best", track) == ids["good"]
     assert run_id("last", track) == ids["twin2"]
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith(f"best: {ids['good'][:8]}  1970-01-01  small_cnn gtzan filtered")
+    assert said[0].startswith(
+        f"best: {ids['good'][:8]}  1970-01-01 00:00  small_cnn gtzan filtered"
+    )
     assert said[0].endswith("valid 0.700")
     assert said[1].startswith("last: ")
 
@@ -92,7 +94,7 @@ def test_what_means_several_runs_lists_them(store):
         one(table, "abcd")
     with pytest.raises(UserError, match="no run is meant by 'abc'"):  # too short to be an id
         one(table, "abc")
-    with pytest.raises(UserError, match=r"no run is meant by 'nonsense': gtzan runs lists them"):
+    with pytest.raises(UserError, match=r"'nonsense': give a name, or 4 or more digits"):
         run_id("nonsense", track)
 
 
@@ -138,6 +140,10 @@ def test_delete_asks_first_and_leaves_what_is_in_use(tmp_path, capsys, monkeypat
     lock = run_folder.lock_run(run_folder.folder_of(track, made[0]))
     (run_folder.folder_of(track, made[1])).mkdir()
     where = ["--track.folder", str(tmp_path)]
+    with pytest.raises(UserError, match="delete takes ids and names, not 'last'"):
+        runs.main(["delete", "last", *where])
+    with pytest.raises(UserError, match="--model smal: no run is of it"):
+        runs.main(["--model", "smal", *where])
     with pytest.raises(UserError, match="nobody can be asked here: add --yes"):
         runs.main(["delete", "r1", *where])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
