@@ -47,7 +47,8 @@ def _parser() -> Parser:
         "Search a space of recipes with Optuna. Every trial is an MLflow run under one parent; "
         "its score is the best epoch's song accuracy on the validation part. The test part is "
         "never used. Repeat the command to resume the study. All other flags are those of "
-        "experiments/run.py and hold for every trial, unless the space searches them, such as --config.",
+        "experiments/run.py, such as --config, and hold for every trial where the space does not "
+        "search them.",
     )
     parser.add_argument(
         "--space", metavar="FILE", help="space file, see experiments/recipes/spaces"
