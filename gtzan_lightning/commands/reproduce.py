@@ -18,8 +18,7 @@ from gtzan_lightning.recipe.command_line import (
 )
 from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import TrackSettings
-
-RECIPES = Path("experiments") / "recipes" / "reproductions"
+from gtzan_lightning.results.reproductions import RECIPES
 
 
 def main(argv: list[str], recipes: Path = RECIPES) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gtzan_lightning.commands.early import first_word
-from gtzan_lightning.commands.reproduce import RECIPES
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import Parser, parse_run, track_of, write_output
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.results.reproductions import RECIPES
 
 LEDGER = Path("docs") / "results.csv"
 FIGURE = Path("docs") / "reproductions.png"

@@ -10,7 +10,6 @@ from huggingface_hub.errors import HfHubHTTPError, RemoteEntryNotFoundError, Rep
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.share import write_shareable
-from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import Checkpoint
 from gtzan_lightning.recipe.recipes import dump
 
@@ -73,7 +72,7 @@ def upload(checkpoint: Checkpoint, where: str) -> str:
     client, name = huggingface_hub.HfApi(), _name(where)
     with tempfile.TemporaryDirectory() as folder:
         write_shareable(checkpoint, Path(folder) / FILE)
-        card = _card(checkpoint, Tagger(checkpoint).digest, where)
+        card = _card(checkpoint, where)
         (Path(folder) / "README.md").write_text(card)
         try:
             client.create_repo(name, exist_ok=True)
@@ -85,7 +84,7 @@ def upload(checkpoint: Checkpoint, where: str) -> str:
             ) from None
 
 
-def _card(checkpoint: Checkpoint, digest: str, where: str) -> str:
+def _card(checkpoint: Checkpoint, where: str) -> str:
     contents = checkpoint.contents
     return CARD.format(
         title=contents.recipe.title,
@@ -95,7 +94,7 @@ def _card(checkpoint: Checkpoint, digest: str, where: str) -> str:
         fingerprint=contents.songs_fingerprint,
         protocol=contents.protocol,
         heard=getattr(contents.recipe.model, "heard", "") or "nothing",
-        digest=digest,
+        digest=checkpoint.digest,
         recipe=dump(contents.recipe),
     )
 

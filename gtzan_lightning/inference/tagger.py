@@ -1,6 +1,5 @@
 """Waveform in, genres out: the network and its features rebuilt from one checkpoint."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -70,7 +69,7 @@ class Tagger:
         contents, state = checkpoint.contents, checkpoint.state_dict
         self.recipe, self.genres = contents.recipe, contents.genres
         self.temperature = contents.temperature
-        self.digest = _digest(state, self.temperature)
+        self.digest = checkpoint.digest
         try:
             self.spec = PictureSpec.from_dict(contents.picture)
             self.sample_rate = self.spec.kept.sample_rate
@@ -278,14 +277,3 @@ def _untrained(contents: Contents) -> nn.Module:
 def _cut(recording: Tensor, starts: list[int], steps: int) -> Tensor:
     """(1, ..., step) -> (clip, ..., step)"""
     return torch.cat([recording[..., start : start + steps] for start in starts])
-
-
-def _digest(state: dict[str, Tensor], temperature: float) -> str:
-    """Equal for equal weights and temperatures."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].contiguous().numpy().tobytes())
-    if temperature != 1:
-        digest.update(str(temperature).encode())
-    return digest.hexdigest()[:8]

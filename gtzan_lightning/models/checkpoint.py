@@ -1,5 +1,6 @@
 """What a checkpoint holds; written and read here alone."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,17 @@ class Checkpoint:
 
     contents: Contents
     state_dict: dict[str, Tensor]
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal weights and temperatures."""
+        digest = hashlib.sha256()
+        for name in sorted(self.state_dict):
+            digest.update(name.encode())
+            digest.update(self.state_dict[name].contiguous().numpy().tobytes())
+        if self.contents.temperature != 1:
+            digest.update(str(self.contents.temperature).encode())
+        return digest.hexdigest()[:8]
 
     def raw(self) -> "Checkpoint":
         """The same without its temperature."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gtzan_lightning.results.rows import Reader, Row
     from gtzan_lightning.results.tables import Table
 
+RECIPES = Path("experiments") / "recipes" / "reproductions"  # of a checkout
 OURS = {  # form -> recipe of the pair, and flags that override it
     "as_published": ("as_published", ()),
     "corrected": ("corrected", ()),
