@@ -6,6 +6,7 @@ from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import LAST, Series, parse_series
 from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import fitted
 
 CHOSEN = ("--fit.", "--augment.", "--config", "--seeds", "--folds", "--quick", "--resume")
 TRIAL = (
@@ -23,9 +24,9 @@ def main(argv: list[str]) -> None:
     refuse_moved(series.recipe.track)
     corpus, loud = resolve(series.recipe.data)
     if loud:
-        print(as_flags(loud), flush=True)
+        print(fitted(as_flags(loud)), flush=True)
         if corpus == "synthetic" and not any(word.startswith(CHOSEN) for word in argv):
-            print(TRIAL, flush=True)
+            print(fitted(TRIAL), flush=True)
             series = parse_series([*argv, "--quick"])
     first_word(f"loading what {series.recipe.title} needs")
     # five seconds of imports, only once the command line is known to be right
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> None:
         return
     outcome = train(series.recipe, series.resume)
     if outcome.scores:  # of several processes the first one speaks
-        print(result_lines(series.recipe, outcome.run_id, outcome.scores))
+        print(fitted(result_lines(series.recipe, outcome.run_id, outcome.scores)))
 
 
 def to_resume(word: str, folder: str) -> str:

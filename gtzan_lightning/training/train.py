@@ -23,6 +23,7 @@ from gtzan_lightning.models.fine_tuning import freeze
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.section import Shape
+from gtzan_lightning.terminal import fitted
 from gtzan_lightning.tracking.lightning_logger import RunLogger
 from gtzan_lightning.tracking.reading import check_output
 from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, unfinished
@@ -106,7 +107,7 @@ def _songs(recipe: Recipe, said: set[str] | None) -> tuple[GenreData, Recipe]:
     data.setup()
     for line in remarks(data.recipe, data):
         if line not in known:
-            say(line)
+            say(fitted(line))
         known.add(line)
     return data, data.recipe
 
@@ -254,7 +255,10 @@ def _open_run(
     data.on_opening = lambda: tracker.log_opening(data.measured_by(recipe))
     os.environ[SHARED_RUN] = tracker.run_id
     if is_only or resume:
-        say(f"run {tracker.run_id}{' resumes' if resume else ''}; checkpoints in {tracker.folder}")
+        where = (
+            f"run {tracker.run_id}{' resumes' if resume else ''}; checkpoints in {tracker.folder}"
+        )
+        say(fitted(where))
     return tracker.run_id
 
 

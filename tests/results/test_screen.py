@@ -8,6 +8,7 @@ from conftest import run
 
 from gtzan_lightning.results.screen import shown
 from gtzan_lightning.results.tables import table_of
+from gtzan_lightning.terminal import fitted
 
 RUNS = pd.DataFrame([
     run("aaaaaaaa1111", model="a_network_of_a_very_long_name", warning="LEAKY PROTOCOL"),
@@ -47,3 +48,12 @@ def test_a_pipe_gets_markdown_with_every_number(capsys):
     assert [row.split("|")[-2].strip() for row in rows] == ["bbbbbbbb +2", "aaaaaaaa"]
     # of documents, whose readers have no store
     assert "bbbbbbbb" not in table.markdown(with_runs=False)
+
+
+def test_sentences_break_between_words_in_a_terminal_alone(terminal, monkeypatch):
+    text = f"{'word ' * 30}\n\x1b[1m{'x' * 78}\x1b[0m\n  short\nhttp://{'y' * 90}"
+    lines = fitted(text).split("\n")
+    assert all(set(line.split()) == {"word"} and len(line) <= 80 for line in lines[:2])
+    assert lines[2:] == text.split("\n")[1:]  # what fits stays, a link is never broken
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert fitted(text) == text
