@@ -5,13 +5,12 @@ command resumes: ``hf_hub_download`` of huggingface_hub 2.4 resumes a cut connec
 call, but throws everything away when the call ends.
 """
 
-import contextlib
 import hashlib
 import shutil
 import sys
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +23,7 @@ from rich import progress
 
 from gtzan_lightning.data.catalogue import find_gtzan, gtzan_song
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import new_folder
 
 HUB = "marsyas/gtzan"
 ARCHIVE = "data/genres.tar.gz"
@@ -70,7 +70,7 @@ def _from_hub(root: Path, songs: Path) -> str:
     archive, sha256 = _cached() or _downloaded(root)
     _compare(archive, sha256)
     _check_room(root, BYTES)
-    with _new_folder(songs) as part:
+    with new_folder(songs) as part:
         _unpack(archive, part)
     return f"{HUB} on the Hugging Face hub (archive of sha256 {sha256 or 'unknown'})"
 
@@ -90,7 +90,7 @@ def _from_kaggle(root: Path, songs: Path) -> str:
     if base is None:
         raise UserError(f"Kaggle's {KAGGLE} holds no song of GTZAN: its files are in {folder}")
     files = [file for file in sorted(base.rglob("*")) if file.is_file()]
-    with _new_folder(songs) as part:
+    with new_folder(songs) as part:
         for file in progress.track(files, "copying", transient=True, disable=_is_quiet()):
             if where := _place(part, file):
                 shutil.copyfile(file, where)
@@ -209,19 +209,6 @@ def _place(folder: Path, file: Path) -> Path | None:
     id_, genre = song
     (folder / genre).mkdir(exist_ok=True)
     return folder / genre / f"{id_}{file.suffix.lower()}"
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that takes its name when the block ends well."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # what a killed process left
-    try:
-        part.mkdir()
-        yield part
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check_room(root: Path, wanted: int) -> None:

@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from gtzan_lightning.data.catalogue import Problem, Song, summary
 from gtzan_lightning.data.corpora import CORPORA, Catalogue
 from gtzan_lightning.data.corpus import Corpus, CorpusInfo, SongRow, open_corpus
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import digest
+from gtzan_lightning.files import digest, new_folder
 from gtzan_lightning.recipe.settings import DataSettings
 
 FORMAT = 1  # of the folder; another one is packed again
@@ -89,19 +88,13 @@ def _packed(catalogue: Catalogue, data: DataSettings) -> Path:
 
 
 def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
-    part = folder.with_name(f".{folder.name}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if (folder / "corpus.json").exists():  # another run made it while this one waited
                 return
-            shutil.rmtree(part, ignore_errors=True)  # what a killed run left
-            try:
-                part.mkdir()
+            with new_folder(folder) as part:
                 make(part)
-                part.rename(folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"the decoded songs can't be written to {folder.parent}: {error.strerror or error}; "
