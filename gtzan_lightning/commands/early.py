@@ -2,10 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import READY
 from gtzan_lightning.recipe.settings import TrackSettings
 
 
@@ -21,10 +19,10 @@ def check_runs(runs: Sequence[str], track: TrackSettings) -> None:
     Raises:
         UserError: no such file, or no such run in a store on this machine.
     """
-    from gtzan_lightning.tracking.glance import why_no_run
+    from gtzan_lightning.tracking.glance import is_elsewhere, why_no_run
 
     for run in runs:
-        if run == READY or "://" in run or Path(run).is_file():
+        if is_elsewhere(run):
             continue
         if run.endswith(".ckpt"):
             raise UserError(f"there is no checkpoint at {run}")

@@ -22,7 +22,8 @@ def main(argv: list[str]) -> None:
     from gtzan_lightning.inference.explain import explain_sound
     from gtzan_lightning.inference.explained import write_explained
     from gtzan_lightning.inference.tagger import Tagger
-    from gtzan_lightning.tracking.finding import is_elsewhere, run_id
+    from gtzan_lightning.tracking.finding import run_id
+    from gtzan_lightning.tracking.glance import is_elsewhere
     from gtzan_lightning.tracking.reading import has_store
     from gtzan_lightning.tracking.store import add_files, add_opening
 

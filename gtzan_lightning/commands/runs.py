@@ -52,7 +52,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("what", nargs="?", choices=["list", "delete", "mend"], default="list",
                         help="what to do (list)")  # fmt: skip
-    parser.add_argument("run", nargs="*", help="with delete: runs, as --run takes them")
+    parser.add_argument("run", nargs="*", help="with delete: names, or beginnings of ids")
     parser.add_argument("--model", metavar="NAME", help="list runs of this model only")
     parser.add_argument(
         "--protocol", metavar="WORD", help="list runs whose protocol begins so, such as filtered"

@@ -22,6 +22,7 @@ from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import TrackSettings
 
 LAST = "last"  # --run last: the newest run; --resume last: the newest unfinished of this recipe
+SHORT = 8  # digits of a run's id that tables show
 BEST = "best"  # --run best: the highest score on valid songs
 READY = "ready"  # --run ready: the checkpoint that comes with the package
 _NOT_SETTINGS = ("model", "config", "resume", "print_config", "list", "seeds", "folds", "workers",

@@ -40,7 +40,7 @@ def add_recipe(parser: argparse.ArgumentParser, command: str, before: Recipe | N
     parser.add_argument(
         "--quick", action="store_true",
         help="a trial of minutes: 240 steps at most, without augmentation, under the other flags; "
-        "every table marks its figures as QUICK",
+        "every table marks its scores as QUICK",
     )  # fmt: skip
     parser.add_argument("--print_config", action="store_true", help="print the recipe and stop")
     parser.add_argument("--list", choices=["models", "splits"], help="print the names and stop")

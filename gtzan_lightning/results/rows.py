@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from gtzan_lightning.recipe.command_line import SHORT
 from gtzan_lightning.recipe.protocol_names import OF_FOLDS
 from gtzan_lightning.results.intervals import wilson
 
-SHORT = 8  # digits of a run's id that tables show
 Reader = Callable[[str], pd.DataFrame | None]  # run id -> its predictions, if it has any
 
 

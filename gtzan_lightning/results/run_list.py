@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from gtzan_lightning.results.rows import SHORT, marker
+from gtzan_lightning.recipe.command_line import SHORT
+from gtzan_lightning.results.rows import marker
 
 
 def cells(run: pd.Series) -> dict[str, str]:

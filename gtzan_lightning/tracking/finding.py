@@ -7,18 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.command_line import BEST, LAST, READY
+from gtzan_lightning.recipe.command_line import BEST, LAST, SHORT
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import all_runs, find_checkpoint, has_store, shown, store_uri
 
-SHORT = 8  # digits of an id that tables show
 LEAST = 4  # digits of an id that are taken for its beginning
 SCORE = "final/valid/song_accuracy"
-
-
-def is_elsewhere(word: str) -> bool:
-    """Whether a word names a checkpoint that is no run: a file, the package's own, a registry's."""
-    return word == READY or "://" in word or word.startswith("models:/") or Path(word).is_file()
 
 
 def checkpoint_of(word: str, track: TrackSettings) -> Path:
@@ -45,7 +39,8 @@ def run_id(word: str, track: TrackSettings) -> str:
         return word
     runs = all_runs(track)
     if word in (LAST, BEST):
-        return _told(word, _newest(runs, track) if word == LAST else _best(runs, track))
+        ended = _networks(runs, track)
+        return _told(word, ended.iloc[0] if word == LAST else _best(ended, track))
     return str(one(runs, word)["run_id"])
 
 
@@ -89,12 +84,7 @@ def _networks(runs: pd.DataFrame, track: TrackSettings) -> pd.DataFrame:
     raise UserError(f"no network has ended in {shown(store_uri(track))}: gtzan run trains one")
 
 
-def _newest(runs: pd.DataFrame, track: TrackSettings) -> pd.Series:
-    return _networks(runs, track).iloc[0]
-
-
-def _best(runs: pd.DataFrame, track: TrackSettings) -> pd.Series:
-    ended = _networks(runs, track)
+def _best(ended: pd.DataFrame, track: TrackSettings) -> pd.Series:
     warned = ended.get("warning", pd.Series("", ended.index)).fillna("")
     is_real = ended.get("corpus", pd.Series("", ended.index)) != "synthetic"
     scored = ended.get(SCORE, pd.Series(float("nan"), ended.index)).notna()

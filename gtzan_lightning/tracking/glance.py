@@ -4,11 +4,16 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from gtzan_lightning.recipe.command_line import BEST, LAST
+from gtzan_lightning.recipe.command_line import BEST, LAST, READY
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.place import SQLITE, store_uri
 
 _KNOWN = "SELECT EXISTS (SELECT 1 FROM runs WHERE run_uuid LIKE ? || '%' OR name = ?)"
+
+
+def is_elsewhere(word: str) -> bool:
+    """Whether a word names a checkpoint that is no run: a file, the package's own, a registry's."""
+    return word == READY or "://" in word or word.startswith("models:/") or Path(word).is_file()
 
 
 def why_no_run(word: str, track: TrackSettings) -> str:

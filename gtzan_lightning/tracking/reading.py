@@ -11,13 +11,14 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from gtzan_lightning.errors import UserError
@@ -87,13 +88,17 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
 def all_runs(track: TrackSettings) -> pd.DataFrame:
     """The runs of all experiments of the store, as ``runs_table`` gives those of one."""
     client = _client(track)
-    experiments, token = [], None
+    return _table(client, [experiment.experiment_id for experiment in _experiments(client)])
+
+
+def _experiments(client: mlflow.MlflowClient) -> Iterator[Experiment]:
+    token = None
     while True:
         page = client.search_experiments(max_results=PAGE, page_token=token)
-        experiments += [experiment.experiment_id for experiment in page]
+        yield from page
         token = page.token
         if not token:
-            return _table(client, experiments)
+            return
 
 
 def _table(client: mlflow.MlflowClient, experiments: list[str]) -> pd.DataFrame:
@@ -116,16 +121,9 @@ def openings(track: TrackSettings) -> pd.DataFrame:
     Raises:
         UserError: there is no store yet, or its server does not answer.
     """
-    client = _client(track)
-    entries = []
-    token = None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        tags = [tag for experiment in page for tag in experiment.tags.items()]
-        entries += [json.loads(value) for name, value in tags if name.startswith(LEDGER)]
-        token = page.token
-        if not token:
-            return pd.DataFrame(entries)
+    experiments = _experiments(_client(track))
+    tags = (tag for experiment in experiments for tag in experiment.tags.items())
+    return pd.DataFrame([json.loads(text) for name, text in tags if name.startswith(LEDGER)])
 
 
 def _row(run: Run) -> dict[str, object]:

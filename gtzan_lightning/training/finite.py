@@ -1,5 +1,6 @@
 """A loss or a prediction that is no number ends a run: it never looks like a result."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from gtzan_lightning.errors import UserError
 
+ADVICE = "train anew with a smaller fit.learning_rate, or fit.precision 32-true"
 SHOWN = 5  # songs that a message names
 STEPS = 50  # between two looks where a look makes a GPU wait
 READS_EACH = ("cpu",)  # devices on which every loss is read at once
@@ -46,7 +48,7 @@ class FiniteLoss(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         loss = float(trainer.callback_metrics["valid/loss"])
-        if trainer.state.fn == "fit" and not torch.isfinite(torch.tensor(loss)):
+        if trainer.state.fn == "fit" and not math.isfinite(loss):
             what = f"epoch {trainer.current_epoch + 1}: the loss of the valid part"
             raise UserError(f"{what} is {loss}; {self._advice()}")
 
@@ -70,4 +72,4 @@ class FiniteLoss(Callback):
     def _advice(self) -> str:
         best = self.folder / "best.ckpt"
         kept = f"the best epoch before is kept in {best}; " if best.exists() else ""
-        return f"{kept}train anew with a smaller fit.learning_rate, or fit.precision 32-true"
+        return kept + ADVICE

@@ -30,6 +30,7 @@ from gtzan_lightning.tracking.run_folder import folder_of, keep_recipe, unfinish
 from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.training.callbacks import say
+from gtzan_lightning.training.finite import ADVICE
 from gtzan_lightning.training.fit import fit
 from gtzan_lightning.training.isolation import isolated
 from gtzan_lightning.training.launch import SHARED_RUN, shared_run_id
@@ -175,7 +176,7 @@ def predict(
         if not np.isfinite(predictions[part].log_probs).all():
             raise UserError(
                 f"the network's predictions of the {part} part are no numbers: nothing is scored; "
-                "train anew with a smaller fit.learning_rate, or fit.precision 32-true"
+                f"{ADVICE}"
             )
     return predictions_table(predictions, data)
 

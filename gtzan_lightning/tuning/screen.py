@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 
-from gtzan_lightning.results.rows import SHORT
+from gtzan_lightning.recipe.command_line import SHORT
 from gtzan_lightning.results.screen import drawn
 
 OWN = ("trial", "state", "song accuracy", "like the best", "run")  # the other columns are settings
