@@ -164,12 +164,22 @@ def _mel_hertz(spec: PictureSpec) -> Tensor:
     return (weights * fourier_hertz(spec)[:, None]).sum(0) / total
 
 
+def decibels(power: Tensor) -> Tensor:
+    """In place of the power, which nobody needs any more."""
+    return power.clamp_min_(1e-10).log10_().mul_(10)
+
+
+def below(level: Tensor, loudest: Tensor) -> Tensor:
+    """Decibels -> decibels below the loudest, in their place."""
+    return level.sub_(loudest).clamp_min_(-FLOOR_DB)
+
+
 def _level(power: Tensor, scale: str) -> Tensor:
-    """Decibels below the clip's maximum; in place of the power, which nobody needs any more."""
+    """Decibels below the clip's maximum."""
     if scale == "linear":
         return power
-    level = power.clamp_min_(1e-10).log10_().mul_(10)
-    return level.sub_(level.amax((1, 2), keepdim=True)).clamp_min_(-FLOOR_DB)
+    level = decibels(power)
+    return below(level, level.amax((1, 2), keepdim=True))
 
 
 def _magnitude(power: Tensor, scale: str) -> Tensor:
@@ -188,7 +198,7 @@ def _natural(power: Tensor, scale: str) -> Tensor:
 
 
 def _absolute(power: Tensor, scale: str) -> Tensor:
-    return power.clamp_min_(1e-10).log10_().mul_(10)
+    return decibels(power)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ between 0 and 1, as the pictures that basak, bar_tov, navas and zhang drew; it m
 white margins of matplotlib's figures, whose middle was cut out.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.data.features import FEATURES, FLOOR_DB, PictureSpec
+from gtzan_lightning.data.features import FEATURES, FLOOR_DB, PictureSpec, below, decibels
 from gtzan_lightning.data.mapped import Mapped
 
 # added to the spread: a picture of silence stays near 0 instead of amplified noise
@@ -19,6 +20,9 @@ QUIET_DB, QUIET_LINEAR = 1.5, 1e-6
 # clips that a processor handles at a time, so that their spectra stay in its caches: a third of the
 # time of a batch of 64 at once
 FEW = 4
+# complex numbers of a song whose picture is made at once (47 s at 22,050 Hz), and of a block of a
+# longer one, which stays in the caches: a third of the time of all at once
+AT_ONCE, BLOCK = 2**21, 2**18
 # where matplotlib draws: shares of a figure's width (left, right) and height (bottom, top)
 AXES_X, AXES_Y = (0.125, 0.9), (0.11, 0.88)
 BAND = 16  # mel bins that are summed together, over the Fourier bins that any of them takes from
@@ -74,10 +78,29 @@ class Features(nn.Module):
             level = self._few_at_a_time(wave).mT
         else:
             level = self._level(wave).mT
-        if abs(self.spec.seconds_per_frame - self.spec.hop_length / self.spec.sample_rate) > 1e-6:
+        if self.is_stretched:
             frames = self.spec.frames(wave.shape[1] / self.spec.sample_rate)
             level = nn.functional.interpolate(level, size=frames, mode="linear")
         return self._cepstral(self._in_range(level))
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether a frame is longer or shorter than a step of the Fourier transform."""
+        step = self.spec.hop_length / self.spec.sample_rate
+        return abs(self.spec.seconds_per_frame - step) > 1e-6
+
+    def levels(self, wave: np.ndarray, first: int, last: int) -> Tensor:
+        """Decibels (bin, frame) of frames ``first`` to ``last`` (not with it) of a long song.
+
+        Those that ``plain`` makes, before a song's maximum is known.
+        """
+        hop = self.spec.hop_length
+        before = -(-self.spec.n_fft // 2 // hop)  # frames that reach into samples left of a block
+        begin = max(0, first - before)
+        samples = torch.from_numpy(np.array(wave[begin * hop : (last + before) * hop]))
+        samples = samples.to(next(self.buffers()).device)
+        samples = samples.float() / 32767 if samples.dtype == torch.int16 else samples.float()
+        return decibels(self._power(samples[None])[0, first - begin : last - begin]).mT
 
     def _few_at_a_time(self, wave: Tensor) -> Tensor:
         """``_level`` in blocks; each gives its memory to the next one, still in the caches."""
@@ -157,6 +180,50 @@ def _bands(weights: Tensor) -> list[tuple[slice, slice]]:
         low, high = (int(taken.min()), int(taken.max()) + 1) if len(taken) else (0, 1)
         bands.append((slice(low, high), to))
     return bands
+
+
+def stored_picture(features: Features, wave: np.ndarray) -> Tensor:
+    """A song of any length as a corpus of pictures keeps it, on the device of the features.
+
+    (sample,) int16 or floats in [-1, 1] -> (bin, frame) uint8, as ``decibels_to_bytes`` makes it of
+    ``plain`` (where ``is_stretched`` one byte in 100,000 may be its neighbour). A long song is read
+    twice in blocks, for its maximum and for what is below it; beside the bytes it takes the memory
+    of a block. The spec must be ``stored``.
+    """
+    spec, frames = features.spec, 1 + len(wave) // features.spec.hop_length
+    numbers, device = spec.n_fft // 2 + 1, next(features.buffers()).device
+    if frames * numbers <= AT_ONCE:
+        whole = torch.from_numpy(np.array(wave))[None].to(device)
+        return decibels_to_bytes(features.plain(whole))[0]
+    block = max(1, BLOCK // numbers)
+    ends = [(first, min(first + block, frames)) for first in range(0, frames, block)]
+    loudest = torch.stack([features.levels(wave, *each).amax() for each in ends]).amax()
+    length = spec.frames(len(wave) / spec.sample_rate) if features.is_stretched else frames
+    picture = torch.empty(spec.rows, length, dtype=torch.uint8, device=device)
+    for first in range(0, length, block):
+        last = min(first + block, length)
+        if features.is_stretched:
+            level = _stretched(features, wave, loudest, (first, last), frames / length)
+        else:
+            level = below(features.levels(wave, first, last), loudest)
+        picture[:, first:last] = decibels_to_bytes(level)
+    return picture
+
+
+def _stretched(
+    features: Features, wave: np.ndarray, loudest: Tensor, block: tuple[int, int], step: float
+) -> Tensor:
+    """The decibels of a block of frames, each ``step`` Fourier frames, as ``interpolate`` does."""
+    at = torch.arange(*block, device=loudest.device, dtype=torch.float32)
+    # as torch rounds them: the product and the difference once, to single precision
+    at = ((at + 0.5).double() * float(np.float32(step)) - 0.5).clamp_min(0).float()
+    left = at.long()
+    first, share = int(left[0]), at - left
+    end = int(left[-1]) + 2
+    level = below(features.levels(wave, first, end), loudest)
+    left -= first
+    right = (left + 1).clamp_max(level.shape[1] - 1)
+    return (1 - share) * level[:, left] + share * level[:, right]
 
 
 def bytes_to_decibels(picture: Tensor) -> Tensor:

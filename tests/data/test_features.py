@@ -13,9 +13,15 @@ from matplotlib.figure import Figure
 from scipy.signal import lfilter
 
 from gtzan_lightning.bench.libraries import librosa_picture
+from gtzan_lightning.data import pictures
 from gtzan_lightning.data.features import FEATURES, HTK_STANDARD, PictureSpec
 from gtzan_lightning.data.packing import prepare
-from gtzan_lightning.data.pictures import Features, bytes_to_decibels, decibels_to_bytes
+from gtzan_lightning.data.pictures import (
+    Features,
+    bytes_to_decibels,
+    decibels_to_bytes,
+    stored_picture,
+)
 from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI
 from gtzan_lightning.recipe.settings import DataSettings
 
@@ -45,6 +51,26 @@ def test_every_feature_equals_librosa(kind, given):
     # float32: decibels to 0.01, linear values to 1e-4 of the largest
     tolerance = 0.01 if spec.scale == "decibels" else 1e-4 * truth.max()
     np.testing.assert_allclose(ours, truth, rtol=2e-4, atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [{}, MOTYKA, {"features": "spectrogram", "hop_length": 700}])
+@pytest.mark.parametrize(
+    ("stretch", "length"), [(1, 66_150), (1, 700), (0.4, 66_048), (1.8, 66_150)]
+)
+def test_a_long_song_in_blocks_is_the_picture_of_the_whole(kind, stretch, length, monkeypatch):
+    spec = PictureSpec.of(DataSettings(**kind)).stored()
+    features = Features(replace(spec, seconds_per_frame=spec.seconds_per_frame * stretch))
+    wave = np.round(np.linspace(0.001, 1, length) * WAVE[:length] * 32767).astype(np.int16)
+    whole = decibels_to_bytes(features.plain(torch.from_numpy(wave)[None]))[0]
+    assert torch.equal(stored_picture(features, wave), whole)
+    monkeypatch.setattr(pictures, "AT_ONCE", 0)
+    for block in (20_000, 10**6):
+        monkeypatch.setattr(pictures, "BLOCK", block)
+        got = stored_picture(features, wave)
+        off = (got.int() - whole.int()).abs()
+        # torch rounds the lines between stretched frames in its own way
+        assert off.max() <= (stretch != 1)
+        assert off.sum() <= 1e-4 * off.numel()
 
 
 def test_kaldi_pictures_are_efficientats():
