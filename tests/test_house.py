@@ -42,7 +42,7 @@ OWNERS = {
         "data/telltale.py",
     },
     "librosa": {"data/spectra.py", "bench/libraries.py"},
-    "soundfile": {"data/audio.py", "bench/libraries.py"},
+    "soundfile": {"data/sound_files.py", "bench/libraries.py"},
     "soxr": {"data/audio.py"},
     "audiomentations": {"data/augment.py"},
     "nnAudio": {"bench/libraries.py"},

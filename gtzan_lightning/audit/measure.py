@@ -12,8 +12,9 @@ import torch
 from rich.progress import Progress
 
 from gtzan_lightning.audit.songs import Sound
-from gtzan_lightning.data.audio import read, resample, to_mono
+from gtzan_lightning.data.audio import resample
 from gtzan_lightning.data.corpus import Corpus
+from gtzan_lightning.data.decoding import decode
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.recipe.settings import DataSettings
@@ -25,6 +26,7 @@ SILENT_DB = -60.0  # below the song's peak
 BLOCK_SECONDS = 0.02  # of which a level is taken
 FLOOR_DB = -75.0  # a frequency without sound, below the strongest one
 STEEP_DB, STEEP_HZ = 15.0, 300.0  # an edge that no instrument has
+LONGEST = 3600.0  # seconds of a song that is measured as a whole
 FLAT, TOP = 3, 0.99  # equal samples in a row near the peak are clipped ones
 
 
@@ -39,10 +41,10 @@ def of_file(id_: str, path: Path, mel: Features) -> Sound:
     Raises:
         BrokenSong: it can't be read.
     """
-    channels, rate = read(path)
-    many = channels.shape[1]
-    kind = f"{path.suffix.lower()[1:]} {rate} Hz {many} channel{'s' * (many > 1)}"
-    return of_wave(id_, to_mono(channels), rate, mel, kind, path)
+    song = decode(path, longest=LONGEST)
+    many = song.channels
+    kind = f"{path.suffix.lower()[1:]} {song.rate} Hz {many} channel{'s' * (many > 1)}"
+    return of_wave(id_, song.wave, song.rate, mel, kind, path)
 
 
 def of_wave(

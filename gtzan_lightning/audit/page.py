@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader
 
 from gtzan_lightning.audit.findings import Example, Finding
 from gtzan_lightning.audit.songs import Sound, Subject
-from gtzan_lightning.data.audio import BrokenSong, decode
+from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.data.decoding import decode
 
 EXAMPLES = 6  # that are drawn for each finding
 PLAYED = 24  # songs that can be heard: 64 kB each
@@ -64,7 +65,7 @@ def _shown(sound: Sound, start: float, is_played: bool) -> Shown:
 
 def _player(path: Path, start: float) -> str:
     try:
-        whole = decode(path, RATE)
+        whole = decode(path, RATE).wave
     except BrokenSong:
         return ""
     cut = whole[int(start * RATE) : int((start + SECONDS) * RATE)]

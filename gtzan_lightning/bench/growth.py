@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from gtzan_lightning.bench.rows import Pair, Results, Row, Target, compared, measured
 from gtzan_lightning.bench.rows import seconds as time_of
-from gtzan_lightning.data import audio
+from gtzan_lightning.data import sound_files
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.packing import prepare
@@ -126,7 +126,7 @@ def write_songs(folder: Path, songs: int) -> None:
         for number in range(each):
             level = 1 - 0.9 * number / each
             wave = level * rendered[number % len(rendered)]
-            audio.write(folder / genre / f"{number:05}.wav", wave, RATE)
+            sound_files.write(folder / genre / f"{number:05}.wav", wave, RATE)
 
 
 def handle(songs: Path, packed: Path, clips: int = 10_000) -> dict[str, float]:

@@ -1,30 +1,23 @@
-"""Sound files -> mono waveforms. The only file that opens sound files.
+"""Waveforms: mono, resampled, checked. Needs no file.
 
-soundfile reads them (libsndfile: wav, au, aiff, flac, ogg, opus, mp3) and soxr resamples them
-(HQ: flat to 0.9 of the Nyquist frequency, stop band below -140 dB); torchaudio's loader needs
-ffmpeg and its default resampler aliases.
+soxr resamples (HQ: flat to 0.9 of the Nyquist frequency, stop band below -140 dB); torchaudio's
+default resampler aliases.
 """
 
-import codecs
-import io
-import os
-import re
+import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import soundfile
 import soxr
 
 Item = TypeVar("Item")
-MP3_RATE = 22_050  # Hz, of what is only listened to
+LOUDEST = 64.0  # full scale is 1; more is no sound but numbers of another kind
 SILENCE = 1e-4  # a song whose loudest sample is below this (-80 dB) has no music
 WHOLE = 0.98  # share of the stated length that must be there: MP3's is often an estimate
-# how files of formats that libsndfile knows begin
-BEGINNINGS = (b"RIFF", b"RF64", b"FORM", b".snd", b"fLaC", b"OggS", b"ID3")
+BLOCK = 2**22  # samples of a long waveform that are looked at together
 
 
 class BrokenSong(Exception):
@@ -35,116 +28,60 @@ class BrokenSong(Exception):
         self.what, self.detail = what, detail
 
 
-def libsndfile() -> tuple[str, list[str]]:
-    """Its release, and the endings of the music files that it reads."""
-    able = soundfile.available_formats()
-    known = {"WAV": "wav", "AU": "au", "AIFF": "aiff", "FLAC": "flac", "OGG": "ogg", "MP3": "mp3"}
-    formats = [ending for name, ending in known.items() if name in able]
-    if "OPUS" in soundfile.available_subtypes():
-        formats.append("opus")
-    return soundfile.__libsndfile_version__, formats
-
-
-def probe_seconds(path: Path) -> float:
-    """Length that the file's header states, in seconds.
-
-    Raises:
-        BrokenSong: the file can't be read as sound, is empty, or is shorter than it states.
-    """
-    info = _of_file(soundfile.info, path, verbose=True)
-    if info.frames <= 0:
-        raise BrokenSong("too short", "no samples")
-    # libsndfile reads a cut file as if it ended there; its log alone tells what was promised
-    cut = re.search(r"data\s*(?:size)?\s*: (\d+) \(should be (\d+)\)", info.extra_info, re.I)
-    if cut and int(cut[2]) < int(cut[1]) < 0xFFFFFF00:
-        raise BrokenSong("truncated", f"{cut[2]} of {cut[1]} bytes are there")
-    return info.frames / info.samplerate
-
-
-def decode(path: Path, sample_rate: int) -> np.ndarray:
-    """A file of any rate and channel count as float32 (sample,) in [-1, 1] at ``sample_rate``.
-
-    Raises:
-        BrokenSong: unreadable, without samples, or with values that are no numbers.
-    """
-    wave, rate = read(path)
-    return resample(to_mono(wave), rate, sample_rate)
-
-
-def read(path: Path) -> tuple[np.ndarray, int]:
-    """A file as float32 (sample, channel) and its own sample rate. Raises as ``decode`` does."""
-    return _of_file(soundfile.read, path, dtype="float32", always_2d=True)
-
-
-def _of_file(call: Callable[..., Any], path: Path, **options: Any) -> Any:
-    # names need not be UTF-8, but soundfile would encode them so
-    name = os.fsencode(path) if os.name == "posix" else str(path)
-    try:
-        return call(name, **options)
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
-        raise BrokenSong("unreadable", _reason(path)) from None
-
-
-def _reason(path: Path) -> str:
-    """Why a file is no sound; libsndfile's own reasons are often those of other faults."""
-    if path.is_dir():
-        return "a folder, not a file"
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(4096)
-    except OSError as error:
-        denied = isinstance(error, PermissionError)
-        return "no permission to read it" if denied else str(error.strerror)
-    if not beginning:
-        return "the file is empty"
-    if _is_text(beginning):
-        return "text, not sound"
-    is_mpeg = beginning[0] == 0xFF and beginning[1:2] >= b"\xe0"
-    if is_mpeg or beginning.startswith(BEGINNINGS):
-        return "truncated, damaged, or of a codec that libsndfile lacks"
-    return "not a sound file that libsndfile knows"
-
-
-def _is_text(beginning: bytes) -> bool:
-    """Whether it is UTF-8 without control characters; a character may be cut at the end."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
-    except UnicodeDecodeError:
-        return False
-    return all(letter.isprintable() or letter.isspace() for letter in text)
-
-
 def check_whole(seconds: float, stated: float) -> None:
     """Raise ``BrokenSong`` for a song that ends before the length that its file states."""
     if seconds < WHOLE * stated:
         raise BrokenSong("truncated", f"{seconds:.2f} of {stated:.2f} s are there")
 
 
-def write(path: Path, wave: np.ndarray, rate: int) -> None:
-    """(sample,) floats as a 16-bit wav file, quieter only where it would clip."""
-    soundfile.write(path, wave / max(1.0, float(np.abs(wave).max(initial=0))), rate, format="WAV")
-
-
-def to_mp3(wave: np.ndarray, rate: int) -> bytes:
-    """(sample,) floats in [-1, 1] as an MP3 file, which every browser plays."""
-    memory = io.BytesIO()
-    soundfile.write(memory, resample(wave, rate, MP3_RATE), MP3_RATE, format="MP3")
-    return memory.getvalue()
-
-
 def to_mono(wave: np.ndarray) -> np.ndarray:
-    """(sample, channel) -> (sample,), the mean of the channels. Raises as ``decode`` does."""
+    """(sample, channel) -> (sample,), the mean of the channels.
+
+    Raises:
+        BrokenSong: without samples, or with values that are no sound.
+    """
     mono = wave.mean(axis=1) if wave.shape[1] > 1 else wave[:, 0]
     if not len(mono):
         raise BrokenSong("too short", "no samples")
-    if not np.isfinite(mono).all():
+    peak = float(np.abs(mono).max())  # NaN if any is
+    if not np.isfinite(peak):
         raise BrokenSong("unreadable", "samples that are not numbers")
+    if peak > LOUDEST:
+        raise BrokenSong("unreadable", f"samples up to {peak:.3g}; full scale is 1")
     return mono
 
 
 def resample(wave: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
     """(sample,) at ``rate`` -> (sample,) within [-1, 1] at ``sample_rate``."""
     return np.clip(soxr.resample(wave, rate, sample_rate, quality="HQ"), -1.0, 1.0)
+
+
+class Resampler:
+    """``resample`` of a waveform that comes in blocks, to the same samples."""
+
+    def __init__(self, rate: int, sample_rate: int) -> None:
+        self.stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """(sample,) float32 -> what can be said already."""
+        return np.clip(self.stream.resample_chunk(block), -1.0, 1.0)
+
+    def rest(self) -> np.ndarray:
+        """What was held back for a next block."""
+        return np.clip(self.stream.resample_chunk(np.empty(0, np.float32), last=True), -1.0, 1.0)
+
+
+def forget(wave: np.ndarray) -> None:
+    """Give back the memory of what was read of a waveform in a file; it can be read again."""
+    if isinstance(wave.base, mmap.mmap) and hasattr(wave.base, "madvise"):
+        wave.base.madvise(mmap.MADV_DONTNEED)
+
+
+def in_blocks(wave: np.ndarray) -> Iterator[np.ndarray]:
+    """(sample,) -> the same, block by block, in the memory of one."""
+    for first in range(0, len(wave), BLOCK):
+        yield wave[first : first + BLOCK]
+        forget(wave)
 
 
 def to_int16(wave: np.ndarray) -> np.ndarray:
@@ -159,7 +96,7 @@ def check_song(wave: np.ndarray, sample_rate: int, min_seconds: float) -> None:
         raise BrokenSong(
             "too short", f"{seconds:.2f} s, less than data.min_seconds {min_seconds:g}"
         )
-    if float(np.abs(wave).max()) < SILENCE:
+    if all(float(np.abs(block).max()) < SILENCE for block in in_blocks(wave)):
         raise BrokenSong("silent", f"no sample above {SILENCE:g}")
 
 

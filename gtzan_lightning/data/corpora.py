@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gtzan_lightning.data.audio import decode, probe_seconds
 from gtzan_lightning.data.catalogue import (
     GENRES,
     Problem,
@@ -18,6 +17,7 @@ from gtzan_lightning.data.catalogue import (
     gtzan_songs,
 )
 from gtzan_lightning.data.corpus import Corpus, open_pictures
+from gtzan_lightning.data.decoding import decode, probe_seconds
 from gtzan_lightning.data.synthetic import VERSION, render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
@@ -56,7 +56,7 @@ def _of_files(name: str, listing: Listing, genres: Sequence[str], data: DataSett
         songs=songs,
         genres=list(genres) or sorted({song.genre for song in songs}),
         seconds=lambda song: probe_seconds(song.path),
-        waveform=lambda song: decode(song.path, data.sample_rate),
+        waveform=lambda song: decode(song.path, data.sample_rate).wave,
         origin=origin,
         problems=problems,
     )

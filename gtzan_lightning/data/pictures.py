@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gtzan_lightning.data.audio import forget
 from gtzan_lightning.data.features import FEATURES, FLOOR_DB, PictureSpec, below, decibels
 from gtzan_lightning.data.mapped import Mapped
 
@@ -98,6 +99,7 @@ class Features(nn.Module):
         before = -(-self.spec.n_fft // 2 // hop)  # frames that reach into samples left of a block
         begin = max(0, first - before)
         samples = torch.from_numpy(np.array(wave[begin * hop : (last + before) * hop]))
+        forget(wave)
         samples = samples.to(next(self.buffers()).device)
         samples = samples.float() / 32767 if samples.dtype == torch.int16 else samples.float()
         return decibels(self._power(samples[None])[0, first - begin : last - begin]).mT

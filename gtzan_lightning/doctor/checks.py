@@ -191,7 +191,7 @@ def _music(asked: Asked) -> Iterator[Check]:
 
 
 def _sound(asked: Asked) -> Iterator[Check]:
-    from gtzan_lightning.data.audio import libsndfile
+    from gtzan_lightning.data.sound_files import libsndfile
 
     release, formats = libsndfile()
     yield Check("ok", "sound", f"libsndfile {release} reads {', '.join(formats)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gtzan_lightning.data.audio import to_mp3, write
+from gtzan_lightning.data.sound_files import to_mp3, write
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.explain import Explained

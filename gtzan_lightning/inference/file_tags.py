@@ -11,7 +11,8 @@ from mutagen.id3 import TCON
 from mutagen.mp3 import MP3
 from mutagen.wave import WAVE
 
-from gtzan_lightning.data.audio import BrokenSong, probe_seconds
+from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.data.decoding import probe_seconds
 from gtzan_lightning.inference.tag_table import read_table
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gtzan_lightning.data.audio import MP3_RATE, BrokenSong, decode
+from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.corpus import Corpus
+from gtzan_lightning.data.decoding import decode
+from gtzan_lightning.data.sound_files import MP3_RATE
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.tagger import Tagger
@@ -43,7 +45,7 @@ class Library:
             wave = self.corpus.recording(row).astype(np.float32) / 32767
         elif path := self.corpus.songs[row].get("path"):
             try:
-                wave = decode(Path(path), rate)
+                wave = decode(Path(path), rate).wave
             except BrokenSong:
                 return None
         else:

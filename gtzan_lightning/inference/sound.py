@@ -1,6 +1,6 @@
 """Sound files and waveforms of any kind -> songs that a network can take."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,10 @@ import numpy as np
 from gtzan_lightning.data.audio import (
     BrokenSong,
     check_song,
-    check_whole,
-    probe_seconds,
-    read,
     resample,
     to_mono,
 )
+from gtzan_lightning.data.decoding import decode
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,22 @@ def wave_to_sound(wave: np.ndarray, rate: int, wanted: int) -> Sound:
     return Sound(mono.astype(np.float32), wanted, tuple(remarks))
 
 
-def file_to_sound(path: Path, wanted: int) -> Sound:
-    """Raises as ``wave_to_sound`` does, and if the file can't be read; a remark says it is cut."""
-    wave, rate = read(path)
-    sound = wave_to_sound(wave, rate, wanted)
+def file_to_sound(path: Path, wanted: int, longest: float | None = None) -> Sound:
+    """A file as a song; a remark says if its end is missing.
+
+    Args:
+        longest: seconds (none: those of ``data.sound_files``).
+
+    Raises:
+        BrokenSong: as ``wave_to_sound`` does; it can't be read, or is too long.
+    """
+    song = decode(path, wanted, longest)
+    check_song(song.wave, wanted, min_seconds=0.0)
+    remarks = []
     try:
-        check_whole(len(wave) / rate, probe_seconds(path))
+        song.check_whole()
     except BrokenSong as broken:  # what is there can be listened to
-        return replace(sound, remarks=(str(broken), *sound.remarks))
-    return sound
+        remarks.append(str(broken))
+    if song.rate != wanted:
+        remarks.append(f"resampled from {song.rate} to {wanted} Hz")
+    return Sound(song.wave, wanted, tuple(remarks))

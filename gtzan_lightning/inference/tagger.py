@@ -1,16 +1,18 @@
 """Waveform in, genres out: the network and its features rebuilt from one checkpoint."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.data.audio import BrokenSong, forget
 from gtzan_lightning.data.clips import cut, grid_starts
 from gtzan_lightning.data.features import PictureSpec
-from gtzan_lightning.data.pictures import Features, decibels_to_bytes
+from gtzan_lightning.data.pictures import Features, decibels_to_bytes, stored_picture
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.share import FILE
@@ -27,7 +29,8 @@ from gtzan_lightning.models.vote import headline
 from gtzan_lightning.recipe.command_line import READY
 from gtzan_lightning.recipe.settings import TrackSettings
 
-CLIPS_AT_ONCE = 64
+CLIPS_AT_ONCE = 64  # on a GPU
+FEW = 8  # on a processor: what is made of them stays in its caches, in half the time
 
 
 def fetch_checkpoint(
@@ -154,15 +157,15 @@ class Tagger:
     @torch.inference_mode()
     def predict_sound(self, sound: Sound, every: float | None = None) -> Prediction:
         """``predict`` of a sound at ``sample_rate``. Raises BrokenSong where the answer is none."""
-        recording = self._recordings(torch.from_numpy(sound.wave)[None])
+        recording = self._recording(sound)
         seconds_per_step = sound.seconds / recording.shape[-1]
         recording, steps = self._clippable(recording)
         starts = grid_starts(recording.shape[-1], steps)
-        clips = voting = self._log_probs(recording, starts, steps)
+        clips = voting = self._log_probs(sound, recording, starts, steps)
         if every is not None:
             hop = max(1, round(every / seconds_per_step))
             starts = list(range(0, recording.shape[-1] - steps + 1, hop))
-            clips = self._log_probs(recording, starts, steps)
+            clips = self._log_probs(sound, recording, starts, steps)
         if not (clips.isfinite().all() and voting.isfinite().all()):
             raise BrokenSong("unpredictable", "the network gives no number for it")
         remarks, clip = sound.remarks, self.recipe.data.clip_seconds
@@ -200,7 +203,7 @@ class Tagger:
     def embed(self, wave: np.ndarray, rate: int) -> np.ndarray:
         """A song as (number,) unit vector, the network's own view of it; see ``predict``."""
         sound = wave_to_sound(wave, rate, self.sample_rate)
-        return self.recording_to_vector(self._recordings(torch.from_numpy(sound.wave)[None]))
+        return self.recording_to_vector(self._recording(sound))
 
     @torch.inference_mode()
     def recording_to_vector(self, recording: Tensor) -> np.ndarray:
@@ -208,22 +211,27 @@ class Tagger:
 
         The mean over clips of its embeddings: of the trunk's map, or of its logits without a trunk.
         """
-        pictures, _ = self._pictures(recording.to(self.device))
-        if isinstance(self.network, Trunked):
-            vector = self.network.embed(pictures).mean(0)
-        elif has_trunk(self.network):
-            vector = self.network.trunk(pictures).mean((0, 2, 3))
-        else:
-            vector = self.network(pictures).mean(0)
+        recording, steps = self._clippable(recording)
+        starts = grid_starts(recording.shape[-1], steps)
+        each = [self._embedded(few) for few in self._pictures(recording, starts, steps)]
+        vector = torch.cat(each).mean(0)
         return (vector / vector.norm().clamp_min(1e-9)).cpu().numpy()
 
     @torch.inference_mode()
     def sound_to_pictures(self, sound: Sound) -> tuple[Tensor, list[int]]:
         """Pictures (clip, channel, bin, frame) of the voting clips, and their first samples."""
-        recording = self._recordings(torch.from_numpy(sound.wave)[None])
-        pictures, starts = self._pictures(recording)
+        recording = self._recording(sound)
+        recording, steps = self._clippable(recording)
+        starts = grid_starts(recording.shape[-1], steps)
+        pictures = torch.cat(list(self._pictures(recording, starts, steps)))
         samples = len(sound.wave) / recording.shape[-1]
         return pictures, [round(start * samples) for start in starts]
+
+    def _recording(self, sound: Sound) -> Tensor:
+        """A song as a recording; of waveforms it stays where it is, for clips go to the device."""
+        if self.stored is None:
+            return torch.from_numpy(sound.wave)[None]
+        return stored_picture(self.stored, sound.wave)[None]
 
     def _recordings(self, waves: Tensor) -> Tensor:
         """(song, sample) at ``sample_rate`` -> recordings."""
@@ -243,18 +251,27 @@ class Tagger:
             recordings = cut(recordings, 0, steps)
         return recordings, steps
 
-    def _pictures(self, recording: Tensor) -> tuple[Tensor, list[int]]:
-        """A recording of one song -> pictures of its voting clips, and their first steps."""
-        recording, steps = self._clippable(recording)
-        starts = grid_starts(recording.shape[-1], steps)
-        return self.features(_cut(recording, starts, steps)), starts
+    def _pictures(self, recording: Tensor, starts: list[int], steps: int) -> Iterator[Tensor]:
+        """A recording of one song -> pictures of its clips, some at a time."""
+        some = FEW if self.device.type == "cpu" else CLIPS_AT_ONCE
+        for n in range(0, len(starts), some):
+            clips = [recording[..., start : start + steps] for start in starts[n : n + some]]
+            yield self.features(torch.cat(clips).to(self.device))
 
-    def _log_probs(self, recording: Tensor, starts: list[int], steps: int) -> Tensor:
-        """A recording of one song -> (clip, genre) log-probabilities of its clips."""
+    def _embedded(self, pictures: Tensor) -> Tensor:
+        """(clip, channel, bin, frame) -> (clip, number)"""
+        if isinstance(self.network, Trunked):
+            return self.network.embed(pictures)
+        if has_trunk(self.network):
+            return self.network.trunk(pictures).mean((2, 3))
+        return cast(Tensor, self.network(pictures))
+
+    def _log_probs(self, sound: Sound, recording: Tensor, starts: list[int], steps: int) -> Tensor:
+        """The recording of a song -> (clip, genre) log-probabilities of its clips."""
         log_probs = []
-        for n in range(0, len(starts), CLIPS_AT_ONCE):
-            pictures = self.features(_cut(recording, starts[n : n + CLIPS_AT_ONCE], steps))
+        for pictures in self._pictures(recording, starts, steps):
             log_probs.append(self._of_pictures(pictures))
+            forget(sound.wave)
         return torch.cat(log_probs).cpu()
 
     def _of_pictures(self, pictures: Tensor) -> Tensor:
@@ -272,8 +289,3 @@ def _untrained(contents: Contents) -> nn.Module:
     if hasattr(settings, "pretrained"):  # the weights are in the checkpoint, nothing to fetch
         settings = settings.model_copy(update={"pretrained": False, "weights": None})
     return build_network(settings, len(contents.genres), contents.shape)
-
-
-def _cut(recording: Tensor, starts: list[int], steps: int) -> Tensor:
-    """(1, ..., step) -> (clip, ..., step)"""
-    return torch.cat([recording[..., start : start + steps] for start in starts])

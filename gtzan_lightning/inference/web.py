@@ -16,7 +16,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 import gradio as gr
 import numpy as np
 
-from gtzan_lightning.data.audio import BrokenSong, probe_seconds, write
+from gtzan_lightning.data.audio import BrokenSong
+from gtzan_lightning.data.sound_files import write
 from gtzan_lightning.data.synthetic import render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.explain import explain_sound
@@ -152,10 +153,7 @@ def _answer(model: Served, file: str | None) -> Iterator[tuple[Any, ...]]:
 
 
 def _sound(file: Path, rate: int) -> Sound:
-    seconds = probe_seconds(file)
-    if seconds > LONGEST:
-        raise BrokenSong("too long", f"{seconds:.0f} s, more than {LONGEST} s")
-    return file_to_sound(file, rate)
+    return file_to_sound(file, rate, longest=LONGEST)
 
 
 def serve(models: list[Served], host: str, port: int, password: str | None) -> None:

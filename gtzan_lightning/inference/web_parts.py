@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from gtzan_lightning.data.audio import to_mp3
+from gtzan_lightning.data.sound_files import to_mp3
 from gtzan_lightning.inference.explain import Explained
 from gtzan_lightning.inference.explained import png
 from gtzan_lightning.inference.similar import Index, Library

@@ -1,0 +1,123 @@
+"""Opens one sound file after the other for another process, which may end it: ``decoding``.
+
+A request is a line of JSON on the standard input. Its answer is any number of blocks, then an end,
+each a head (kind, size) and its bytes. Time, memory and samples are bounded: a file can only make
+this process end, which costs that file.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO, TypedDict
+
+import numpy as np
+
+from gtzan_lightning.data.audio import BrokenSong, Resampler, to_mono
+from gtzan_lightning.data.sound_files import SoundFile
+
+HEAD = struct.Struct("<cQ")
+BLOCK, END, BROKEN = b"b", b"e", b"x"
+MEMORY = 600 * 2**20  # bytes, of which numpy and the decoders take 60
+SECONDS = 4.0  # of a core, for a block; the slowest codec takes a hundredth
+
+
+class Request(TypedDict):
+    path: str
+    rate: int | None  # of the blocks; none: the file's own
+    longest: float | None  # seconds; none: the header alone is wanted
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    answers, notes = _own_streams()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this decides when it ends
+    _bound_memory()
+    for line in sys.stdin.buffer:
+        for kind, content in _answer(json.loads(line), notes):
+            _write(answers, HEAD.pack(kind, len(content)))
+            _write(answers, content)
+
+
+def _own_streams() -> tuple[int, BinaryIO]:
+    """Where answers go, and a file that gets what decoders print, on either stream."""
+    notes = tempfile.TemporaryFile()  # noqa: SIM115  open until this process ends
+    answers = os.dup(1)
+    os.dup2(notes.fileno(), 1)
+    os.dup2(notes.fileno(), 2)
+    return answers, notes
+
+
+def _bound_memory() -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no limits
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, hard))
+
+
+def _bound_time() -> None:
+    """The system ends this process if it computes longer than that from now."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+
+
+def _answer(request: Request, notes: BinaryIO) -> Iterator[tuple[bytes, bytes | memoryview]]:
+    try:
+        for content in _decoded(request):
+            _bound_time()
+            if isinstance(content, dict):
+                yield END, json.dumps(content).encode()
+            else:
+                yield BLOCK, np.ascontiguousarray(content).data.cast("B")
+    except BrokenSong as broken:
+        yield BROKEN, json.dumps([broken.what, broken.detail, _last(notes)]).encode()
+    except MemoryError:
+        detail = f"it takes more than {MEMORY // 2**20} MB to decode"
+        yield BROKEN, json.dumps(["unreadable", detail, ""]).encode()
+    except Exception as error:  # of whatever kind a decoder has
+        detail = f"the decoder failed: {error}"
+        yield BROKEN, json.dumps(["unreadable", detail, _last(notes)]).encode()
+    notes.seek(0)
+    notes.truncate()
+
+
+def _decoded(request: Request) -> Iterator[np.ndarray | dict[str, Any]]:
+    """Mono blocks (sample,), and at the end what is known of all."""
+    _bound_time()
+    with SoundFile(Path(request["path"])) as file:
+        longest, samples = request["longest"], 0
+        if longest is not None:
+            rate = request["rate"] or file.header.rate
+            resampler = Resampler(file.header.rate, rate)
+            for block in file.blocks(longest):
+                mono = to_mono(block)
+                samples += len(mono)
+                yield resampler(mono)
+            yield resampler.rest()
+        yield {**asdict(file.header), "decoded": samples / file.header.rate}
+
+
+def _last(notes: BinaryIO) -> str:
+    """The last line that decoders printed."""
+    notes.seek(0)
+    lines = notes.read(4096).decode(errors="replace").split("\n")
+    said = [" ".join(line.split()) for line in lines if line.strip()]
+    return "".join(c for c in said[-1] if c.isprintable())[:100] if said else ""
+
+
+def _write(answers: int, content: bytes | memoryview) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(answers, view) :]
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+        main()
