@@ -1,5 +1,6 @@
 """Synthetic songs, quick recipes and a trained checkpoint, which many tests share."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,13 @@ OUTSIDE = """[...document.querySelectorAll('button, a[href], input, select, audi
     const box = control.getBoundingClientRect();
     return box.width > 1 && (box.left < -1 || box.right > innerWidth + 1); })
   .map(control => control.outerHTML.slice(0, 120))"""
+
+# of files, none of them hidden
+ODD_NAMES = tuple(map(os.fsdecode, (
+    b"caf\xe9.wav", b"new\nline.wav", b"return\rcarriage.wav", "line\u2028sep.wav".encode(),
+    "next\x85line.wav".encode(), b"=cmd.wav", b"-dash.wav", b'quote",comma.wav', b"a\\x0ab.wav",
+    b"a\nb.wav", b"[red]x.wav", b"\x1b[31mred.wav", b"n" * 251 + b".wav", b" .wav",
+)))  # fmt: skip
 
 # of mutants.py: that an example fails is enough, the smallest one would take minutes to find
 settings.register_profile(

@@ -12,7 +12,6 @@ from gtzan_lightning.audit.findings import Example, Finding, Severity
 from gtzan_lightning.audit.measure import SECONDS_PER_FRAME, of_corpus, of_files, shown
 from gtzan_lightning.audit.songs import Named, Sound, Subject, named
 from gtzan_lightning.data.catalogue import (
-    AUDIO,
     KNOWN_FAULTS,
     Problem,
     find_gtzan,
@@ -20,10 +19,12 @@ from gtzan_lightning.data.catalogue import (
     gtzan_songs,
 )
 from gtzan_lightning.data.corpus import open_corpus
+from gtzan_lightning.data.listing import sounds_under, why_no_file
 from gtzan_lightning.data.protocols import make_split
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.settings import DataSettings
+from gtzan_lightning.terminal import printable
 
 KEYS = ("song", "filename", "id")  # columns that name songs
 SUFFIXES = (".wav", ".au", ".mp3", ".flac")
@@ -147,15 +148,18 @@ def _of_corpus(folder: Path) -> Subject:
 
 def _of_folder(folder: Path) -> Subject:
     problems: list[Problem] = []
+    listed: list[tuple[str, str, Path]] = []
     if find_gtzan(folder):
         found, problems = gtzan_songs(folder)
         listed = [(song.id, song.genre, song.path) for song in found]
     else:
-        files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO and p.is_file()]
-        listed = [
-            (str(p.relative_to(folder)), "" if p.parent == folder else p.parent.name, p)
-            for p in files
-        ]
+        for path in sounds_under(folder):
+            name = printable(path.relative_to(folder))
+            if why := why_no_file(path):
+                problems.append(Problem("unreadable", name, why))
+            else:
+                genre = "" if path.parent == folder else printable(path.parent.name)
+                listed.append((name, genre, path))
     if not listed:
         raise UserError(f"{folder} has no sound: it must hold songs, or a folder for each genre")
     measured = list(shown(of_files([(i, p) for i, _, p in listed]), "songs", len(listed)))

@@ -1,6 +1,7 @@
 """Genres of many files: ``python experiments/tag.py FOLDER --run RUN --out genres.csv``."""
 
 import io
+import os
 import re
 import sys
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gtzan_lightning.commands.early import check_runs, first_word
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import READY, Parser, track_of
+from gtzan_lightning.terminal import printable
 
 if TYPE_CHECKING:
     from gtzan_lightning.inference.tag_files import Tagged
@@ -56,7 +58,7 @@ def main(argv: list[str]) -> None:
     args = vars(_parser().parse_all(argv))
     _check(args)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # it need not take all of Unicode
     if args["from"]:
         _write_tags(Path(args["from"]), args["dry_run"])
         return
@@ -68,11 +70,11 @@ def main(argv: list[str]) -> None:
     first_word(f"loading the model for {len(files)} files")
     tagged = _tag(args, files)
     again = f", {tagged.resumed} of them by an earlier run" if tagged.resumed else ""
-    print(f"{tagged.out}: {tagged.songs} files{again}, {len(tagged.broken)} broken")
+    print(f"{printable(tagged.out)}: {tagged.songs} files{again}, {len(tagged.broken)} broken")
     if args["write_tags"]:
         _write_tags(tagged.out, args["dry_run"])
     for path, reason in tagged.broken:
-        print(f"broken: {path}: {reason}")
+        print(f"broken: {printable(path)}: {reason}")
 
 
 def _check(args: dict[str, Any]) -> None:
@@ -98,7 +100,7 @@ def _check_places(args: dict[str, Any]) -> None:
     """Raise UserError without files or table, such as where --run has swallowed the files."""
     missing = ["files or folders"] * (not args["place"]) + ["--out FILE"] * (not args["out"])
     last = Path(args["run"][-1])
-    if not args["place"] and last.suffix != ".ckpt" and last.exists():
+    if not args["place"] and last.suffix != ".ckpt" and os.path.lexists(last):
         raise UserError(f"--run takes all words up to the next flag: name {last} before it")
     if missing:
         raise UserError(f"give {' and '.join(missing)} (see gtzan tag --help)")
@@ -112,7 +114,7 @@ def _write_tags(table: Path, dry: bool) -> None:
     for line in change_tags(table, dry):
         print(line)
         count += not line.startswith("not written")
-    print(f"{table}: {count} files {'would get' if dry else 'have got'} another genre")
+    print(f"{printable(table)}: {count} files {'would get' if dry else 'have got'} another genre")
 
 
 def _check_ray(address: str | None, workers: int | None) -> None:

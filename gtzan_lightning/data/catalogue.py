@@ -3,6 +3,7 @@
 Knows GTZAN's ten genres, its 1,000 song ids, and its known faults; opens no sound.
 """
 
+import os
 import re
 import shlex
 from collections import Counter
@@ -12,13 +13,21 @@ from functools import cache
 from pathlib import Path
 
 from gtzan_lightning.data.artists import artists, gtzan_facts, recordings
+from gtzan_lightning.data.listing import (
+    AUDIO,
+    has_audio_name,
+    not_readable,
+    visible,
+    why_no_file,
+    why_no_folder,
+)
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
+from gtzan_lightning.terminal import printable
 
 GENRES = (
     "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock",
 )  # fmt: skip
-AUDIO = (".wav", ".au", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 # faults that no decoder notices; repetitions are in facts/same_recordings.txt
 KNOWN_FAULTS = {
     "jazz.00054": "unreadable header in the Kaggle copy",
@@ -29,7 +38,10 @@ KNOWN_FAULTS = {
 
 @dataclass(frozen=True)
 class Song:
-    """One recording with one genre; ``artist`` is empty where unknown."""
+    """One recording with one genre; ``artist`` is empty where unknown.
+
+    Ids and genres of files are as ``printable`` makes them; ``path`` may be no UTF-8.
+    """
 
     id: str
     genre: str
@@ -94,22 +106,28 @@ def gtzan_songs(root: Path) -> tuple[list[Song], list[Problem]]:
     """
     base = find_gtzan(root)
     if base is None:
-        state = "is empty of GTZAN songs" if root.is_dir() else "does not exist"
+        state = "is empty of GTZAN songs" if os.path.isdir(root) else "does not exist"
+        if os.path.isdir(root) and (why := why_no_folder(root)):
+            state = f"is a {why}"
         raise UserError(f"GTZAN was not found: {root} {state}; {advice(root)}")
     songs: dict[str, Song] = {}
-    problems = []
-    files = list(_gtzan_files(base))
-    for id_, genre, path in files:
-        if id_ in songs:
-            problems.append(Problem("extra", str(path), f"{songs[id_].path.name} is used"))
-        else:
-            songs[id_] = Song(id_, genre, path, artists().get(id_, ""), _known_faults(id_))
-    known = {path for _, _, path in files}
-    for folder in (p for p in _listing(base) if p.is_dir() and _genre(p.name)):
-        for path in _listing(folder):
-            if path not in known and not path.name.startswith("."):
-                problems.append(Problem("extra", str(path), "not a song of GTZAN"))
-    problems += [Problem("missing", id_) for id_ in gtzan_ids() if id_ not in songs]
+    problems: list[Problem] = []
+    broken = set()
+    for folder in _genre_folders(base, problems):
+        for path in _listed(folder, problems):
+            named, why = gtzan_song(path), why_no_file(path)
+            if named is None:
+                problems.append(Problem("extra", printable(path), why or "not a song of GTZAN"))
+            elif why:
+                problems.append(Problem("unreadable", printable(path), why))
+                broken.add(named[0])
+            elif named[0] in songs:
+                used = printable(songs[named[0]].path.name)
+                problems.append(Problem("extra", printable(path), f"{used} is used"))
+            else:
+                id_, genre = named
+                songs[id_] = Song(id_, genre, path, artists().get(id_, ""), _known_faults(id_))
+    problems += [Problem("missing", id_) for id_ in gtzan_ids() if id_ not in {*songs, *broken}]
     faulty = [song for song in songs.values() if song.faults]
     problems += [Problem("known fault", song.id, song.faults, left_out=False) for song in faulty]
     return [songs[id_] for id_ in sorted(songs)], problems
@@ -119,7 +137,7 @@ def gtzan_song(path: Path) -> tuple[str, str] | None:
     """Id and genre of a file that is named as a song of GTZAN, ``blues/blues.00000.wav``."""
     genre = _genre(path.parent.name)
     match = re.fullmatch(r"([a-z-]+)\.(000\d\d)", path.stem.lower())
-    if not (genre and match and _genre(match[1]) == genre and path.suffix.lower() in AUDIO):
+    if not (genre and match and _genre(match[1]) == genre and has_audio_name(path)):
         return None
     return f"{genre}.{match[2]}", genre
 
@@ -130,27 +148,50 @@ def folder_songs(root: Path) -> tuple[list[Song], list[Problem]]:
     Raises:
         UserError: no such folder, no sound in it, or a genre with fewer than three songs.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"{root} does not exist: data.root must hold one folder for each genre")
-    songs, problems = [], []
-    for folder in (p for p in _listing(root) if p.is_dir() and not p.name.startswith(".")):
-        for path in _listing(folder):
-            id_ = f"{folder.name}/{path.name}"
-            if path.suffix.lower() in AUDIO and path.is_file():
-                songs.append(Song(id_, folder.name, path, ""))
-            elif not path.name.startswith("."):
-                problems.append(Problem("extra", str(path), "not a sound file"))
+    if why := why_no_folder(root):
+        raise UserError(f"{root}: {why}; data.root must hold one folder for each genre")
+    songs: list[Song] = []
+    problems: list[Problem] = []
+    genres = []
+    for folder in visible(root):
+        if os.path.isdir(folder):
+            before = len(problems)
+            own = _folder_songs(folder, problems)
+            unreadable = [p for p in problems[before:] if p.what == "unreadable"]
+            if own or unreadable:
+                genres.append((folder, len(own), unreadable))
+            songs += own
+        elif has_audio_name(folder):
+            why = why_no_file(folder) or "in no genre's folder"
+            problems.append(Problem("extra", printable(folder), why))
     if not songs:
         raise UserError(
             f"{root} has no sound: data.root must hold GENRE/*{{{','.join(AUDIO)}}} files"
         )
-    for genre, count in sorted(Counter(song.genre for song in songs).items()):
+    for folder, count, unreadable in genres:
         if count < 3:
+            why = f" ({unreadable[0].name}: {unreadable[0].detail})" if unreadable else ""
             raise UserError(
-                f"{root / genre} has {count} song{'s' * (count > 1)}: a genre needs at least "
+                f"{folder} has {count} song{'s' * (count != 1)}{why}: a genre needs at least "
                 "three, for train, valid and test; add songs or remove the folder"
             )
     return songs, problems
+
+
+def _folder_songs(folder: Path, problems: list[Problem]) -> list[Song]:
+    """A genre's songs; what is none of them goes to the problems."""
+    songs, genre = [], printable(folder.name)
+    for path in _listed(folder, problems):
+        why = why_no_file(path)
+        if not has_audio_name(path):
+            problems.append(Problem("extra", printable(path), why or "not a sound file"))
+        elif why:
+            problems.append(Problem("unreadable", printable(path), why))
+        else:
+            songs.append(Song(f"{genre}/{printable(path.name)}", genre, path, ""))
+    return songs
 
 
 def summary(problems: list[Problem]) -> str:
@@ -159,13 +200,30 @@ def summary(problems: list[Problem]) -> str:
     return ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "nothing wrong"
 
 
-def _gtzan_files(base: Path) -> Iterator[tuple[str, str, Path]]:
-    for folder in _listing(base):
-        if _genre(folder.name) and folder.is_dir():
-            for path in _listing(folder):
-                song = gtzan_song(path)
-                if song and path.is_file():
-                    yield *song, path
+def _gtzan_files(base: Path) -> Iterator[Path]:
+    for folder in _genre_folders(base, []):
+        for path in _listed(folder, []):
+            if gtzan_song(path) and path.is_file():
+                yield path
+
+
+def _genre_folders(base: Path, problems: list[Problem]) -> Iterator[Path]:
+    """Folders named as GTZAN's genres are; what else has such a name goes to the problems."""
+    for path in _listed(base, problems):
+        if os.path.isdir(path) and _genre(path.name):
+            yield path
+        elif _genre(path.name):
+            why = why_no_file(path) or "a file, not a folder"
+            problems.append(Problem("extra", printable(path), why))
+
+
+def _listed(folder: Path, problems: list[Problem]) -> list[Path]:
+    """What a folder shows; one that can't be read goes to the problems."""
+    try:
+        return visible(folder)
+    except OSError as error:
+        problems.append(Problem("unreadable", printable(folder), not_readable(error)))
+        return []
 
 
 def _genre(name: str) -> str | None:
@@ -174,19 +232,19 @@ def _genre(name: str) -> str | None:
 
 
 def _folders(root: Path, depth: int) -> Iterator[Path]:
-    if root.is_dir():
-        yield root
-        if depth:
-            for child in _listing(root):
-                if child.is_dir() and not child.name.startswith(".") and not _genre(child.name):
-                    yield from _folders(child, depth - 1)
-
-
-def _listing(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError(f"{folder} can't be read: {error.strerror}") from None
+    """The folder and those in it, each once: links may lead in circles."""
+    seen = set()
+    waiting = [(root, depth)]
+    while waiting:
+        folder, left = waiting.pop()
+        real = os.path.realpath(folder)
+        if not os.path.isdir(folder) or real in seen:
+            continue
+        seen.add(real)
+        yield folder
+        if left:
+            inner = [path for path in _listed(folder, []) if not _genre(path.name)]
+            waiting += [(path, left - 1) for path in reversed(inner)]
 
 
 def _known_faults(id_: str) -> str:

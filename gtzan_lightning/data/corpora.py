@@ -1,5 +1,6 @@
 """What ``data.corpus`` may name: how its songs are found, listed and decoded, and its name."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,9 +19,11 @@ from gtzan_lightning.data.catalogue import (
 )
 from gtzan_lightning.data.corpus import Corpus, open_pictures
 from gtzan_lightning.data.decoding import decode, probe_seconds
+from gtzan_lightning.data.listing import state_of
 from gtzan_lightning.data.synthetic import VERSION, render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
+from gtzan_lightning.terminal import printable
 
 Listing = Callable[[Path], tuple[list[Song], list[Problem]]]
 
@@ -47,8 +50,8 @@ def _of_files(name: str, listing: Listing, genres: Sequence[str], data: DataSett
     def origin() -> str:
         lines = [f"{name} {data.sample_rate} {data.min_seconds}"]
         for song in songs:
-            stat = song.path.stat()
-            lines.append(f"{song.id} {song.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+            place = printable(os.path.realpath(song.path))
+            lines.append(f"{song.id} {place} {state_of(song.path)}")
         return "\n".join(lines)
 
     return Catalogue(

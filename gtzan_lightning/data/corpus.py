@@ -160,7 +160,10 @@ def open_pictures(folder: Path) -> Corpus:
 
 def _open(folder: Path) -> Corpus:
     info: CorpusInfo = json.loads((folder / "corpus.json").read_text())
-    with (folder / "songs.csv").open(newline="") as file:
+    # paths need not be UTF-8
+    with (folder / "songs.csv").open(
+        newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         songs = cast(list[SongRow], list(csv.DictReader(file)))
     array = np.asarray(np.load(folder / "array.npy", mmap_mode="r"))  # a memmap is slow to cut
     wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}[info["kind"]]
@@ -179,7 +182,7 @@ def _open(folder: Path) -> Corpus:
     rows = np.arange(len(songs))
     problems = []
     if (folder / "left_out.csv").exists():
-        with (folder / "left_out.csv").open(newline="") as file:
+        with (folder / "left_out.csv").open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         problems = [Problem(p["what"], p["name"], p["detail"], p["left_out"] == "1") for p in lines]
     return Corpus(folder, info, songs, lengths, array, rows, problems)

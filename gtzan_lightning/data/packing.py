@@ -214,11 +214,13 @@ def _pack_pictures(part: Path, waves: Corpus, data: DataSettings) -> None:
 def _write_tables(
     part: Path, info: Mapping[str, object], rows: Iterable[SongRow], problems: list[Problem]
 ) -> None:
-    with (part / "songs.csv").open("w", newline="") as file:
+    with (part / "songs.csv").open(
+        "w", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         table = csv.DictWriter(file, list(SongRow.__annotations__))
         table.writeheader()
         table.writerows(rows)
-    with (part / "left_out.csv").open("w", newline="") as file:
+    with (part / "left_out.csv").open("w", newline="", encoding="utf-8") as file:
         lines = [[p.what, p.name, p.detail, int(p.left_out)] for p in problems]
         csv.writer(file).writerows([("what", "name", "detail", "left_out"), *lines])
     (part / "corpus.json").write_text(json.dumps(info, indent=1))

@@ -1,5 +1,7 @@
 """The genre into the files' own tags. The only file that imports mutagen."""
 
+import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,9 @@ from mutagen.wave import WAVE
 
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.decoding import probe_seconds
+from gtzan_lightning.data.listing import why_no_file
 from gtzan_lightning.inference.tag_table import read_table
+from gtzan_lightning.terminal import harmless, printable
 
 
 def change_tags(table: Path, dry: bool) -> Iterator[str]:
@@ -29,22 +33,36 @@ def change_tags(table: Path, dry: bool) -> Iterator[str]:
         path, genre = Path(row["path"]), row["genre"]
         if not genre:
             continue
+        name = printable(path)
         try:
             before = genre_of(path)
             if before == genre:
                 continue
             if not dry:
                 write_genre(path, genre)
-            yield f"{'would write' if dry else 'wrote'} {path}: {before!r} -> {genre!r}"
+            yield f"{'would write' if dry else 'wrote'} {name}: {before!r} -> {genre!r}"
         except BrokenSong as broken:
-            yield f"not written {path}: {broken}"
+            yield f"not written {name}: {harmless(str(broken))}"
 
 
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Whatever a strange file makes of mutagen, or a disk of a tag, as a BrokenSong."""
+    try:
+        yield
+    except BrokenSong:
+        raise
+    except Exception as error:
+        said = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise BrokenSong("no tag", said or type(error).__name__) from None
+
+
+@_one_line()
 def genre_of(path: Path) -> str:
     """The genre in a file's tags, or an empty text.
 
     Raises:
-        BrokenSong: the format holds no tags, or they can't be read.
+        BrokenSong: it is no file, the format holds no tags, or they can't be read.
     """
     file = _open(path)
     if file.tags is None:
@@ -53,6 +71,7 @@ def genre_of(path: Path) -> str:
     return str(values[0]) if values else ""
 
 
+@_one_line()
 def write_genre(path: Path, genre: str) -> None:
     """Put a genre into a file's tags; the other tags stay, and so does the sound.
 
@@ -61,15 +80,17 @@ def write_genre(path: Path, genre: str) -> None:
     Raises:
         BrokenSong: as of ``genre_of``; or the file is damaged, so that a tag can't be found again.
     """
-    part = path.with_name(f".part-{path.name}")  # by its suffix its format is known
+    if why := why_no_file(path):
+        raise BrokenSong("no tag", why)
+    path = path.resolve()  # a link stays one
+    # by its suffix its format is known; its own name could be too long with a letter more
+    part = path.with_name(f".part-{os.getpid()}{path.suffix}")
     try:
         shutil.copy2(path, part)
         _put(part, genre)
         if genre_of(part) != genre or probe_seconds(part) != probe_seconds(path):
             raise BrokenSong("no tag", "the file is damaged, a tag would not be found again")
         part.replace(path)
-    except (mutagen.MutagenError, OSError) as error:
-        raise BrokenSong("no tag", " ".join(str(error).split())) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -87,10 +108,9 @@ def _put(path: Path, genre: str) -> None:
 
 
 def _open(path: Path) -> mutagen.FileType:
-    try:
-        file = mutagen.File(path)
-    except (mutagen.MutagenError, OSError) as error:
-        raise BrokenSong("no tag", " ".join(str(error).split())) from None
+    if why := why_no_file(path):
+        raise BrokenSong("no tag", why)
+    file = mutagen.File(path)
     if file is None:
         raise BrokenSong("no tag", f"{path.suffix} files hold no tags")
     return file

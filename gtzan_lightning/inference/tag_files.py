@@ -1,31 +1,33 @@
 """Many files -> a table of genres: decoded in parallel, resumable, of constant memory.
 
-Rows go to a journal beside the output as they are made, a line each; a killed run resumes
-behind its last whole line. The journal becomes the output when every file has its row.
+Rows go to a journal beside the output as they are made, a record each; a killed run resumes behind
+its last whole record. The table is made of the journal when every file has its row. A file that
+breaks whatever it meets costs its own row only.
 """
 
-import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gtzan_lightning.data.audio import BrokenSong, windowed
+from gtzan_lightning.data.listing import state_of, why_no_file
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.ensemble import Ensemble
 from gtzan_lightning.inference.sound import Sound, file_to_sound
-from gtzan_lightning.inference.tag_table import (
-    COLUMNS,
-    check_out,
-    read_csv,
-    read_table,
-    write_table,
-)
+from gtzan_lightning.inference.tag_table import COLUMNS, check_out, write_table
 from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.records import RecordFile, records_of
+from gtzan_lightning.terminal import harmless
+
+FAILED = "failed"  # how the reason begins where another machine, or a later hour, may succeed
 
 
 @dataclass(frozen=True)
@@ -46,49 +48,48 @@ def tag_files(
 ) -> Tagged:
     """Write the genre of every file to ``out``, in the format of its suffix.
 
-    The journal of a killed run is used if the same model wrote it.
+    The journal of a killed run is used if the same model wrote it, for files that have not changed
+    since. Files whose reason begins with ``FAILED`` are tried again.
 
     Args:
         rows: makes each file's row, in any order (none: ``rows_of``, on this machine's cores).
 
     Raises:
-        UserError: ``out`` exists, has another suffix, or can't be written.
+        UserError: ``out`` exists, has another suffix, or can't be written; or nothing more can be
+            computed.
     """
     check_out(out)
-    journal = out.with_name(f".{out.name}.{tagger.digest}.part")
     columns = [*COLUMNS, *tagger.genres]
     try:
-        done = _rows_so_far(journal, columns)
+        journal = RecordFile(out.with_name(f".{out.name}.{tagger.digest}.part"))
+        done = _done(journal.file, {str(file) for file in files}, len(columns))
         todo = [file for file in files if str(file) not in done]
-        with journal.open("a", newline="", encoding="utf-8", errors="surrogateescape") as sink:
-            writer = csv.writer(sink)
-            if not sink.tell():
-                writer.writerow(columns)
-            make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
-            for row in _shown(make(todo), len(done), len(files)):
-                writer.writerow(row)
-                sink.flush()
-        _finish(journal, out, files)
+        make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
+        for row in _shown(make(todo), len(done), len(files)):
+            journal.add([row[0], state_of(Path(row[0])), row[1:]])
+        journal.close()
+        broken = _finish(journal.file, out, files, columns)
     except OSError as error:
-        raise UserError(f"{out} can't be written: {error.strerror or error}") from None
-    table = read_table(out)
-    broken = [(row["path"], row["error"]) for row in table if row["error"]]
-    return Tagged(out, len(table), len(files) - len(todo), broken)
+        raise UserError(
+            f"{error.filename or out} can't be written: {error.strerror or error}; rows made so "
+            "far are kept, the same command resumes"
+        ) from None
+    return Tagged(out, len(files), len(done), broken)
 
 
 def rows_of(tagger: Tagger | Ensemble, files: Sequence[Path], threads: int) -> Iterator[list[str]]:
-    """Each file's row, in order: decoded by ``threads`` while the model predicts."""
+    """Each file's row, in order: decoded by ``threads`` while the model predicts.
 
-    def decoded(path: Path) -> Sound | BrokenSong:
-        try:
-            return file_to_sound(path, tagger.sample_rate)
-        except BrokenSong as broken:
-            return broken
-
-    with ThreadPoolExecutor(threads) as pool:
-        sounds = windowed(pool, decoded, files, 2 * threads)
-        for path, sound in zip(files, sounds, strict=True):
+    Raises:
+        UserError: the device can't compute any more.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
+        decoded = windowed(pool, partial(_sound, rate=tagger.sample_rate), files, 2 * threads)
+        for path, sound in zip(files, decoded, strict=True):
             yield _row(tagger, path, sound)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, only what is being decoded is awaited
 
 
 def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[str]]:
@@ -104,33 +105,77 @@ def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[
             bar.advance(task)
 
 
-def _row(tagger: Tagger | Ensemble, path: Path, sound: Sound | BrokenSong) -> list[str]:
-    if isinstance(sound, BrokenSong):
-        return [str(path), "", "", "", "", str(sound), *[""] * len(tagger.genres)]
-    song = tagger.predict_sound(sound)
+def _sound(path: Path, rate: int) -> Sound | Exception:
+    try:
+        if why := why_no_file(path):
+            raise BrokenSong("unreadable", why)
+        return file_to_sound(path, rate)
+    except Exception as error:  # whatever a strange file makes of a decoder
+        return error
+
+
+def _row(tagger: Tagger | Ensemble, path: Path, sound: Sound | Exception) -> list[str]:
+    try:
+        if isinstance(sound, Exception):
+            raise sound
+        song = tagger.predict_sound(sound)
+        if not np.isfinite([song.seconds, *song.probabilities]).all():
+            raise BrokenSong("unpredictable", "the network gives no number for it")
+    except torch.AcceleratorError as error:  # every call after it fails as well
+        raise UserError(
+            f"the GPU stopped at {path}: {_in_a_line(error)}; rows made so far are kept, the same "
+            "command resumes"
+        ) from None
+    except BrokenSong as broken:
+        return _broken_row(tagger, path, str(broken))
+    except Exception as error:  # such as of memory: it is this song's, not the command's
+        return _broken_row(tagger, path, f"{FAILED}: {_in_a_line(error)}")
     probabilities = [f"{p:.5f}" for p in song.probabilities]
     highest, remarks = f"{song.probabilities.max():.5f}", "; ".join(song.remarks)
     return [str(path), song.genre, highest, f"{song.seconds:.2f}", remarks, "", *probabilities]
 
 
-def _rows_so_far(journal: Path, columns: list[str]) -> set[str]:
-    """Paths that a killed run has written; a line that it did not end is cut off."""
-    if not journal.exists():
-        return set()
-    content = journal.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with journal.open("r+b") as file:
-            file.truncate(len(whole))
-    lines = whole.decode("utf-8", errors="surrogateescape").splitlines(keepends=True)
-    return {row[0] for row in csv.reader(lines) if len(row) == len(columns) and row != columns}
+def _broken_row(tagger: Tagger | Ensemble, path: Path, reason: str) -> list[str]:
+    return [str(path), "", "", "", "", harmless(reason), *[""] * len(tagger.genres)]
 
 
-def _finish(journal: Path, out: Path, files: Sequence[Path]) -> None:
-    """The journal, in the order of the files, under its final name."""
-    order = {str(file): n for n, file in enumerate(files)}
-    rows = [row for row in read_csv(journal) if row["path"] in order]
-    rows.sort(key=lambda row: order[row["path"]])
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__} {' '.join(str(error).split())[:200]}".rstrip()
+
+
+def _records(journal: Path, width: int) -> Iterator[tuple[str, str, list[str]]]:
+    """Path, state and row of each file, in the order in which they were made.
+
+    A record that is damaged, or not of ``width`` cells, is left out.
+    """
+    with journal.open("rb") as lines:
+        for record in records_of(lines):
+            match record:
+                case [str(path), str(state), [*cells]] if len(cells) == width - 1:
+                    yield path, state, [path, *cells]
+
+
+def _done(journal: Path, wanted: set[str], width: int) -> set[str]:
+    """Paths whose rows are made and still hold."""
+    done = set()
+    for path, state, row in _records(journal, width):
+        failed = row[COLUMNS.index("error")].startswith(FAILED)
+        if path in wanted and state == state_of(Path(path)) and not failed:
+            done.add(path)
+        else:
+            done.discard(path)
+    return done
+
+
+def _finish(
+    journal: Path, out: Path, files: Sequence[Path], columns: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The journal as a table, in the order of the files; returns the broken ones with reasons."""
+    made = {path: row for path, _, row in _records(journal, len(columns))}
+    if any(str(file) not in made for file in files):
+        raise UserError(f"{journal} was damaged by now: the same command makes lost rows again")
+    table = [dict(zip(columns, made[str(file)], strict=True)) for file in files]
     with replacing(out) as part:
-        write_table(part, rows, out.suffix)
+        write_table(part, table, out.suffix)
     journal.unlink()
+    return [(row["path"], row["error"]) for row in table if row["error"]]

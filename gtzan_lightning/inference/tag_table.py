@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from gtzan_lightning.data.catalogue import AUDIO
+from gtzan_lightning.data.listing import AUDIO, sounds_under, why_no_folder
 from gtzan_lightning.errors import UserError
 
 COLUMNS = ("path", "genre", "probability", "seconds", "remarks", "error")
@@ -30,19 +30,18 @@ class Format:
 def find_sounds(places: Sequence[Path]) -> list[Path]:
     """Sound files of folders (at any depth, in order) and files that are named themselves.
 
+    Among them are those that can't be read, and folders that can't be: see ``sounds_under``.
+
     Raises:
         UserError: a place does not exist or can't be listed, or there is no sound in any.
     """
     files: dict[Path, None] = {}  # a set that keeps the order
     for place in places:
-        if place.is_dir():
-            if not os.access(place, os.R_OK | os.X_OK):
-                raise UserError(f"{place} can't be listed: no permission to read it")
-            for folder, folders, names in os.walk(place):
-                folders.sort()
-                sounds = [n for n in sorted(names) if Path(n).suffix.lower() in AUDIO]
-                files |= dict.fromkeys(Path(folder) / n for n in sounds if not n.startswith("."))
-        elif place.exists():
+        if os.path.isdir(place):
+            if why := why_no_folder(place):
+                raise UserError(f"{place}: {why}")
+            files |= dict.fromkeys(sounds_under(place))
+        elif os.path.lexists(place):
             files[place] = None
         else:
             raise UserError(f"{place} does not exist")
@@ -57,9 +56,9 @@ def check_out(out: Path) -> None:
     """Raise UserError if a table can't be written there."""
     if out.suffix not in FORMATS:
         raise UserError(f"--out {out} must end in {_suffixes()}")
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError(f"{out} exists: remove it, or name another file with --out")
-    if not out.parent.is_dir():
+    if not os.path.isdir(out.parent):
         raise UserError(f"--out {out}: there is no folder {out.parent}")
 
 
@@ -95,9 +94,19 @@ def read_csv(file: Path) -> Rows:
 
 def _write_csv(file: Path, rows: Rows) -> None:
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as sink:
-        writer = csv.DictWriter(sink, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(_Lines(sink))
+        writer.writerow(rows[0])
+        writer.writerows(row.values() for row in rows)
+
+
+class _Lines:
+    r"""Ends lines with \n. The csv module, told to do so itself, puts no quotes around a \r."""
+
+    def __init__(self, sink: TextIO) -> None:
+        self.sink = sink
+
+    def write(self, line: str) -> int:
+        return self.sink.write(line.removesuffix("\r\n") + "\n")
 
 
 def _read_parquet(file: Path) -> Rows:

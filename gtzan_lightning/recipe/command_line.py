@@ -20,6 +20,7 @@ from gtzan_lightning.recipe.recipe_flags import add_recipe
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
 from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import harmless
 
 LAST = "last"  # --run last: the newest run; --resume last: the newest unfinished of this recipe
 SHORT = 8  # digits of a run's id that tables show
@@ -111,7 +112,7 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
-    print(message, file=sys.stderr)
+    print(harmless(message), file=sys.stderr)  # names of files are in it
     raise SystemExit(status)
 
 

@@ -3,14 +3,12 @@
 Each record is a line of ``records.jsonl`` in the run's folder. A thread sends what is there and
 notes how far it came, so that a place that is slow, away or back again gets everything, in order,
 and a killed run's records are sent when it is resumed. A record may be sent twice: sending must be
-idempotent.
+idempotent. A damaged one is left out, and said to be.
 """
 
 import contextlib
-import errno
 import itertools
-import json
-import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from gtzan_lightning.files import replacing
+from gtzan_lightning.records import RecordFile, records_of
 
 AT_ONCE = 200  # records
 LONGEST_WAIT = 15.0  # seconds between two tries
@@ -95,8 +94,7 @@ class Spool:
         self.send, self.is_hopeless = send, is_hopeless
         self.error: Exception | None = None
         self._sent = int(self.sent_file.read_text()) if self.sent_file.exists() else 0
-        self._kept = self._cut_torn_line()
-        self._sink = self.file.open("ab", buffering=0)
+        self._records = RecordFile(self.file)
         self._change = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
@@ -104,20 +102,14 @@ class Spool:
 
     def add(self, record: Record) -> None:
         """Keep a record; it is sent soon. Raises OSError if the disk is full."""
-        line = json.dumps(record).encode() + b"\n"
         with self._change:
-            try:
-                if self._sink.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                self._sink.truncate(self._kept)
-                raise
-            self._kept += len(line)
+            self._records.add(record)
             self._change.notify_all()
 
     def records(self) -> list[Record]:
         """All of them, those of earlier starts of the run included."""
-        return [json.loads(line) for line in self.file.read_bytes().splitlines()]
+        with self.file.open("rb") as lines:
+            return list(records_of(lines))
 
     def drain(self, patience: float, waiting: Callable[[], None]) -> None:
         """Wait until everything is sent.
@@ -131,7 +123,7 @@ class Spool:
         """
         start, has_called = time.monotonic(), False
         with self._change:
-            while self._sent < self._kept:
+            while self._sent < self._records.size:
                 if self.error is not None and self.is_hopeless(self.error):
                     raise self.error
                 seconds = time.monotonic() - start
@@ -149,31 +141,26 @@ class Spool:
             self._closed = True
             self._change.notify_all()
         self._thread.join(timeout=30)
-        self._sink.close()
-
-    def _cut_torn_line(self) -> int:
-        """The last line of a process that was killed while it wrote it; bytes that are left."""
-        if not self.file.exists():
-            return 0
-        whole = self.file.read_bytes().rfind(b"\n") + 1
-        os.truncate(self.file, whole)
-        return whole
+        self._records.close()
 
     def _run(self) -> None:
         wait = 0.0
         while True:
             with self._change:
-                if not self._closed and (wait or self._sent >= self._kept):
+                if not self._closed and (wait or self._sent >= self._records.size):
                     self._change.wait(wait or None)
                 if self._closed:
                     return
             try:
                 lines = self._next()
-                self.send([json.loads(line) for line in lines])
+                records = list(records_of(lines))
+                self.send(records)
             except Exception as error:  # of whatever kind the place's client has
                 self.error = error
                 wait = min(max(1.0, 2 * wait), LONGEST_WAIT)
                 continue
+            if damaged := len(lines) - len(records):
+                print(f"{self.file}: damaged records left out: {damaged}", file=sys.stderr)
             self.error, wait = None, 0.0
             sent = self._sent + sum(map(len, lines))
             with contextlib.suppress(OSError), replacing(self.sent_file) as part:

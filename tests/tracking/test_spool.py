@@ -65,7 +65,24 @@ def test_what_a_killed_process_kept_is_sent_by_the_next(tmp_path):
     third.drain(5.0, lambda: None)
     third.close()
     assert len(place.got) == 2
-    assert [json.loads(line) for line in (tmp_path / "records.jsonl").open()] == place.got
+    assert [json.loads(line)[1] for line in (tmp_path / "records.jsonl").open()] == place.got
+
+
+def test_a_flipped_bit_costs_one_record_and_is_said(tmp_path, capfd):
+    place = Place()
+    place.away = True
+    spool = Spool(tmp_path, place, never)
+    for n in range(3):
+        spool.add({"n": n})
+    spool.close()
+    file = tmp_path / "records.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"n": 1', b'"n": 3'))
+    place.away = False
+    spool = Spool(tmp_path, place, never)
+    spool.drain(10.0, lambda: None)
+    spool.close()
+    assert place.got == spool.records() == [{"n": 0}, {"n": 2}]
+    assert "damaged records left out: 1" in capfd.readouterr().err
 
 
 def test_a_refusal_for_good_ends_the_wait_at_once(tmp_path):
@@ -100,10 +117,10 @@ def test_a_disk_that_was_full_leaves_no_half_record(tmp_path):
     place = Place()
     spool = Spool(tmp_path, place, never)
     spool.add({"n": 0})
-    sink, spool._sink = spool._sink, Full(spool._sink)
+    sink, spool._records._sink = spool._records._sink, Full(spool._records._sink)
     with pytest.raises(OSError, match="No space left"):
         spool.add({"n": 1})
-    spool._sink = sink
+    spool._records._sink = sink
     spool.add({"n": 2})
     spool.drain(10.0, lambda: None)
     spool.close()
