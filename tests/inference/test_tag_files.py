@@ -378,6 +378,31 @@ def test_tags_of_a_table_need_no_model_and_no_sound(music, tmp_path, suffix):
     assert "0 files have got" in said()
 
 
+def test_one_file_that_takes_no_tag_does_not_cost_the_others(odd, tmp_path, monkeypatch, capsys):
+    (odd / "link.wav").symlink_to("=cmd.wav")
+    opened = mutagen.File
+    strange = str(odd / "-dash.wav")
+
+    def strangely(path):
+        assert path.is_file()
+        if str(path) == strange:
+            raise IndexError
+        return opened(path)
+
+    monkeypatch.setattr(mutagen, "File", strangely)
+    rows = [{"path": str(path), "genre": "jazz"} for path in sorted(odd.iterdir())]
+    write_table(tmp_path / "t.csv", rows, ".csv")
+    tag.main(["--from", str(tmp_path / "t.csv"), "--write-tags"])
+    said = capsys.readouterr().out
+    refused = [line for line in said.splitlines() if line.startswith("not written ")]
+    assert len(refused) == len(REASONS) + 1
+    assert "IndexError" in next(line for line in refused if "-dash" in line)
+    assert all(genre_of(odd / name) == "jazz" for name in ODD_NAMES if name != "-dash.wav")
+    assert (odd / "link.wav").is_symlink()
+    assert "\x1b" not in said
+    assert not list(odd.glob(".part*"))
+
+
 def test_wrong_words_are_refused_before_anything_is_loaded(music, tmp_path, monkeypatch):
     monkeypatch.setattr("gtzan_lightning.commands.tag._tag", None)  # nothing gets so far
     monkeypatch.chdir(tmp_path)

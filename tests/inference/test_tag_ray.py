@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import soundfile
+from conftest import ODD_NAMES
 
 from experiments import tag
 from gtzan_lightning.data.synthetic import render
@@ -42,26 +43,24 @@ def plain_table(music, checkpoint, tmp_path):
 
 
 @pytest.fixture
-def stalled(music):
-    """The fourth song as a pipe that nobody fills: whoever reads it stands still till ``heal``."""
-    song, kept = music / "03.wav", music.parent / "kept.wav"
-    song.rename(kept)
-    os.mkfifo(song)
-    return lambda: kept.replace(song)
+def much(music):
+    """The same songs under so many names that whoever is to be killed is still at work."""
+    for number in range(600):
+        (music / f"more{number:03}.wav").hardlink_to(music / f"{number % 12:02}.wav")
 
 
 def rows_so_far(out):
-    return sum(f.read_bytes().count(b"\n") - 1 for f in out.parent.glob(f".{out.name}.*.part"))
+    return sum(f.read_bytes().count(b"\n") for f in out.parent.glob(f".{out.name}.*.part"))
 
 
 def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
-def test_killed_workers_lose_nothing(checkpoint, music, stalled, tmp_path, capfd):
+def test_killed_workers_lose_nothing(checkpoint, music, much, tmp_path, capfd):
     out = tmp_path / "genres.csv"
     killed = []
 
@@ -71,7 +70,6 @@ def test_killed_workers_lose_nothing(checkpoint, music, stalled, tmp_path, capfd
             if "TaggingWorker" in " ".join(process.cmdline()):
                 process.kill()
                 killed.append(process.pid)
-        stalled()
 
     killer = threading.Thread(target=kill_all_workers)
     killer.start()
@@ -79,14 +77,14 @@ def test_killed_workers_lose_nothing(checkpoint, music, stalled, tmp_path, capfd
     killer.join()
     said = capfd.readouterr()
     assert len(killed) == 2
-    assert "13 files, 1 broken" in said.out
+    assert "613 files, 1 broken" in said.out
     assert "Error" not in said.err  # Ray's own words stay out of the terminal
     assert out.read_bytes() == plain_table(music, checkpoint, tmp_path)
     assert list(tmp_path.glob(".genres*")) == []
 
 
 @pytest.mark.slow
-def test_a_killed_driver_goes_on(checkpoint, music, stalled, tmp_path):
+def test_a_killed_driver_goes_on(checkpoint, music, much, tmp_path):
     out = tmp_path / "genres.csv"
     command = [sys.executable, "experiments/tag.py", str(music), "--run", checkpoint, "--out", out]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -96,11 +94,21 @@ def test_a_killed_driver_goes_on(checkpoint, music, stalled, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_for(lambda: not any(p.is_running() for p in ray))  # a dead driver's Ray ends too
-    stalled()
     made = rows_so_far(out)
     done = subprocess.run([*command, *ON_RAY], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"13 files, {made} of them by an earlier run, 1 broken" in done.stdout
+    assert f"613 files, {made} of them by an earlier run, 1 broken" in done.stdout
+    assert out.read_bytes() == plain_table(music, checkpoint, tmp_path)
+
+
+def test_what_breaks_costs_its_own_row(checkpoint, music, tmp_path, capfd):
+    for name in ODD_NAMES:
+        (music / name).hardlink_to(music / "00.wav")
+    os.mkfifo(music / "pipe.wav")
+    (music / "circle.wav").symlink_to("circle.wav")
+    out = tmp_path / "genres.csv"
+    tag.main([str(music), "--run", checkpoint, "--out", str(out), *ON_RAY])
+    assert f"{15 + len(ODD_NAMES)} files, 3 broken" in capfd.readouterr().out
     assert out.read_bytes() == plain_table(music, checkpoint, tmp_path)
 
 
