@@ -19,7 +19,7 @@ from gtzan_lightning.data.catalogue import (
 )
 from gtzan_lightning.data.corpus import Corpus, open_pictures
 from gtzan_lightning.data.decoding import decode, probe_seconds
-from gtzan_lightning.data.listing import state_of
+from gtzan_lightning.data.listing import size_and_time
 from gtzan_lightning.data.synthetic import VERSION, render
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
@@ -51,7 +51,7 @@ def _of_files(name: str, listing: Listing, genres: Sequence[str], data: DataSett
         lines = [f"{name} {data.sample_rate} {data.min_seconds}"]
         for song in songs:
             place = printable(os.path.realpath(song.path))
-            lines.append(f"{song.id} {place} {state_of(song.path)}")
+            lines.append(f"{song.id} {place} {size_and_time(song.path)}")
         return "\n".join(lines)
 
     return Catalogue(

@@ -40,13 +40,21 @@ def why_no_file(path: Path) -> str:
     return "" if os.access(path, os.R_OK) else "no permission to read it"
 
 
-def state_of(path: Path) -> str:
-    """Size and time of a file, which change when it does; an empty text of what is not there."""
+def size_and_time(path: Path) -> str:
+    """Other where a file's content is another; an empty text where there is none."""
     try:
         found = path.stat()
     except OSError:
         return ""
     return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def state_of(path: Path) -> str:
+    """Other where a file's content, owner or permission is; an empty text where there is none."""
+    try:
+        return f"{size_and_time(path)} {path.stat().st_ctime_ns}"
+    except OSError:
+        return ""
 
 
 def why_no_folder(path: Path) -> str:
