@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 
 from gtzan_lightning.data.audio import BrokenSong, resample
+from gtzan_lightning.data.listing import why_no_file
 
 MP3_RATE = 22_050  # Hz, of what is only listened to
 RATES = (1_000, 768_000)  # Hz
@@ -28,13 +29,6 @@ LONGEST = 12 * 3600  # seconds
 SAMPLES_PER_BYTE = 300
 MAY_BE_SILENT = 10 * 60 * 48_000 * 2  # samples
 BLOCK = 2**18  # samples of all channels
-KINDS = {
-    stat.S_ISDIR: "a folder, not a file",
-    stat.S_ISFIFO: "a named pipe, not a file",
-    stat.S_ISSOCK: "a socket, not a file",
-    stat.S_ISCHR: "a device, not a file",
-    stat.S_ISBLK: "a device, not a file",
-}
 # how files of formats that libsndfile knows begin
 BEGINNINGS = (b"RIFF", b"RF64", b"FORM", b".snd", b"fLaC", b"OggS", b"ID3")
 
@@ -110,10 +104,8 @@ class SoundFile:
 
     def _open(self) -> tuple[int, soundfile.SoundFile]:
         try:
-            kind = self.path.stat().st_mode
-            for is_kind, what in KINDS.items():
-                if is_kind(kind):
-                    raise BrokenSong("unreadable", what)
+            if why := why_no_file(self.path):  # to open a named pipe would wait
+                raise BrokenSong("unreadable", why)
             # by a number, not by its name: names need not be UTF-8, and may lead elsewhere by now
             number = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
             self._stack.callback(os.close, number)
@@ -123,7 +115,7 @@ class SoundFile:
             file = soundfile.SoundFile(number, closefd=False)
             self._stack.callback(file.close)
         except OSError as error:
-            raise BrokenSong("unreadable", _denied(error)) from None
+            raise BrokenSong("unreadable", str(error.strerror or error)) from None
         except (soundfile.LibsndfileError, RuntimeError, TypeError):
             raise BrokenSong("unreadable", _reason(self.path)) from None
         return opened.st_size, file
@@ -147,19 +139,13 @@ class SoundFile:
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 
 
-def _denied(error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    return str(error.strerror or error)
-
-
 def _reason(path: Path) -> str:
     """Why a file is no sound; libsndfile's own reasons are often those of other faults."""
     try:
         with path.open("rb") as file:
             beginning = file.read(4096)
     except OSError as error:
-        return _denied(error)
+        return str(error.strerror or error)
     if not beginning:
         return "the file is empty"
     if _is_text(beginning):

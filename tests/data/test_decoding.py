@@ -53,7 +53,7 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s.wav"))
     (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
-    kinds = {"pipe.wav": "a named pipe", "s.wav": "a socket", "loop.wav": "Too many levels"}
+    kinds = {"pipe.wav": "a named pipe", "s.wav": "a socket", "loop.wav": "a loop of links"}
     for path, what in {**kinds, "/dev/zero": "a device"}.items():
         for call in (probe_seconds, decode):
             with pytest.raises(BrokenSong, match=what):
