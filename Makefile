@@ -1,14 +1,16 @@
 # make env: .venv with the pinned set; make run: the main job; make test: the tests; make many: those
 # of several processes and servers; make ui: MLflow; make mutants: whether the tests find faults;
 # make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
-# moments of a run, dying and slow servers, runs at once; make first: a new user's first ten minutes
+# moments of a run, dying and slow servers, runs at once; make first: a new user's first ten minutes;
+# make audit: whether an advisory names a pin; make sbom: what is installed, as CycloneDX
 PYTHON ?= python3
 ARGS ?= --model efficientnet
 PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/ready
+TOOLS := build/tools
 
-.PHONY: env run test many mutants nightly interrupted first ui
+.PHONY: env run test many mutants nightly interrupted first ui audit sbom
 
 env: $(STAMP)
 
@@ -53,3 +55,16 @@ first: env
 ui: env
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --port $(PORT) \
 		--backend-store-uri sqlite:///mlruns/mlflow.db
+
+# the tools have an environment of their own, so that the tests' one stays small; without the network
+# to the advisories one line says so, and the command fails
+$(TOOLS)/ready: Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	touch $@
+
+audit: $(TOOLS)/ready
+	@$(TOOLS)/bin/python tests/supply.py audit
+
+sbom: env $(TOOLS)/ready
+	@$(TOOLS)/bin/python tests/supply.py sbom --python $(BIN)/python --out build/sbom.json

@@ -15,7 +15,8 @@ from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md", *sorted(DOCS.glob("*.md"))]
+OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "data/README.md")]
+PAGES = [README, *OTHERS, *sorted(DOCS.glob("*.md"))]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 LANGUAGES = {
     language: [

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 import pytest
+from packaging.requirements import Requirement
 
 import gtzan_lightning.inference.tagger  # noqa: F401 (importing torch sets variables)
 from gtzan_lightning.recipe.settings import TrackSettings
@@ -80,6 +81,12 @@ def test_a_model_whose_sending_was_cut_short_is_there_once_and_whole(tracker, mo
     names = {file.name for file in folder.rglob("*") if file.is_file()}
     assert names >= {"MLmodel", "pyfunc.py", "requirements.txt"}
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pyc"))]
+    flavour = mlflow.models.Model.load(str(folder)).flavors["python_function"]
+    assert Path(flavour["model_code_path"]).name == "pyfunc.py"
+    assert "python_model" not in flavour
+    lines = (folder / "requirements.txt").read_text().splitlines()
+    needed = {Requirement(line).name for line in lines}
+    assert needed >= {"torch", "lightning", "timm", "soundfile"}
 
 
 def test_a_run_registers_its_model_once_and_says_what_it_is(tracker):

@@ -147,6 +147,7 @@ def test_every_road_out_takes_any_batch_and_equals_the_test_loop(
         outcome = train(recipe)
     (logged,) = client(recipe).get_run(outcome.run_id).outputs.model_outputs
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(recipe.track))
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     data = GenreData(waves_of)
     data.setup()
