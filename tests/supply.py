@@ -1,7 +1,7 @@
 """What the pinned set is made of, and whether an advisory names it: ``make sbom``, ``make audit``.
 
 Both tools (cyclonedx-bom, pip-audit) live in an environment of their own, ``build/tools``: nobody
-needs them to use or test the package. This file runs there and imports nothing of the package.
+needs them to use the package. This file runs there and imports nothing of the package.
 """
 
 import argparse
@@ -14,8 +14,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -65,6 +63,9 @@ def bill(python: str, out: Path) -> str:
     Raises:
         SystemExit: the environment has another version of a pin, or lacks what the package needs.
     """
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     project = str(ROOT / "pyproject.toml")
     made = subprocess.run(
         [sys.executable, "-m", "cyclonedx_py", "environment", "--no-validate", "--short-PURLs",

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.supply import lists, reason, strip
 from tests.test_house import imports
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +130,35 @@ def test_the_server_for_a_team_has_the_pinned_versions():
     assert dict(named) == {name: pinned(name)[0] for name in ("mlflow", "psycopg")}
 
 
+def test_a_bill_says_nothing_of_where_a_package_came_from():
+    told = {"comment": "from packaging metadata: Home-page", "url": "https://timm.example"}
+    private = {"comment": "PackageSource: Local", "url": "file:///home/someone/timm"}
+    mirror = {"comment": "implicit dist url", "url": "https://mirror.lan/simple/timm"}
+    component = {"name": "timm", "externalReferences": [private, told, mirror]}
+    strip(component)
+    assert component == {"name": "timm", "externalReferences": [told]}
+    component = {"name": "timm", "externalReferences": [private]}
+    strip(component)
+    assert component == {"name": "timm"}
+
+
+def test_pins_of_several_pythons_are_audited_apart(tmp_path):
+    files = [file.read_text().splitlines() for file in lists(tmp_path)]
+    assert sorted(line for file in files for line in file) == sorted(
+        f"{pin.name}{pin.specifier}" for pin in PINS
+    )
+    for file in files:
+        names = [line.partition("==")[0] for line in file]
+        assert len(set(names)) == len(names)
+
+
+def test_of_an_error_of_the_network_the_reason_is_told():
+    layers = "Pool(host='h'): Max retries (Caused by NameError(\"Pool: no such host (-2)\"))"
+    assert reason(f"Traceback\nConnectionError: {layers}") == "no such host (-2)"
+    assert reason("Traceback\nValueError: x") == "ValueError: x"
+    assert reason("") == "no reason given"
+
+
 @pytest.fixture(scope="module")
 def tools() -> str:
     """Python of the environment with pip-audit and cyclonedx-bom."""
@@ -156,6 +186,16 @@ def test_the_bill_names_every_pin_and_no_place_of_this_machine(tools, tmp_path):
     assert any(ref.startswith("torch==") for ref in needs[f"timm=={pinned('timm')[0]}"])
     for place in ("file:", str(ROOT), sys.prefix, str(Path.home()), "/simple"):
         assert place not in text
+
+
+@pytest.mark.many
+def test_an_environment_that_is_not_the_pinned_one_has_no_bill(tools, tmp_path):
+    out = tmp_path / "sbom.json"
+    words = [tools, "tests/supply.py", "sbom", "--python", tools, "--out", str(out)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(r".* does not hold the pinned [\w-]+: make env\n", done.stderr)
+    assert not out.exists()
 
 
 @pytest.fixture
