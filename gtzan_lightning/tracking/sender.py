@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param
 from mlflow.models import Model, ModelSignature
@@ -90,7 +91,10 @@ class Sender:
 
     def _songs(self, record: Songs) -> None:
         members = pd.read_csv(self.folder / record["file"], keep_default_na=False)
-        data = from_pandas(members, name=record["name"], digest=record["digest"])
+        # without a source MLflow asks IPython for one: its import in this thread, half done, breaks
+        # the plot that Matplotlib draws meanwhile
+        nowhere = CodeDatasetSource(tags={})
+        data = from_pandas(members, nowhere, name=record["name"], digest=record["digest"])
         tag = InputTag("mlflow.data.context", "corpus")
         self.client.log_inputs(self.run_id, [DatasetInput(data._to_mlflow_entity(), [tag])])
 

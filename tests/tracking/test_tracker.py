@@ -89,6 +89,26 @@ def test_a_model_whose_sending_was_cut_short_is_there_once_and_whole(tracker, mo
     assert needed >= {"torch", "lightning", "timm", "soundfile"}
 
 
+def test_songs_are_sent_without_a_look_for_a_notebook(tracker, monkeypatch):
+    """The sender's thread would import IPython, which breaks a plot that is drawn meanwhile."""
+    names = []
+
+    class Watch:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            names.append(name)
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "IPython"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Watch, *sys.meta_path])
+    (tracker.folder / "songs.csv").write_text("song,part\na,train\n")
+    with tracker.recording():
+        tracker.log_songs(tracker.folder / "songs.csv", "some", "0123")
+    assert "IPython" not in names
+    inputs = tracker.client.get_run(tracker.run_id).inputs.dataset_inputs
+    assert [one.dataset.name for one in inputs] == ["some"]
+
+
 def test_a_run_registers_its_model_once_and_says_what_it_is(tracker):
     for _ in range(2):  # as a run that is resumed
         with tracker.recording():
