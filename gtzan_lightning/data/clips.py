@@ -63,7 +63,7 @@ class Clips(Dataset):
         which: Batch = {"genre": self.genre_numbers[rows], "song": rows, "start": start}
         if not self.fetched:
             return which
-        cuts = [cut(self.corpus.recording(row), start, self.steps) for row, start, _ in clips]
+        cuts = [self._cut(row, start) for row, start, _ in clips]
         if self.augment is None:
             batch = np.empty((len(cuts), *cuts[0].shape), cuts[0].dtype)
             for place, wave in zip(batch, cuts, strict=True):  # faster than np.stack
@@ -72,26 +72,38 @@ class Clips(Dataset):
             batch = self.augment(cuts, [seed for _, _, seed in clips])
         return {"clip": torch.from_numpy(batch), **which}
 
+    def _cut(self, row: int, start: int) -> np.ndarray:
+        if self.corpus.lengths[row] < self.steps:
+            return cut(self.corpus.recording(row), start, self.steps)
+        return self.corpus.recording(row, start, start + self.steps)
+
 
 class ResidentSongs:
     """A packed corpus in a device's memory, from which the clips of a batch are cut at once."""
 
     def __init__(self, corpus: Corpus, steps: int, device: torch.device) -> None:
         """Raises UserError for a corpus that leaves the GPU less memory than it takes."""
-        if device.type == "cuda" and corpus.array.nbytes > torch.cuda.mem_get_info()[0] / 2:
+        first = np.cumsum(corpus.lengths) - corpus.lengths
+        step = corpus.empty(1)
+        size = int(corpus.lengths.sum()) * step.nbytes
+        if device.type == "cuda" and size > torch.cuda.mem_get_info()[0] / 2:
             raise UserError(
-                f"data.resident: the corpus has {corpus.array.nbytes / 1e9:.1f} GB, more "
-                "than half of what the GPU has free: leave it out"
+                f"data.resident: the corpus has {size / 1e9:.1f} GB, more than half of what the "
+                "GPU has free: leave it out"
             )
         self.steps, self.device = steps, device
-        self.array = torch.from_numpy(corpus.array.copy()).to(device)
-        self.places = torch.from_numpy(np.stack([corpus.rows, corpus.lengths])).to(device)
+        shape = (int(corpus.lengths.sum()), *step.shape[:-1])
+        self.array = torch.from_numpy(step).new_empty(shape, device=device)  # time first
+        for song, (begin, length) in enumerate(zip(first, corpus.lengths, strict=True)):
+            recording = torch.from_numpy(np.array(corpus.recording(song)))
+            self.array[begin : begin + length] = recording.to(device).movedim(-1, 0)
+        self.places = torch.from_numpy(np.stack([first, corpus.lengths])).to(device)
 
     def cut(self, song: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
         """(clip,) rows and starts -> (clip, ..., step), as ``Clips`` cuts them."""
-        row, length = self.places[:, song][..., None]
+        first, length = self.places[:, song][..., None]
         at = repeated(start[:, None] + torch.arange(self.steps, device=self.device), length)
-        return self.array.movedim(-1, 1)[row, at].movedim(1, -1)  # time next to the songs
+        return self.array[first + at].movedim(1, -1)
 
 
 @dataclass(eq=False)

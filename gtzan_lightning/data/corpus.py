@@ -1,9 +1,11 @@
 """Songs, decoded once: the packed corpus, a folder that is memory-mapped ever after.
 
-songs.csv     id, genre, artist, length, path, digest, faults: one line for every row
-left_out.csv  what, name, detail, left_out: what is wrong with the songs, and which are not used
-array.npy     int16 (song, sample) or uint8 (song, bin, frame), time last, zeros after the end
-corpus.json   kind, genres, rate, how it was made, fingerprint of the sources
+songs.csv       id, genre, artist, length, path, digest, faults: one line for every song
+left_out.csv    what, name, detail, left_out: what is wrong with the songs, and which are not used
+array.npy       what is kept of the songs, see recordings.py
+array.crc32     by which a changed block of it is found
+corpus.json     kind, genres, rate, how it was made, fingerprint of the sources
+digests.sha256  of all but the array
 """
 
 import csv
@@ -17,6 +19,8 @@ import numpy as np
 
 from gtzan_lightning.data.artists import artists
 from gtzan_lightning.data.catalogue import GENRES, Problem, gtzan_ids
+from gtzan_lightning.data.digests import check_digests
+from gtzan_lightning.data.recordings import Recordings, open_recordings
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest
 
@@ -50,14 +54,14 @@ class CorpusInfo(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Corpus:
-    """An opened packed corpus; ``array`` is memory-mapped."""
+    """An opened packed corpus; its recordings are memory-mapped."""
 
     folder: Path
     info: CorpusInfo
     songs: list[SongRow]
     lengths: np.ndarray  # (song,) true lengths in samples or frames
-    array: np.ndarray
-    rows: np.ndarray  # (song,) row of ``array`` that holds each song
+    recordings: Recordings
+    rows: np.ndarray  # (song,) number that each song has in ``recordings``
     problems: list[Problem]
 
     @property
@@ -98,9 +102,20 @@ class Corpus:
         lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
         return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
 
-    def recording(self, song: int) -> np.ndarray:
-        """A song as it is kept, from its start to its true end: (sample,) or (bin, frame)."""
-        return self.array[self.rows[song], ..., : self.lengths[song]]
+    def recording(self, song: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """A song as it is kept, to its true end, or steps of it: (sample,) or (bin, frame).
+
+        Raises:
+            Changed: it is not what was packed.
+        """
+        end = int(self.lengths[song])
+        return self.recordings.part(
+            int(self.rows[song]), start, end if stop is None else min(stop, end)
+        )
+
+    def empty(self, steps: int) -> np.ndarray:
+        """Silence of so many steps, of the shape and type of the recordings."""
+        return np.zeros((*self.recordings.bins, steps), self.recordings.values.dtype)
 
     def without(self, genres: Sequence[str]) -> "Corpus":
         """The corpus less some of its genres.
@@ -134,7 +149,7 @@ def open_corpus(folder: Path) -> Corpus:
     """Open a packed corpus; reads its tables and maps the array.
 
     Raises:
-        UserError: not a packed corpus, or its files do not fit one another.
+        UserError: not a packed corpus, its files do not fit one another, or one has changed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: name a packed corpus with data.root")
@@ -143,7 +158,8 @@ def open_corpus(folder: Path) -> Corpus:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{folder} is not a packed corpus ({' '.join(str(error).split())}): it needs "
-            "corpus.json, songs.csv and array.npy that fit one another"
+            "corpus.json, songs.csv and array.npy that fit one another; one that was packed here "
+            "may be deleted, it is packed again"
         ) from None
 
 
@@ -159,30 +175,26 @@ def open_pictures(folder: Path) -> Corpus:
 
 
 def _open(folder: Path) -> Corpus:
+    check_digests(folder)
     info: CorpusInfo = json.loads((folder / "corpus.json").read_text())
     # paths need not be UTF-8
     with (folder / "songs.csv").open(
         newline="", encoding="utf-8", errors="surrogateescape"
     ) as file:
         songs = cast(list[SongRow], list(csv.DictReader(file)))
-    array = np.asarray(np.load(folder / "array.npy", mmap_mode="r"))  # a memmap is slow to cut
-    wanted = {"waveform": (np.int16, 2), "picture": (np.uint8, 3)}[info["kind"]]
-    if wanted != (array.dtype, array.ndim):
-        raise ValueError(f"array.npy holds no {info['kind']}s")
-    if len(songs) != len(array) or not songs:
-        raise ValueError(f"songs.csv has {len(songs)} songs and array.npy {len(array)} rows")
+    if not songs:
+        raise ValueError("songs.csv has no songs")
     info.setdefault("name", folder.resolve().name)
     genres = {song["genre"] for song in songs}
     info.setdefault("genres", list(GENRES) if genres <= set(GENRES) else sorted(genres))
     if not genres <= set(info["genres"]) or len({song["id"] for song in songs}) < len(songs):
         raise ValueError("songs.csv repeats a song or names a genre that corpus.json does not")
-    lengths = np.array([int(song.get("length") or array.shape[-1]) for song in songs])
-    if lengths.min() < 1 or lengths.max() > array.shape[-1]:
-        raise ValueError("songs.csv states lengths that array.npy does not have")
+    stated = [int(song.get("length") or 0) or None for song in songs]
+    recordings, lengths = open_recordings(folder, info["kind"], stated)
     rows = np.arange(len(songs))
     problems = []
     if (folder / "left_out.csv").exists():
         with (folder / "left_out.csv").open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         problems = [Problem(p["what"], p["name"], p["detail"], p["left_out"] == "1") for p in lines]
-    return Corpus(folder, info, songs, lengths, array, rows, problems)
+    return Corpus(folder, info, songs, lengths, recordings, rows, problems)

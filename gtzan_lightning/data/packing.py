@@ -5,7 +5,6 @@ file is packed anew, unchanged ones cost a look at the file system.
 """
 
 import csv
-import hashlib
 import json
 import os
 import sys
@@ -29,11 +28,13 @@ from gtzan_lightning.data.audio import (
 from gtzan_lightning.data.catalogue import Problem, Song, summary
 from gtzan_lightning.data.corpora import CORPORA, Catalogue
 from gtzan_lightning.data.corpus import Corpus, CorpusInfo, SongRow, open_corpus
+from gtzan_lightning.data.digests import keep_digests
+from gtzan_lightning.data.recordings import SUMS, Writer
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest, new_folder
 from gtzan_lightning.recipe.settings import DataSettings
 
-FORMAT = 1  # of the folder; another one is packed again
+FORMAT = 2  # of the folder; another one is packed again
 
 
 def resolve(data: DataSettings) -> tuple[str, str | None]:
@@ -105,29 +106,23 @@ def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
 def _pack_waveforms(part: Path, catalogue: Catalogue, data: DataSettings) -> None:
     problems = list(catalogue.problems)
     workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, Writer(part, np.int16) as array:
         seconds = _probe(pool, catalogue, problems)
         songs = [song for song in catalogue.songs if song.id in seconds]
         if not songs:
             raise UserError(f"no song of {catalogue.name} can be used: {summary(problems)}")
-        width = int(max(seconds.values()) * data.sample_rate) + 1
-        array = _reserve(part / "array.npy", (len(songs), width), np.int16)
         rows: list[SongRow] = []
         first: dict[str, str] = {}
         decoded = windowed(pool, lambda song: _try(catalogue.waveform, song), songs, 4 * workers)
         for song, wave in _progress(zip(songs, decoded, strict=True), "decoding", len(songs)):
             try:
-                kept = _checked(wave, seconds[song.id], data)[:width]
-                sound = hashlib.sha256(kept.tobytes()).hexdigest()
-                _refuse_twin(song, first.setdefault(sound, song.id))
+                _check(wave, seconds[song.id], data)
+                sound = _keep(array, song, wave, first)
             except BrokenSong as broken:
                 problems.append(Problem(broken.what, song.id, broken.detail))
                 continue
-            array[len(rows), : len(kept)] = kept
-            rows.append(_song_row(song, len(kept), sound))
-    array.flush()
+            rows.append(_song_row(song, len(wave), sound))
     _check_genres(catalogue, rows, problems)
-    _shorten(part / "array.npy", array, len(rows))
     info: CorpusInfo = {
         "kind": "waveform",
         "name": catalogue.name,
@@ -162,12 +157,22 @@ def _probe(
     return seconds
 
 
-def _checked(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings) -> np.ndarray:
+def _check(wave: np.ndarray | BrokenSong, promised: float, data: DataSettings) -> None:
     if isinstance(wave, BrokenSong):
         raise wave
     check_song(wave, data.sample_rate, data.min_seconds)
     check_whole(len(wave) / data.sample_rate, promised)
-    return to_int16(wave)
+
+
+def _keep(array: Writer, song: Song, wave: np.ndarray, first: dict[str, str]) -> str:
+    """Write a song and return its digest; a twin is taken back."""
+    sound = array.add(wave, to_int16)
+    try:
+        _refuse_twin(song, first.setdefault(sound, song.id))
+    except BrokenSong:
+        array.drop()
+        raise
+    return sound
 
 
 def _refuse_twin(song: Song, first: str) -> None:
@@ -191,21 +196,16 @@ def _pack_pictures(part: Path, waves: Corpus, data: DataSettings) -> None:
     import torch
 
     from gtzan_lightning.data.features import PictureSpec
-    from gtzan_lightning.data.pictures import Features, decibels_to_bytes
+    from gtzan_lightning.data.pictures import Features, stored_picture
 
     spec = PictureSpec.of(data).stored()
     features = Features(spec)
-    width = 1 + waves.array.shape[1] // spec.hop_length
-    shape = (len(waves.songs), spec.rows, width)
-    array = _reserve(part / "array.npy", shape, np.uint8)
     rows: list[SongRow] = []
-    songs = zip(waves.songs, waves.array, waves.lengths, strict=True)
-    for number, (song, wave, length) in enumerate(_progress(songs, "pictures", len(waves.songs))):
-        with torch.inference_mode():
-            picture = features.plain(torch.from_numpy(wave[:length].copy())[None])[0]
-        array[number, :, : picture.shape[1]] = decibels_to_bytes(picture).numpy()
-        rows.append(song | {"length": str(picture.shape[1])})
-    array.flush()
+    with Writer(part, np.uint8) as array, torch.inference_mode():
+        for number, song in enumerate(_progress(waves.songs, "pictures", len(waves.songs))):
+            picture = stored_picture(features, waves.recording(number)).numpy()
+            array.add(picture.reshape(-1))
+            rows.append(song | {"length": str(picture.shape[1])})
     made = "decibels relative to the song's maximum; byte b means -80 + 80 b / 255"
     own = {"kind": "picture", "made": made, "name": f"{waves.name}-pictures"}
     _write_tables(part, {**waves.info, **spec.to_dict(), **own}, rows, waves.problems)
@@ -224,23 +224,7 @@ def _write_tables(
         lines = [[p.what, p.name, p.detail, int(p.left_out)] for p in problems]
         csv.writer(file).writerows([("what", "name", "detail", "left_out"), *lines])
     (part / "corpus.json").write_text(json.dumps(info, indent=1))
-
-
-def _reserve(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
-    """A mapped array whose disk space is there: a full disk is an error now, not a signal later."""
-    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
-
-
-def _shorten(path: Path, array: np.memmap, rows: int) -> None:
-    """Give the array its true number of rows after broken songs were left out."""
-    if rows < len(array):
-        small = path.with_name("small.npy")
-        np.save(small, array[:rows])
-        small.replace(path)
+    keep_digests(part, ("songs.csv", "left_out.csv", "corpus.json", SUMS))
 
 
 def _try(call: Callable[[Song], Any], song: Song) -> Any:

@@ -44,8 +44,7 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
         if not part_grid(corpus, split, steps, part):
             raise UserError(f"data.split {split.label}: the {part} part is empty")
     features = Features(spec)
-    silence = torch.from_numpy(np.zeros((1, *corpus.array.shape[1:-1], steps), corpus.array.dtype))
-    channels, bins, frames = features(silence).shape[1:]
+    channels, bins, frames = features(torch.from_numpy(corpus.empty(steps))[None]).shape[1:]
     numbers = torch.from_numpy(_genres(data, corpus))
     return Prepared(
         split, spec, features, (channels, bins, frames), steps, seconds_per_step, numbers

@@ -12,6 +12,7 @@ from gtzan_lightning.data.catalogue import GENRES, gtzan_ids
 from gtzan_lightning.data.clips import TrainBatches, cut, grid_starts
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.module import GenreData
+from gtzan_lightning.data.recordings import Recordings
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import parse_run
 
@@ -126,7 +127,7 @@ def test_a_song_shorter_than_the_clip_is_repeated(gtzan_copy, quick):
     row = data.corpus.ids.index("blues.00000")  # 4 s
     clip = data.val_dataloader().dataset.__getitems__([(row, 0, 0)])["clip"][0].numpy()
     assert len(clip) == round(4.4 * 8000)
-    assert np.array_equal(clip[:32000], data.corpus.array[row, :32000])
+    assert np.array_equal(clip[:32000], data.corpus.recording(row, 0, 32000))
     assert np.array_equal(clip[32000:], clip[: len(clip) - 32000])
 
 
@@ -188,7 +189,9 @@ def test_clips_of_a_part_share_no_song_with_another(world, split_seed, clips_per
               "universe": universe, "sample_rate": 4000},
         songs=[{"id": i, "genre": g} for i, g in zip(ids, genre, strict=True)],
         lengths=lengths,
-        array=np.zeros((len(ids), 100), np.int16),
+        recordings=Recordings(
+            Path(), np.zeros(100 * len(ids), np.int16), (), 100 * np.arange(len(ids)), lengths
+        ),
         rows=np.arange(len(ids)),
         problems=[],
     )  # fmt: skip
@@ -219,7 +222,7 @@ def test_a_genre_that_is_left_out_moves_no_other_song(quick):
     for clip, row, start, genre in zip(*columns, strict=True):
         song = fewer.corpus.songs[row]
         assert fewer.corpus.genres[genre] == song["genre"]
-        own = whole.corpus.array[whole.corpus.ids.index(song["id"])]
+        own = whole.corpus.recording(whole.corpus.ids.index(song["id"]))
         assert np.array_equal(clip, own[start : start + 8000])
     with pytest.raises(UserError, match="no such genre, it has blues, classical"):
         ready(quick("--data.leave_out", "counrty"))

@@ -50,7 +50,7 @@ def test_a_tagger_predicts_what_the_test_loop_did(trained, tagger, tmp_path):
     votes = metrics.vote(predictions[predictions["part"] == "test"]).set_index("song")
     for song in votes.index[:5]:
         row = data.corpus.ids.index(song)
-        wave = data.corpus.array[row, : data.corpus.lengths[row]].astype(np.float32) / 32767
+        wave = data.corpus.recording(row).astype(np.float32) / 32767
         prediction = tagger.predict(wave, RATE)
         truth = torch.tensor(votes.loc[song, prediction.genres].to_numpy(float)).softmax(0)
         np.testing.assert_allclose(prediction.probabilities, truth, atol=1e-4)

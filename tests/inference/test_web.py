@@ -40,7 +40,7 @@ def test_a_song_is_most_like_itself(trained, tmp_path):
     told = []
     songs = library(tagger, corpus, tmp_path, lambda *far: told.append(far))
     assert told == [(n, len(corpus.ids)) for n in range(1, len(corpus.ids) + 1)]
-    wave = corpus.array[7, : corpus.lengths[7]].astype(np.float32) / 32767
+    wave = corpus.recording(7).astype(np.float32) / 32767
     vector = tagger.embed(wave, 8000)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
     nearest = songs.nearest(vector)
