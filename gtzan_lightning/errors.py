@@ -16,8 +16,20 @@ EXTRAS = {
 }
 
 
+LONGEST = 2000  # characters of a message: names in it may be of any length
+
+
 class UserError(Exception):
-    """Bad input: the message is one line that says what, where and what to do about it."""
+    """Bad input: the message is one line that says what, where and what to do about it.
+
+    Names of files and words of their contents may hold anything: what no terminal prints is
+    written as an escape, and a long message loses its middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        line, half = "".join(shown), LONGEST // 2
+        super().__init__(line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}")
 
 
 class Untrainable(UserError):

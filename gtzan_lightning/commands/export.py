@@ -71,8 +71,8 @@ def _check(args: dict[str, Any], out: Path | None) -> None:
         raise UserError(f"--out {out}: its name must end in .onnx or .ckpt")
     if out and out.exists():
         raise UserError(f"--out {out} exists: take another name, or remove it")
-    if args["temperature"] is not None and not args["temperature"] > 0:
-        raise UserError(f"--temperature {args['temperature']:g} must be above 0")
+    if args["temperature"] is not None and not 0.01 <= args["temperature"] <= 100:
+        raise UserError(f"--temperature {args['temperature']:g} is not between 0.01 and 100")
     if not 0 < args["seconds"] <= 3600:
         raise UserError(f"--seconds {args['seconds']:g} is not between 0 and 3600")
 

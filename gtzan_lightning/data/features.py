@@ -6,9 +6,11 @@ pictures that networks trained on other music expect equal their authors' (teste
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from torch import Tensor, nn
 
 from gtzan_lightning.data.spectra import (
@@ -25,8 +27,9 @@ from gtzan_lightning.data.spectra import (
     reflected,
 )
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.settings import DataSettings
+from gtzan_lightning.recipe.settings import DataSettings, Side
 
+MOST_PIXELS = 2**24  # of a picture: one of 3 s has some 16,000, a waveform of 30 s 700,000
 FLOOR_DB = 80.0  # decibels below a clip's maximum at which the picture ends
 CHROMA = 12
 HTK_STANDARD = (-4.0, 18.0)  # mean and spread, decibels
@@ -40,21 +43,24 @@ class PictureSpec:
     were drawn on another time axis; waveforms are then resampled in time to match it.
     """
 
-    sample_rate: int
-    picture: str
-    bins: int  # mel bins, also those under an mfcc picture
-    n_fft: int
-    window: int
-    hop_length: int
-    f_min: float
-    f_max: float
-    seconds_per_frame: float
-    coefficients: int = 20
-    scale: str = "decibels"
-    range_db: float = FLOOR_DB
-    size: tuple[int, int] | None = None
-    colour: str | None = None
-    figure_aspect: float | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    sample_rate: Annotated[int, Field(ge=1000, le=192000)]
+    picture: Annotated[str, AfterValidator(lambda name: _known(name))]
+    # mel bins, also those under an mfcc picture
+    bins: Annotated[int, Field(ge=1, le=4096)]
+    n_fft: Annotated[int, Field(ge=16, le=16384)]
+    window: Annotated[int, Field(ge=16, le=16384)]
+    hop_length: Annotated[int, Field(ge=1, le=8192)]
+    f_min: Annotated[float, Field(ge=0, le=96000)]
+    f_max: Annotated[float, Field(gt=0, le=96000)]
+    seconds_per_frame: Annotated[float, Field(ge=1e-6, le=60)]
+    coefficients: Annotated[int, Field(ge=1, le=512)] = 20
+    scale: Annotated[str, Field(pattern="^(decibels|linear|log)$")] = "decibels"
+    range_db: Annotated[float, Field(gt=0, le=FLOOR_DB)] = FLOOR_DB
+    size: tuple[Side, Side] | None = None
+    colour: Literal["viridis", "magma", "cool"] | None = None
+    figure_aspect: Annotated[float, Field(ge=1, le=10)] | None = None
     # pictures of a corpus of which these are computed, see mapped.py
     made_of: "PictureSpec | None" = None
 
@@ -96,10 +102,12 @@ class PictureSpec:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "PictureSpec":
-        """From ``to_dict``'s plain values, which may have been through a checkpoint."""
-        size, made_of = plain.get("size"), plain.get("made_of")
-        nested = {"made_of": cls.from_dict(made_of) if made_of else None}
-        return cls(**{**plain, **nested, "size": tuple(size) if size else None})
+        """From ``to_dict``'s plain values, which may have been through a checkpoint.
+
+        Raises:
+            ValueError: a value is missing or out of bounds.
+        """
+        return _adapter().validate_python(plain)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``from_dict``."""
@@ -153,6 +161,17 @@ class PictureSpec:
             words.append(f"of a figure {self.figure_aspect:.3g}")
         words += [self.colour] if self.colour else []
         return f"{' '.join(words)}, {seconds:g} s"
+
+
+@cache
+def _adapter() -> TypeAdapter[PictureSpec]:
+    return TypeAdapter(PictureSpec)
+
+
+def _known(picture: str) -> str:
+    if picture not in FEATURES:
+        raise ValueError(f"there is no picture {picture!r}")
+    return picture
 
 
 def _mel_hertz(spec: PictureSpec) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from gtzan_lightning.data.clips import Clip, grid_starts
 from gtzan_lightning.data.corpus import Corpus
-from gtzan_lightning.data.features import FEATURES, PictureSpec
+from gtzan_lightning.data.features import FEATURES, MOST_PIXELS, PictureSpec
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.protocols import Split, make_split
 from gtzan_lightning.errors import Untrainable, UserError
@@ -43,6 +43,12 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
     for part in ("train", "valid"):
         if not part_grid(corpus, split, steps, part):
             raise UserError(f"data.split {split.label}: the {part} part is empty")
+    bins, frames = spec.rows, spec.frames(data.clip_seconds)
+    if bins * frames > MOST_PIXELS:
+        raise Untrainable(
+            f"data.clip_seconds {data.clip_seconds:g} makes pictures of {bins} bins x {frames:,} "
+            f"frames, more than {MOST_PIXELS:,} numbers: take shorter clips or a longer hop_length"
+        )
     features = Features(spec)
     channels, bins, frames = features(torch.from_numpy(corpus.empty(steps))[None]).shape[1:]
     numbers = torch.from_numpy(_genres(data, corpus))

@@ -12,6 +12,8 @@ from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.recipe.settings import TrackSettings
 
+LEAST = np.finfo(np.float32).tiny
+
 
 class Ensemble:
     """Waveforms -> genre probabilities of two or more taggers: the mean of their log-probabilities.
@@ -39,12 +41,17 @@ class Ensemble:
         return self.predict_sound(file_to_sound(path, self.sample_rate), every)
 
     def predict_sound(self, sound: Sound, every: float | None = None) -> Prediction:
-        """As ``Tagger.predict_sound``, of a sound at ``sample_rate``."""
+        """As ``Tagger.predict_sound``, of a sound at ``sample_rate``.
+
+        Raises:
+            BrokenSong: a member gives no number for it.
+        """
         made = [
             tagger.predict_sound(wave_to_sound(sound.wave, sound.rate, tagger.sample_rate), every)
             for tagger in self.taggers
         ]
-        logs = np.mean([np.log(one.probabilities) for one in made], axis=0)
+        # a probability may be too small for its type, and no member alone rules a genre out
+        logs = np.mean([np.log(one.probabilities.clip(LEAST)) for one in made], axis=0)
         shares = np.exp(logs - logs.max())
         return Prediction(
             genres=self.genres,

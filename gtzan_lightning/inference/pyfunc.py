@@ -31,8 +31,8 @@ class WaveModel(PythonModel):
         """See the class.
 
         Raises:
-            MlflowException: the waveforms are shorter than the shortest that the model takes; a
-                server answers it with status 400.
+            MlflowException: the waveforms are shorter than the shortest that the model takes, or
+                the network gives no number for one; a server answers it with status 400.
         """
         seconds, rate = self.tagger.least_seconds, self.tagger.sample_rate
         least, samples = round(seconds * rate), np.shape(model_input)[-1]
@@ -41,7 +41,14 @@ class WaveModel(PythonModel):
                 f"waveforms of {samples} samples are too short: this model takes {seconds:g} s, "
                 f"{least} samples at {rate} Hz, and more"
             )
-        return pd.DataFrame(self.tagger.probabilities(model_input), columns=self.tagger.genres)
+        made = self.tagger.probabilities(model_input)
+        bad = np.flatnonzero(~np.isfinite(made).all(1))
+        if len(bad):
+            raise MlflowException.invalid_parameter_value(
+                f"the network gives no number for {len(bad)} of {len(made)} waveforms, such as "
+                f"that of row {bad[0]}: give floats in [-1, 1], none of them NaN or infinite"
+            )
+        return pd.DataFrame(made, columns=self.tagger.genres)
 
 
 set_model(WaveModel())

@@ -17,7 +17,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.prediction import Prediction
 from gtzan_lightning.inference.share import FILE
 from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
-from gtzan_lightning.models import MODELS, build_network
+from gtzan_lightning.models import MODELS, build_network, check_sizes
 from gtzan_lightning.models.checkpoint import (
     Checkpoint,
     Contents,
@@ -79,10 +79,11 @@ class Tagger:
             self.features = Features(self.spec)
             of_pictures = contents.corpus_kind == "picture"
             self.stored = Features(self.spec.stored()) if of_pictures else None
-            self.network = (network or _untrained(contents)).eval()
             own = (key for key in state if key.startswith("network."))
-            self.network.load_state_dict({k.removeprefix("network."): state[k] for k in own})
-        except (KeyError, TypeError, RuntimeError) as error:
+            weights = {key.removeprefix("network."): state[key] for key in own}
+            self.network = (network or _untrained(contents, weights)).eval()
+            self.network.load_state_dict(weights)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise of_another_version(contents.version, error) from None
         modules = (self.network, self.features, self.stored)
         self.modules = nn.ModuleList(module for module in modules if module is not None)
@@ -279,7 +280,7 @@ class Tagger:
         return (self.network(pictures) / self.temperature).log_softmax(1)
 
 
-def _untrained(contents: Contents) -> nn.Module:
+def _untrained(contents: Contents, weights: dict[str, Tensor]) -> nn.Module:
     settings = contents.recipe.model
     if settings.name not in MODELS:
         raise UserError(
@@ -288,4 +289,5 @@ def _untrained(contents: Contents) -> nn.Module:
         )
     if hasattr(settings, "pretrained"):  # the weights are in the checkpoint, nothing to fetch
         settings = settings.model_copy(update={"pretrained": False, "weights": None})
+    check_sizes(settings, len(contents.genres), contents.shape, weights)
     return build_network(settings, len(contents.genres), contents.shape)

@@ -1,9 +1,10 @@
 """The models: the name (``--model NAME``), where its network is, and the network itself."""
 
+from collections.abc import Mapping
 from importlib import import_module
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.errors import Untrainable, UserError
@@ -55,6 +56,23 @@ def check_rate(network: nn.Module, spec: PictureSpec) -> None:
     rate = getattr(network, "sample_rate", None)
     if rate not in (None, spec.sample_rate):
         raise UserError(f"data.sample_rate {spec.sample_rate}: the network expects {rate}")
+
+
+def check_sizes(
+    settings: ModelSettings, genres: int, shape: Shape, weights: Mapping[str, Tensor]
+) -> None:
+    """Whether weights are those of a network, before it is made: it may ask for any memory.
+
+    Raises:
+        RuntimeError: a weight is missing or of another size.
+    """
+    if settings.name == "encoder":  # its sizes are in its own configuration
+        return
+    with torch.device("meta"):
+        own = _maker(settings)(settings, genres, shape).state_dict()
+    wrong = [n for n, t in own.items() if n not in weights or weights[n].shape != t.shape]
+    if wrong:
+        raise RuntimeError(f"{len(wrong)} of {len(own)} weights have other sizes: {min(wrong)}")
 
 
 def build_network(settings: ModelSettings, genres: int, shape: Shape) -> nn.Module:

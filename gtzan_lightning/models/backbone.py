@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.layers import Trunked
+from gtzan_lightning.models.weights import read_weights
 from gtzan_lightning.recipe.pretrained_settings import Pretrained, TimmSettings
 from gtzan_lightning.recipe.recipes import near
 from gtzan_lightning.recipe.section import Shape
@@ -104,8 +105,7 @@ def _create(
 ) -> nn.Module:
     overlay = None
     if settings.weights:
-        if not Path(settings.weights).is_file():
-            raise UserError(f"model.weights {settings.weights}: no such file")
+        read_weights(Path(settings.weights))  # before timm does, which checks less
         overlay = {"file": settings.weights}
     elif settings.pretrained:
         _stay_offline_if_the_hub_is_out_of_reach()

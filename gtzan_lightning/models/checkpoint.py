@@ -1,40 +1,63 @@
 """What a checkpoint holds; written and read here alone."""
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
+from gtzan_lightning.data.features import MOST_PIXELS, PictureSpec
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
+from gtzan_lightning.models.tensors import check_tensors, read_tensors
+from gtzan_lightning.recipe.bounded import check_plain
 from gtzan_lightning.recipe.recipes import Recipe, stored_recipe
 from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.version import __version__
 
 KEY = "gtzan_lightning"  # under which a checkpoint describes itself
 FORMAT = 2
+Words = Annotated[str, Field(max_length=1000)]
+
+
+def _distinct(genres: list[str]) -> list[str]:
+    if len(set(genres)) < len(genres):
+        raise ValueError("a genre is named twice")
+    return genres
+
+
+def _held(shape: Shape) -> Shape:
+    if min(shape) < 1 or math.prod(shape) > MOST_PIXELS:
+        raise ValueError(f"a picture has 1 to {MOST_PIXELS:,} pixels")
+    return shape
 
 
 @dataclass(frozen=True)
 class Contents:
     """What a checkpoint says of its weights: enough to use them without the run's corpus."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     recipe: Recipe
-    genres: list[str]  # in the order of the logits
-    corpus_kind: str  # waveform or picture: what the corpus keeps of a song
+    # in the order of the logits
+    genres: Annotated[list[Words], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
+    corpus_kind: Literal["waveform", "picture"]  # what the corpus keeps of a song
     picture: dict[str, Any]  # of PictureSpec.to_dict
-    shape: Shape  # of one picture
-    corpus: str
-    songs_fingerprint: str
-    protocol: str
-    split_fingerprint: str
-    temperature: float = 1.0  # of the logits; see results.calibration
+    shape: Annotated[Shape, AfterValidator(_held)]  # of one picture
+    corpus: Words
+    songs_fingerprint: Words
+    protocol: Words
+    split_fingerprint: Words
+    # of the logits; see results.calibration
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     format: int = FORMAT
-    version: str = __version__
+    version: Words = __version__
 
     def write(self, checkpoint: dict[str, Any]) -> None:
         """Into Lightning's checkpoint, as plain values."""
@@ -72,13 +95,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """A checkpoint of this package; code in it is never executed.
 
     Raises:
-        UserError: missing, truncated, made by something else, of another format, or with settings
-            that this version does not have.
+        UserError: missing, truncated, made by something else, of another format, with settings
+            that this version does not have, or with weights that are no numbers.
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = read_tensors(path)
     except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
         reason = " ".join(str(error).split())[:120]
         raise UserError(
@@ -86,24 +109,40 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "train again, or take another checkpoint"
         ) from None
     plain = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if plain is None:
+    if not isinstance(plain, dict):
         raise UserError(f"checkpoint {path} was not made by gtzan_lightning")
-    if plain["format"] != FORMAT:
+    check_plain(plain, f"checkpoint {path}")
+    version = str(plain.get("version", "of an unknown version"))
+    if plain.get("format") != FORMAT:
         raise UserError(
-            f"checkpoint {path} was made by gtzan_lightning {plain['version']} (format "
-            f"{plain['format']}), this is {__version__} (format {FORMAT}): install that version, "
-            "or train again"
+            f"checkpoint {path} was made by gtzan_lightning {version} (format "
+            f"{plain.get('format')}), this is {__version__} (format {FORMAT}): install that "
+            "version, or train again"
         )
     try:
         recipe = stored_recipe(plain["recipe"])
-        # a checkpoint that is shipped has half precision
-        state = {
-            name: tensor.float() if tensor.dtype == torch.float16 else tensor
-            for name, tensor in checkpoint["state_dict"].items()
-        }
-        return Checkpoint(Contents(**{**plain, "recipe": recipe}), state)
-    except (ValidationError, KeyError, TypeError) as error:
-        raise of_another_version(plain["version"], error) from None
+        contents = _adapter().validate_python({**plain, "recipe": recipe})
+        spec = PictureSpec.from_dict(contents.picture)
+        _held((1, spec.rows, spec.frames(recipe.data.clip_seconds)))
+        state = _state(checkpoint["state_dict"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # ValidationError is one
+        raise of_another_version(version, error) from None
+    check_tensors(state, path.stat().st_size, f"checkpoint {path}")
+    # a checkpoint that is shipped has half precision
+    halves = (torch.float16, torch.bfloat16)
+    whole = {name: t.float() if t.dtype in halves else t for name, t in state.items()}
+    return Checkpoint(contents, whole)
+
+
+@cache
+def _adapter() -> TypeAdapter[Contents]:
+    return TypeAdapter(Contents)
+
+
+def _state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in tensors.items()):
+        raise TypeError("its state_dict holds other things than tensors")
+    return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def keep_temperature(path: Path, temperature: float) -> None:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from torch import Tensor, nn
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.models.tensors import check_tensors, read_tensors
 from gtzan_lightning.recipe.pretrained_settings import HeardSettings
 
 PATIENCE = 20.0  # seconds that a server may be silent
@@ -53,16 +54,18 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     """Tensors by their names; code in the file is never executed.
 
     Raises:
-        UserError: no such file, or no file of tensors.
+        UserError: no such file, no file of tensors, or a tensor with a NaN.
     """
     if not file.is_file():
         raise UserError(f"model.weights {file}: no such file")
     try:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-        return {name: tensor for name, tensor in weights.items() if isinstance(tensor, Tensor)}
+        content = read_tensors(file)
+        weights = {name: t for name, t in content.items() if isinstance(t, Tensor)}
     except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"model.weights {file} can't be read: {reason}") from None
+    check_tensors(weights, file.stat().st_size, f"model.weights {file}")
+    return weights
 
 
 def fetch(url: str, kept: str) -> Path:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gtzan_lightning.recipe.section import Count, ModelSettings, Names, file, part
+from gtzan_lightning.recipe.section import Count, Factor, ModelSettings, Names, file, part
 
 
 class ClassicalSettings(ModelSettings):
@@ -44,7 +44,7 @@ class SvmSettings(ClassicalSettings):
     name: Literal["svm"] = part("svm")
     kernel: Literal["rbf", "linear", "poly"] = part("rbf")
     """kernel of the support vector machine"""
-    penalty: Annotated[float, Field(gt=0)] = part(1.0)
+    penalty: Factor = part(1.0)
     """C, the inverse strength of the regularisation"""
 
 
@@ -53,7 +53,7 @@ class LogisticRegressionSettings(ClassicalSettings):
 
     source = "basak"
     name: Literal["logistic_regression"] = part("logistic_regression")
-    penalty: Annotated[float, Field(gt=0)] = part(0.1)
+    penalty: Factor = part(0.1)
     """C, the inverse strength of the regularisation"""
     iterations: Count = part(1000)
     """maximum number of iterations"""
@@ -64,5 +64,5 @@ class RandomForestSettings(ClassicalSettings):
 
     source = "literature row of zhang"
     name: Literal["random_forest"] = part("random_forest")
-    trees: Count = part(500)
+    trees: Annotated[int, Field(ge=1, le=10**5)] = part(500)
     """number of trees"""

@@ -1,6 +1,7 @@
 """What a recipe says of some runs alone, and the picture that weights expect."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,9 @@ def with_conditions(layers: list[Layer]) -> list[Layer]:
     """Layers with what they say of some runs alone, where the run is one of these.
 
     ``from_weights`` is of networks that start from weights, ``when_quick`` of trials of minutes.
+
+    Raises:
+        UserError: these are no sections.
     """
     model: dict[str, Any] = {}
     for _, layer in layers:
@@ -27,8 +31,25 @@ def with_conditions(layers: list[Layer]) -> list[Layer]:
     laid: list[Layer] = []
     for where, layer in layers:
         laid.append((where, {k: v for k, v in layer.items() if k not in holds}))
-        laid += [(where, layer[name]) for name in holds if holds[name] and name in layer]
+        for name in holds:
+            if not isinstance(layer.get(name, {}), dict):
+                raise UserError(f"recipe {where}: {name} must be sections with keys, such as fit:")
+            laid += [(where, layer[name])] if holds[name] and name in layer else []
     return laid
+
+
+def origin(place: Sequence[str], layers: Sequence[Layer]) -> str:
+    """Such as ``recipe FILE: ``: the last recipe that gives a setting; "" of a flag or of none.
+
+    Args:
+        place: section and name.
+    """
+    key, *name = place[:2] or [""]
+    for where, layer in reversed(layers):
+        section = layer.get(key)
+        if key in layer and (not name or not isinstance(section, dict) or name[0] in section):
+            return f"recipe {where}: " if where else ""
+    return ""
 
 
 def with_expected(

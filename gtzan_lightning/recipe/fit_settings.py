@@ -5,16 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gtzan_lightning.recipe.section import Count, Positive, Section, Share, joined, part, place
+from gtzan_lightning.recipe.section import Count, Factor, Section, Share, joined, part, place
 
 
 def _of_a_trunk(words: str) -> str:
-    if not re.fullmatch(r"all|frozen|last [1-9]\d*", words):
+    if not re.fullmatch(r"all|frozen|last [1-9]\d{0,3}", words):
         raise ValueError("should be all, frozen, or the last stages, such as last 2")
     return words
 
 
 Trunk = Annotated[str, BeforeValidator(joined), AfterValidator(_of_a_trunk)]
+Patience = Annotated[int, Field(ge=0, le=10**6)]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 
 
@@ -29,7 +30,7 @@ class TrainerSettings(Section):
     """hardware to train on"""
     devices: Annotated[str, Field(pattern=r"^(auto|-1|\d+(,\d+)*)$")] = part("auto")
     """number of devices, or a list such as 0,1"""
-    num_nodes: Count = part(1)
+    num_nodes: Annotated[int, Field(ge=1, le=10**4)] = part(1)
     """number of machines"""
     strategy: str = place("auto")
     """Lightning strategy: auto, ddp, fsdp ..."""
@@ -37,7 +38,7 @@ class TrainerSettings(Section):
     """number format of the training"""
     deterministic: Literal["true", "warn", "false"] = place("warn")
     """deterministic algorithms; where there is none, true fails and warn warns"""
-    gradient_clip_val: Positive | None = part(5.0)
+    gradient_clip_val: Factor | None = part(5.0)
     """largest norm of the gradient (none: no limit)"""
     accumulate_grad_batches: Count = part(1)
     """batches whose gradients are summed before a step"""
@@ -54,11 +55,11 @@ class TrainerSettings(Section):
 class FitSettings(TrainerSettings):
     """Optimisation, and the settings of Lightning's Trainer."""
 
-    batch_size: Annotated[int, Field(ge=2)] = part(32)
+    batch_size: Annotated[int, Field(ge=2, le=2**16)] = part(32)
     """clips per batch and process"""
     optimizer: Literal["adamw", "adam", "rmsprop"] = part("adamw")
     """optimiser; adam and rmsprop without weight decay, rmsprop as in Keras (rho 0.9)"""
-    learning_rate: Positive = part(1e-3)
+    learning_rate: Factor = part(1e-3)
     """peak learning rate"""
     trunk: Trunk = part("all")
     """what is trained besides the head of a network that started from weights: all of its trunk;
@@ -67,13 +68,13 @@ class FitSettings(TrainerSettings):
     """factor of the learning rate in the trunk"""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = part(1.0)
     """factor of the learning rate from each stage of the trunk to the one before"""
-    weight_decay: Annotated[float, Field(ge=0)] = part(0.05)
+    weight_decay: Annotated[float, Field(ge=0, le=1e3)] = part(0.05)
     """weight decay of adamw, not applied to biases and norms"""
     schedule: Literal["one_cycle", "cosine", "constant", "plateau"] = part("one_cycle")
     """course of the learning rate; plateau: smaller after epochs without a lower training loss"""
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = part(0.5)
     """plateau: factor of the learning rate"""
-    plateau_patience: Annotated[int, Field(ge=0)] = part(3)
+    plateau_patience: Patience = part(3)
     """plateau: epochs without a lower training loss before that"""
     warm_up: Annotated[float, Field(gt=0, lt=1)] = part(0.2)
     """one_cycle: share of the steps in which the learning rate rises"""
@@ -89,7 +90,7 @@ class FitSettings(TrainerSettings):
     resumable: bool = place(True)
     """keep last.ckpt, with the optimiser's state, from which an interrupted run is resumed; trials
     of a sweep, which begin anew, never do"""
-    average_epochs: Annotated[float, Field(ge=0)] = part(0.0)
+    average_epochs: Annotated[float, Field(ge=0, le=1e6)] = part(0.0)
     """epochs over which weights are averaged for validation and checkpoints (0: no average)"""
     matmul_precision: Literal["highest", "high", "medium"] = part("highest")
     """float32 matrix products on a GPU: high uses TensorFloat-32, medium bfloat16, both faster and
@@ -101,11 +102,11 @@ class FitSettings(TrainerSettings):
         "valid/song_accuracy"
     )
     """score that selects the best checkpoint; valid/loss is that of single clips"""
-    patience: Annotated[int, Field(ge=0)] = part(0)
+    patience: Patience = part(0)
     """stop after this many validations without improvement; 0: never, as a schedule that ends at a
     low learning rate needs its last epochs"""
 
-    min_delta: float = part(0.0)
+    min_delta: Annotated[float, Field(ge=-1e3, le=1e3)] = part(0.0)
     """with patience: how much better a validation must be to count; below 0 worse ones count too,
     and replace the best checkpoint, as in zhang's code"""
 

@@ -25,8 +25,19 @@ from gtzan_lightning.recipe.pretrained_settings import (
     VggSettings,
     WonSettings,
 )
-from gtzan_lightning.recipe.section import Activation, Count, ModelSettings, Share, number, part
+from gtzan_lightning.recipe.section import (
+    Activation,
+    Layers,
+    ModelSettings,
+    Share,
+    Width,
+    Widths,
+    number,
+    part,
+)
 from gtzan_lightning.recipe.settings import DataSettings
+
+Pool = Annotated[int, Field(ge=1, le=64)]
 
 
 class SmallCnnSettings(ModelSettings):
@@ -34,7 +45,7 @@ class SmallCnnSettings(ModelSettings):
 
     source = "this package"
     name: Literal["small_cnn"] = part("small_cnn")
-    channels: tuple[Count, ...] = part((32, 64, 128, 256, 256))
+    channels: Widths = part((32, 64, 128, 256, 256))
     """channels of the convolutions; each halves the picture"""
     dropout: Share = part(0.3)
     """dropout before the last layer"""
@@ -62,7 +73,7 @@ class CnnLstmSettings(ModelSettings):
     name: Literal["cnn_lstm"] = part("cnn_lstm")
     axis: Literal["time", "frequency"] = part("time")
     """axis of the LSTMs' steps: time, or frequency as published"""
-    units: tuple[Count, Count] = part((1000, 500))
+    units: tuple[Width, Width] = part((1000, 500))
     """units of the two LSTMs"""
     dropout: Share = part(0.3)
     """dropout after each average pooling"""
@@ -75,9 +86,9 @@ class SimpleRnnSettings(ModelSettings):
 
     source = "basak"
     name: Literal["simple_rnn"] = part("simple_rnn")
-    units: Count = part(128)
+    units: Width = part(128)
     """units of each layer"""
-    layers: Count = part(2)
+    layers: Layers = part(2)
     """number of recurrent layers"""
     dropout: Share = part(0.3)
     """dropout between and after the recurrent layers"""
@@ -94,7 +105,7 @@ class BbnnSettings(ModelSettings):
     convolution, ReLU, batch norm"""
     pooled: Literal["time", "frequency"] = part("time")
     """axis that the stem pools by 4: time as in the paper, or frequency as in basak's code"""
-    filters: Count = part(32)
+    filters: Width = part(32)
     """filters of every convolution"""
 
 
@@ -126,7 +137,7 @@ class BaselineCnnSettings(ModelSettings):
     """number of convolutions (searched: 3 to 6)"""
     kernel: Annotated[int, Field(ge=1, le=15)] = part(4)
     """side of the kernels (searched: 3 to 7)"""
-    kernels: Count = part(88)
+    kernels: Width = part(88)
     """channels of every convolution (searched: 16 to 128)"""
     stride: Annotated[int, Field(ge=1, le=4)] = part(2)
     """stride of every convolution (searched: 1 to 3)"""
@@ -136,7 +147,7 @@ class BaselineCnnSettings(ModelSettings):
     """dropout after each convolution"""
     batch_norm: bool = part(False)
     """batch norm after each convolution"""
-    dense: tuple[Count, ...] = part((309, 94))
+    dense: Widths = part((309, 94))
     """widths of the hidden dense layers (searched: 1 to 3 of 10 to 500)"""
     dense_dropout: Share = part(0.293)
     """dropout after each hidden dense layer"""
@@ -150,7 +161,7 @@ class FcnCnnSettings(ModelSettings):
     source = "zhang"
     input = (3, 224, 224)
     name: Literal["fcn_cnn"] = part("fcn_cnn")
-    channels: tuple[Count, ...] = part((32, 64, 128))
+    channels: Widths = part((32, 64, 128))
     """channels of the convolutions; each halves the picture"""
     dropout: Share = part(0.25)
     """dropout after each convolution"""
@@ -166,9 +177,9 @@ class BiGruSettings(ModelSettings):
     name: Literal["bigru"] = part("bigru")
     as_coded: bool = part(False)
     """use the source's axes: a view that mixes time with colour, and a GRU without order in time"""
-    units: Count = part(256)
+    units: Width = part(256)
     """units of each direction"""
-    layers: Count = part(3)
+    layers: Layers = part(3)
     """number of recurrent layers"""
     dropout: Share = part(0.5)
     """dropout before the last layer"""
@@ -182,7 +193,7 @@ class ResBiGruSettings(Pretrained):
     name: Literal["res_bigru"] = part("res_bigru")
     as_coded: bool = part(False)
     """use the source's view of the picture, whose steps mix time with colour"""
-    units: Count = part(256)
+    units: Width = part(256)
     """units of each direction of the GRU, and width of each branch"""
     dropout: Share = part(0.5)
     """dropout in the ResNet branch and before the last layer"""
@@ -199,13 +210,13 @@ class CrnnSettings(WonSettings):
     variant: Literal["choi", "won"] = part("choi")
     """Choi's network, or that of Won et al. 2020, which has weights; the settings below are of
     Choi's"""
-    channels: tuple[Count, Count, Count, Count] = part((64, 128, 128, 128))
+    channels: tuple[Width, Width, Width, Width] = part((64, 128, 128, 128))
     """channels of the convolutions"""
-    bin_pools: tuple[Count, Count, Count, Count] = part((2, 3, 4, 4))
+    bin_pools: tuple[Pool, Pool, Pool, Pool] = part((2, 3, 4, 4))
     """bins that each max pooling joins"""
-    frame_pools: tuple[Count, Count, Count, Count] = part((2, 2, 2, 1))
+    frame_pools: tuple[Pool, Pool, Pool, Pool] = part((2, 2, 2, 1))
     """frames that each max pooling joins (the paper, on 29 s: 2 3 4 4)"""
-    units: Count = part(32)
+    units: Width = part(32)
     """units of each GRU"""
     dropout: Share = part(0.1)
     """dropout after each convolution; after the GRUs it is 0.3"""

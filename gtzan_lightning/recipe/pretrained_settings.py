@@ -6,9 +6,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gtzan_lightning.recipe.section import (
     Activation,
-    Count,
     ModelSettings,
     Share,
+    Widths,
     file,
     number,
     part,
@@ -73,13 +73,13 @@ class ResNetSettings(ImageBackbone):
 class TransferSettings(Pretrained):
     """navas's search space: the trainable part of the trunk, and the head."""
 
-    trainable_layers: Annotated[int, Field(ge=0)] | None = part(None)
+    trainable_layers: Annotated[int, Field(ge=0, le=1000)] | None = part(None)
     """number of the trunk's last layers that are trained, counted as in Keras (none: all)"""
     pooling: Literal["flatten", "average"] = part("average")
     """what the head takes from the trunk's map: all of it (flatten, navas) or its average"""
-    dense: tuple[Count, ...] = part((256,))
+    dense: Widths = part((256,))
     """widths of the head's hidden layers"""
-    dropout: tuple[Share, ...] = part((0.2,))
+    dropout: Annotated[tuple[Share, ...], Field(max_length=32)] = part((0.2,))
     """dropout after each hidden layer: one value for all, or one per layer"""
     batch_norm: bool = part(False)
     """batch norm in the head, before each activation"""
@@ -119,7 +119,7 @@ class TimmSettings(ImageBackbone):
     source = "Wightman's timm"
     input = (3, 224, 224)
     name: Literal["timm"] = part("timm")
-    network: str = part("tf_efficientnet_lite0")
+    network: Annotated[str, Field(pattern=r"^[\w.]+$")] = part("tf_efficientnet_lite0")
     """its name in timm"""
 
 

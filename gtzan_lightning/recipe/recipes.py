@@ -14,10 +14,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
-from gtzan_lightning.recipe.expected import Layer, unexpected, with_conditions, with_expected
+from gtzan_lightning.recipe.bounded import yaml_of
+from gtzan_lightning.recipe.expected import (
+    Layer,
+    origin,
+    unexpected,
+    with_conditions,
+    with_expected,
+)
 from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
-from gtzan_lightning.recipe.section import ModelSettings, Section, part, place
+from gtzan_lightning.recipe.section import ModelSettings, Section, Seed, part, place
 from gtzan_lightning.recipe.settings import AugmentSettings, DataSettings, TrackSettings
 
 MODEL_RECIPES = Path(__file__).parent / "models"
@@ -42,7 +49,7 @@ class Recipe(Section):
     augment: AugmentSettings
     fit: FitSettings
     track: TrackSettings
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = place(0)
+    seed: Seed = place(0)
     """seed of weights, clips, augmentation and dropout"""
     tuned_on: str = place("")
     """songs on which these settings were chosen, such as "filtered, valid"; tables say it"""
@@ -131,8 +138,8 @@ def layers_of(model: str, given: list[Layer]) -> list[Layer]:
     Raises:
         UserError: as ``own_recipe`` does; or a base that there is not.
     """
-    bases = {layer.get("base", "model"): where for where, layer in given}
-    for base, where in bases.items():
+    bases = [layer.get("base", "model") for _, layer in given]
+    for base, (where, _) in zip(bases, given, strict=True):
         if base not in ("plain", "model"):
             raise UserError(f"recipe {where}: base is plain or model, not {base!r}")
     own = own_recipe(model)
@@ -187,21 +194,19 @@ def stored_recipe(values: dict[str, Any]) -> Recipe:
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """A recipe file as nested dicts; UserError if it is none."""
-    try:
-        recipe = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"recipe {path} can't be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from None
-    if recipe is not None and not isinstance(recipe, dict):
+    recipe = yaml_of(path, "recipe")
+    if recipe is None:
+        return {}
+    if not isinstance(recipe, dict):
         raise UserError(f"recipe {path} must be sections with keys, such as 'fit:'")
-    return recipe or {}
+    return recipe
 
 
 def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Recipe:
     """Lay recipes and flags over the defaults and check everything once."""
     merged: dict[str, Any] = {}
-    for where, layer in with_conditions([*layers, ("", flags)]):
+    laid = with_conditions([*layers, ("", flags)])
+    for where, layer in laid:
         for key, value in layer.items():
             if key == "model" and isinstance(value, str):
                 value = {"name": value}
@@ -218,7 +223,8 @@ def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Reci
     try:
         return Recipe.model_validate({**{name: {} for name in SECTIONS}, **merged})
     except ValidationError as error:
-        raise UserError(complaint(error)) from None
+        place = [str(word) for word in error.errors()[0]["loc"] if word not in _ANY_MODEL]
+        raise UserError(f"{origin(place, laid)}{complaint(error)}") from None
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:

@@ -10,9 +10,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]  # such as dropout, which may not drop everything
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: names or ())]  # none is no names
+Count = Annotated[int, Field(ge=1, le=10**6)]  # of epochs, clips, trees
+Width = Annotated[int, Field(ge=1, le=2**15)]  # of a layer, in channels or units
+Widths = Annotated[tuple[Width, ...], Field(max_length=32)]  # of as many layers
+Layers = Annotated[int, Field(ge=1, le=32)]
+Seconds = Annotated[float, Field(ge=0.01, le=3600)]
+Factor = Annotated[float, Field(gt=0, le=1e6)]  # such as a learning rate or a penalty
+Alpha = Annotated[float, Field(ge=1e-3, le=1e3)]  # of a Beta distribution
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Names = Annotated[  # none is no names
+    tuple[str, ...], Field(max_length=1000), BeforeValidator(lambda names: names or ())
+]
 Activation = Literal["relu", "selu", "swish"]
 Shape = tuple[int, int, int]  # channels, bins, frames of a picture
 
@@ -24,7 +32,7 @@ def number(value: object) -> object:
 
 def joined(words: object) -> object:
     """Several words of the command line as one value."""
-    return " ".join(words) if isinstance(words, list) else words
+    return " ".join(map(str, words)) if isinstance(words, list) else words
 
 
 def part(default: Any) -> Any:
@@ -60,6 +68,8 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
         coerce_numbers_to_str=True,  # `devices: 2` in a recipe is the text "2"
+        allow_inf_nan=False,
+        str_max_length=4096,  # as a path of most systems
     )
 
 

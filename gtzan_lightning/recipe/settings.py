@@ -12,11 +12,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from gtzan_lightning.recipe.pretrained_settings import HTK, KALDI, RAW
 from gtzan_lightning.recipe.protocol_names import OF_FOLDS, Protocol
 from gtzan_lightning.recipe.section import (
-    Count,
+    Alpha,
     Names,
-    Positive,
     Probability,
+    Seconds,
     Section,
+    Seed,
     Share,
     draw,
     file,
@@ -28,6 +29,7 @@ Logger = Literal["tensorboard", "wandb"]
 Features = Literal[
     "mel", "spectrogram", "stft", "mfcc", "chroma", "raw", "kaldi", "htk", "embedding"
 ]
+Side = Annotated[int, Field(ge=1, le=4096)]  # of a picture, in bins or frames
 LINEAR = ("stft", "chroma", "raw")  # features whose unit is not decibels, unless data.scale asks
 TAGGERS = ("kaldi", "htk")  # features that networks trained on other music expect
 # network -> its picture
@@ -53,29 +55,29 @@ class DataSettings(Section):
     """what is kept: waveforms, or pictures, which are then not computed again"""
     sample_rate: Annotated[int, Field(ge=4000, le=192000)] = part(22050)
     """samples per second after resampling"""
-    min_seconds: Positive = part(1.0)
+    min_seconds: Seconds = part(1.0)
     """shortest song that is used, seconds"""
     synthetic_songs: Annotated[int, Field(ge=3, le=1000)] = place(14)
     """songs per genre of the synthetic corpus"""
-    synthetic_seconds: Positive = place(12.0)
+    synthetic_seconds: Seconds = place(12.0)
     """length of a synthetic song, seconds"""
-    synthetic_seed: Annotated[int, Field(ge=0)] = place(0)
+    synthetic_seed: Seed = place(0)
     """seed of the synthetic corpus"""
 
     split: Protocol = part("auto")
     """protocol that splits the songs into train, valid and test (see --list splits)"""
-    fractions: tuple[Probability, ...] = draw((0.7, 0.2, 0.1))
+    fractions: Annotated[tuple[Probability, ...], Field(max_length=3)] = draw((0.7, 0.2, 0.1))
     """stratified and clips: shares of train, valid and test, or of train and test (valid is then
     taken from train); exact in every genre of GTZAN, on average in a folder of your own"""
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = draw(0.15)
     """share of the training songs used for validation where the protocol has no valid part"""
-    folds: Annotated[int, Field(ge=2)] = draw(5)
+    folds: Annotated[int, Field(ge=2, le=1000)] = draw(5)
     """protocols with folds: their number"""
-    fold: Annotated[int, Field(ge=0)] = place(0)
+    fold: Annotated[int, Field(ge=0, lt=1000)] = place(0)
     """protocols with folds: the one that is tested"""
-    split_seed: Annotated[int, Field(ge=0)] = draw(0)
+    split_seed: Seed = draw(0)
     """seed of every split that is drawn"""
-    train_songs: Annotated[int, Field(ge=1)] | None = part(None)
+    train_songs: Annotated[int, Field(ge=1, le=10**9)] | None = part(None)
     """train on so many of the protocol's training songs, alike of all genres (none: all)"""
     train_share: Annotated[float, Field(gt=0, le=1)] = part(1.0)
     """train on this share of the protocol's training songs, of every genre; a smaller share is part
@@ -83,12 +85,12 @@ class DataSettings(Section):
     control: Literal["shuffled_genres", "training_songs"] | None = part(None)
     """measure chance (genres shuffled over the songs) or memory (training songs are tested)"""
 
-    clip_seconds: Positive = part(3.0)
+    clip_seconds: Seconds = part(3.0)
     """length of a clip, seconds"""
     repeat: bool = part(False)
     """clips may be longer than every song: songs are repeated to fill them, for networks that
     expect long clips"""
-    clips_per_song: Count = part(5)
+    clips_per_song: Annotated[int, Field(ge=1, le=10**5)] = part(5)
     """training clips per song and epoch, with random starts"""
     windows: Literal["random", "once", "pieces"] = part("random")
     """training clips: random starts drawn anew in every epoch; drawn once, as zhang did; or the
@@ -113,7 +115,7 @@ class DataSettings(Section):
     range_db: Annotated[float, Field(gt=0, le=80)] = part(80.0)
     """decibels below its maximum at which a picture ends (40: as where decibels are taken twice, by
     bar_tov and navas)"""
-    picture_size: tuple[Count, Count] | None = part(None)
+    picture_size: tuple[Side, Side] | None = part(None)
     """bins and frames that every picture is resized to, as the sources did (none: not resized)"""
     colour: Literal["viridis", "magma", "cool"] | None = part(None)
     """colour map that gives the picture three channels, as in four sources (none: one channel)"""
@@ -126,11 +128,11 @@ class DataSettings(Section):
     """length of the Hann window, samples (none: n_fft)"""
     hop_length: Annotated[int, Field(ge=16, le=8192)] = part(512)
     """samples between the starts of two frames"""
-    f_min: Annotated[float, Field(ge=0)] = part(0.0)
+    f_min: Annotated[float, Field(ge=0, le=96000)] = part(0.0)
     """lowest frequency of the mel bins, hertz"""
-    f_max: Positive | None = part(None)
+    f_max: Annotated[float, Field(gt=0, le=96000)] | None = part(None)
     """highest frequency of the mel bins, hertz (none: half the sample rate)"""
-    workers: Annotated[int, Field(ge=0)] = place(0)
+    workers: Annotated[int, Field(ge=0, le=1000)] = place(0)
     """processes that load batches; 0 uses the training process, enough for a packed corpus"""
     resident: bool = place(False)
     """keep the packed corpus in GPU memory and cut clips there, for networks that train faster than
@@ -205,11 +207,11 @@ class AugmentSettings(Section):
     """probability that a clip's picture is augmented"""
     mixup: Probability = part(0.65)
     """probability of mixup with another clip and its target, if the picture is augmented"""
-    mixup_alpha: Positive = part(0.5)
+    mixup_alpha: Alpha = part(0.5)
     """alpha of the mixup weight, Beta(alpha, alpha)"""
     cutmix: Probability = part(0.0)
     """probability of cutmix with another clip and its target, if the picture is augmented"""
-    cutmix_alpha: Positive = part(0.5)
+    cutmix_alpha: Alpha = part(0.5)
     """alpha of the cutmix area, Beta(alpha, alpha)"""
     mask: Probability = part(0.65)
     """probability of one frequency and one time mask, if the picture is augmented"""
@@ -225,7 +227,7 @@ class AugmentSettings(Section):
     """largest shift of the register, share of the bins"""
     equaliser: Probability = part(0.0)
     """probability of a smooth random gain over the bins, if the picture is augmented"""
-    equaliser_gain: Positive = part(0.3)
+    equaliser_gain: Annotated[float, Field(gt=0, le=100)] = part(0.3)
     """spread of that gain, in units of the picture's own spread (about 15 dB)"""
     cutout: Probability = part(0.0)
     """probability of a cutout, a box filled with the picture's mean, if the picture is augmented"""

@@ -12,6 +12,7 @@ from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import all_runs, find_checkpoint, has_store, shown, store_uri
 
 LEAST = 4  # digits of an id that are taken for its beginning
+LISTED = 5  # runs that a message names
 SCORE = "final/valid/song_accuracy"
 
 
@@ -60,8 +61,9 @@ def one(runs: pd.DataFrame, word: str) -> pd.Series:
             "runs lists them"
         )
     if len(meant) > 1:
-        lines = "\n".join(f"  {line(run)}" for _, run in meant.iterrows())
-        raise UserError(f"{word!r} means {len(meant)} runs, give more of the id:\n{lines}")
+        listed = "; ".join(line(run) for _, run in meant.head(LISTED).iterrows())
+        more = f"; {len(meant) - LISTED} more" if len(meant) > LISTED else ""
+        raise UserError(f"{word!r} means {len(meant)} runs, give more of the id: {listed}{more}")
     return meant.iloc[0]
 
 

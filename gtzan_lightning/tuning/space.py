@@ -12,13 +12,22 @@ space:
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, ValidationError, model_validator
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.recipe.recipes import Recipe, build_recipe, near, read_recipe, section_of
+from gtzan_lightning.recipe.recipes import (
+    Recipe,
+    build_recipe,
+    complaint,
+    near,
+    read_recipe,
+    section_of,
+)
+from gtzan_lightning.recipe.section import Section
 from gtzan_lightning.recipe.settings import TrackSettings
 
-KINDS = ("int", "float")
 # what decides which songs are tested, or lets a leak in: trials must differ in the model alone
 FIXED = (
     "data.corpus", "data.root", "data.split", "data.fractions", "data.valid_fraction",
@@ -26,7 +35,35 @@ FIXED = (
     "data.synthetic_songs", "data.synthetic_seconds", "data.synthetic_seed", "fit.open_test",
     "model.table", "model.leaky_columns", "model.leaky_id",
 )  # fmt: skip
-KEYS = {*KINDS, "log", "step", "layers", "each"}
+MOST = 100  # parameters of a space
+Whole = Annotated[int, Field(strict=True, ge=-(10**9), le=10**9)]
+Real = Annotated[float, Field(strict=True, ge=-1e12, le=1e12)]
+Layers = Annotated[int, Field(strict=True, ge=0, le=32)]
+
+
+class Range(Section):
+    """What a space says of a number, or of the numbers of several layers."""
+
+    whole: tuple[Whole, Whole] | None = Field(None, alias="int")
+    real: tuple[Real, Real] | None = Field(None, alias="float")
+    log: bool = False
+    step: Annotated[float, Field(strict=True, gt=0, le=1e9)] | None = None
+    layers: Layers | tuple[Layers, Layers] | None = None
+    each: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> "Range":
+        bounds = self.whole or self.real
+        if bounds is None or (self.whole and self.real):
+            raise ValueError("one of int and float, and not both")
+        ends = self.layers if isinstance(self.layers, tuple) else (0, 0)
+        if bounds[0] > bounds[1] or ends[0] > ends[1]:
+            raise ValueError("low must not be above high")
+        if self.log and (bounds[0] <= 0 or self.step):
+            raise ValueError("log needs low above 0, and takes no step")
+        if self.whole and self.step and self.step % 1:
+            raise ValueError("step of int must be a whole number")
+        return self
 
 
 class Suggests(Protocol):
@@ -87,6 +124,9 @@ def read_space(
     if set(content) - {"base", "space"} or not isinstance(dimensions, dict) or not dimensions:
         needs = "needs a section 'space' with parameters (and may have 'base')"
         raise UserError(f"space {file} {needs}")
+    if len(dimensions) > MOST or not isinstance(content.get("base") or {}, dict):
+        needs = f"takes {MOST} parameters at most, and a 'base' of sections with keys"
+        raise UserError(f"space {file} {needs}")
     for name, dimension in dimensions.items():
         _check(file, model, name, dimension)
     under = [*layers, (str(file), content.get("base") or {}), ("", flags)]
@@ -114,20 +154,18 @@ def _check(file: Path, model: str, name: object, dimension: object) -> None:
         )
     if isinstance(dimension, list) and dimension:
         return
-    if not isinstance(dimension, dict) or not set(dimension) <= KEYS:
+    if not isinstance(dimension, dict):
         raise UserError(
             f"space {file}: {name} must be a list of choices, or int: or float: with bounds (and "
             "log, step, layers, each)"
         )
-    kinds = [kind for kind in KINDS if kind in dimension]
-    bounds = dimension.get(kinds[0]) if len(kinds) == 1 else None
-    if not isinstance(bounds, list) or len(bounds) != 2 or not _increase(bounds):
-        raise UserError(f"space {file}: {name} needs int: [low, high] or float: [low, high]")
-
-
-def _increase(bounds: list[Any]) -> bool:
-    numbers = all(isinstance(b, int | float) and not isinstance(b, bool) for b in bounds)
-    return numbers and bounds[0] <= bounds[1]
+    try:
+        Range.model_validate(dimension)
+    except ValidationError as error:
+        raise UserError(
+            f"space {file}: {name} needs int: [low, high] or float: [low, high] (and may have "
+            f"log, step, layers, each): {complaint(error)}"
+        ) from None
 
 
 def _suggest(trial: Suggests, name: str, dimension: Any) -> Any:
@@ -149,7 +187,7 @@ def _number(trial: Suggests, name: str, dimension: dict[str, Any]) -> float:
     log = bool(dimension.get("log"))
     if "int" in dimension:
         low, high = dimension["int"]
-        return trial.suggest_int(name, low, high, step=dimension.get("step", 1), log=log)
+        return trial.suggest_int(name, low, high, step=int(dimension.get("step") or 1), log=log)
     low, high = dimension["float"]
     return trial.suggest_float(name, low, high, step=dimension.get("step"), log=log)
 

@@ -144,7 +144,7 @@ def test_misspelt_recipe_key_names_file_and_near_miss(tmp_path):
     assert "unknown model" in complaint("--config", str(file))
     assert "unknown key 1" in complaint("--model", "resnet", "--config", str(file))
     file.write_text("fit: [1\n")
-    assert "is not YAML" in complaint("--model", "resnet", "--config", str(file))
+    assert "is no plain YAML" in complaint("--model", "resnet", "--config", str(file))
     assert "can't be read" in complaint("--model", "resnet", "--config", str(tmp_path / "no.yaml"))
 
 

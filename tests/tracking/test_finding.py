@@ -85,7 +85,7 @@ def test_what_means_several_runs_lists_them(store):
     track, ids = store
     with pytest.raises(UserError, match="'twin' means 2 runs, give more of the id") as error:
         run_id("twin", track)
-    listed = str(error.value).splitlines()[1:]
+    listed = str(error.value).partition("the id: ")[2].split("; ")
     assert [line.split()[0] for line in listed] == [ids["twin2"][:8], ids["twin"][:8]]
     assert all("1970-01-01" in line and "valid 0.500" in line for line in listed)
     table = reading.all_runs(track)
