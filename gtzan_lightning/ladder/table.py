@@ -1,21 +1,23 @@
 """What a ladder measured: numbers, and their Markdown and CSV."""
 
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import pandas as pd
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.ladder.steps import CONTROLS, Rung
+from gtzan_lightning.recipe.bounded import csv_of
+from gtzan_lightning.recipe.section import Probability
 from gtzan_lightning.results.rows import Reader, make_row
 from gtzan_lightning.results.screen import drawn, with_interval
 
+Whole = Annotated[int, Field(ge=0, le=10**12)]
 SHARES = ("song", "recording", "artist")
 NAMES = {"shuffled_genres": "genres shuffled", "training_songs": "training songs tested"}
 
@@ -36,21 +38,23 @@ class Measured:
         run: beginning of the newest one's id, and how many others there are; "" is unknown.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     model: str
     rung: str
     protocol: str
-    part: str
-    train_songs: int
-    n: int
-    artists: int | None
-    seeds: int
-    folds: int
-    accuracy: float
-    low: float
-    high: float
-    song: float | None
-    recording: float | None
-    artist: float | None
+    part: Annotated[str, Field(pattern="^(train|valid|test)$")]
+    train_songs: Whole
+    n: Whole
+    artists: Whole | None
+    seeds: Whole
+    folds: Whole
+    accuracy: Probability
+    low: Probability
+    high: Probability
+    song: Probability | None
+    recording: Probability | None
+    artist: Probability | None
     recipe: str
     commit: str
     corpus: str
@@ -180,12 +184,12 @@ def read_csv(file: Path) -> list[Measured]:
     Raises:
         UserError: no such file, or not such a table.
     """
+    filled = [{name: text or None for name, text in row.items()} for row in csv_of(file)]
     try:
-        with file.open(newline="") as lines:
-            records = list(csv.DictReader(lines))
-        filled = [{name: text or None for name, text in record.items()} for record in records]
         return TypeAdapter(list[Measured]).validate_python(filled)
-    except OSError as error:
-        raise UserError(f"{file} can't be read: {error.strerror}") from None
-    except (ValueError, csv.Error):
-        raise UserError(f"{file} is no table that experiments/ladder.py --out wrote") from None
+    except ValidationError as error:
+        line, *column = error.errors()[0]["loc"]
+        where = f"line {int(line) + 2}, {' '.join(map(str, column)) or 'columns'}"
+        raise UserError(
+            f"{file} is no table that experiments/ladder.py --out wrote ({where})"
+        ) from None

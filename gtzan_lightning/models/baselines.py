@@ -5,7 +5,6 @@ Sources: basak (SVM on flattened MFCCs after PCA; logistic regression on a featu
 literature row). Scaler and PCA are fitted on the training part alone.
 """
 
-import csv
 import sys
 import time
 import warnings
@@ -37,6 +36,7 @@ from gtzan_lightning.recipe.baseline_settings import (
     RandomForestSettings,
     SvmSettings,
 )
+from gtzan_lightning.recipe.bounded import csv_of
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.results.predictions import ClipPredictions
 
@@ -45,6 +45,7 @@ Vectors = Callable[[str], dict[str, np.ndarray]]  # part -> vector, song, start,
 # share of every probability that is spread over all genres: a neighbour's or a tree's "never"
 # would silence all other clips in a vote of log-probabilities
 DOUBT = 0.01
+LARGEST = 1e30  # of a feature: the square of a larger one is infinite
 MOST_BINS = 256  # of a covariance
 NO_FEATURES = ("filename", "id", "label", "genre", "length")
 
@@ -196,11 +197,7 @@ def read_table(settings: ClassicalSettings) -> pd.DataFrame:
         UserError: no such file, no column that names songs, or a column that it does not have.
     """
     path = Path(str(settings.table))
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"model.table {path} can't be read: {error}") from None
+    rows = csv_of(path, "model.table")
     names = list(rows[0]) if rows else []
     key = next((name for name in ("filename", "id", "song") if name in names), None)
     if key is None:
@@ -211,14 +208,17 @@ def read_table(settings: ClassicalSettings) -> pd.DataFrame:
     lacking = [name for name in columns if name not in names]
     if lacking:
         raise UserError(f"model.table {path} has no column {', '.join(lacking)}")
-    table = {}
-    for number, row in enumerate(rows):
+    table: dict[str, list[float]] = {}
+    for line, row in enumerate(rows, 2):
         song = row[key].removesuffix(".wav").removesuffix(".au")
-        try:
-            table[song] = [float(row[name]) for name in columns]
-        except ValueError:
-            where = f"model.table {path}, line {number + 2}"
-            raise UserError(f"{where}: a cell is no number") from None
+        cells = {name: row[name] for name in columns}
+        bad = [n for n, c in cells.items() if not (_is_number(c) and abs(float(c)) < LARGEST)]
+        if bad or song in table:
+            what = f"has {bad[0]} {cells[bad[0]]!r}, no number" if bad else "is there twice"
+            raise UserError(
+                f"model.table {path}, line {line}: {song} {what}: leave that song or column out"
+            )
+        table[song] = [float(cell) for cell in cells.values()]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns)
 
 
@@ -236,9 +236,9 @@ def _refuse_tell_tale(settings: ClassicalSettings, table: pd.DataFrame, data: Ge
     )
 
 
-def _is_number(cell: str | None) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        float(cell or "")
+        float(cell)
     except ValueError:
         return False
     return True

@@ -168,7 +168,7 @@ def _wrong(value: object, depth: int) -> str:
     return "" if depth <= DEPTH else f"is nested more than {DEPTH} deep"
 
 
-def table_of(file: Path, what: str = "", most: int = TABLE_BYTES) -> list[dict[str, str]]:
+def csv_of(file: Path, what: str = "", most: int = TABLE_BYTES) -> list[dict[str, str]]:
     """The rows of a CSV file with a header, each with a text for each column.
 
     Raises:

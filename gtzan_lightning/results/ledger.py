@@ -12,7 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.bounded import csv_of
 from gtzan_lightning.recipe.command_line import write_output
+from gtzan_lightning.recipe.predictions_csv import read_predictions_csv
 from gtzan_lightning.results.rows import Reader, code
 
 _ABOUT = [
@@ -33,6 +35,9 @@ COLUMNS = [
     *(f"final/{part}/{score}" for part in ("test", "valid", "train") for score in _SCORES),
 ]  # fmt: skip
 _NUMBERS = {"n", "epochs", "minutes", "parameters", LAST_EPOCH}
+_SHARES = ("accuracy", "f1", "precision", "recall", "auroc")  # scores from 0 to 1
+LEDGER_BYTES = 50_000_000
+RUN = r"[\w-]{1,64}"
 _SAME = ["recipe", "precision", "corpus", "songs_fingerprint", "protocol", "seed", "fold"]
 
 
@@ -45,19 +50,37 @@ def read(file: Path) -> pd.DataFrame:
     lines = _words_of(file)
     for name in COLUMNS:
         if name in _NUMBERS or name.startswith("final/"):
-            lines[name] = pd.to_numeric(lines[name].replace("", None))
+            lines[name] = _numbers_of(lines[name], file)
     return lines.assign(status="FINISHED").sort_values("date", ascending=False, kind="stable")
+
+
+def _numbers_of(cells: pd.Series, file: Path) -> pd.Series:
+    """A column of numbers; NaN where a cell is empty."""
+    numbers = pd.to_numeric(cells.replace("", None), errors="coerce")
+    name = str(cells.name)
+    is_share = any(f"_{share}" in name for share in _SHARES)
+    most = 1 if is_share else 1e15
+    odd = cells[(cells != "") & ~numbers.between(0, most)]
+    if len(odd):
+        where = f"ledger {file}, line {odd.index[0] + 2}"
+        raise UserError(f"{where}: {name} is {odd.iloc[0]!r}, no number from 0 to {most:g}")
+    return numbers
 
 
 def _words_of(file: Path) -> pd.DataFrame:
     """The file as it is written: every cell is text."""
-    try:
-        lines = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} can't be read as a ledger: {error}") from None
+    rows = csv_of(file, "ledger", LEDGER_BYTES)
+    lines = pd.DataFrame(rows, columns=None if rows else COLUMNS, dtype=str)
     missing = [name for name in COLUMNS if name not in lines]
     if missing:
         raise UserError(f"{file} is no ledger: there is no column {missing[0]!r}")
+    # a run names a file, which a later line of it replaces
+    odd = lines["run_id"][~lines["run_id"].str.fullmatch(RUN)]
+    if len(odd):
+        raise UserError(f"ledger {file}, line {odd.index[0] + 2}: {odd.iloc[0]!r} is no run's id")
+    twice = lines["run_id"][lines["run_id"].duplicated()]
+    if len(twice):
+        raise UserError(f"ledger {file}, line {twice.index[0] + 2}: run {twice.iloc[0]} again")
     return lines
 
 
@@ -66,7 +89,7 @@ def reader(file: Path) -> Reader:
 
     def predictions(run: str) -> pd.DataFrame | None:
         kept = file.with_suffix("") / f"{run}.csv.gz"
-        return pd.read_csv(kept).fillna({"artist": ""}) if kept.exists() else None
+        return read_predictions_csv(kept, f"run {run}:") if kept.exists() else None
 
     return predictions
 

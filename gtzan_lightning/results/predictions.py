@@ -15,11 +15,11 @@ import pandas as pd
 from scipy.special import log_softmax
 from sklearn import metrics as sk
 
+from gtzan_lightning.recipe.predictions_csv import KEYS
 from gtzan_lightning.results.by_artist import artist_of, clusters, interval, luck
 from gtzan_lightning.results.intervals import wilson
 
 VOTES = ("log_mean", "mean", "hard")
-KEYS = ("part", "song", "artist", "start", "genre")
 
 
 @dataclass(frozen=True)

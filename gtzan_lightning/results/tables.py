@@ -3,7 +3,6 @@
 A table is numbers. Markdown, CSV, LaTeX, the page and the reproductions only format them.
 """
 
-import csv
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,6 +14,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.bounded import csv_of
 from gtzan_lightning.results.openings import is_closed, luck_of, openings_of, part_words
 from gtzan_lightning.results.rows import Reader, Row, column, latest, make_row, states
 
@@ -110,6 +110,7 @@ def chosen_on(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
+LARGEST = 1e15
 _OF_TABLE = [field for field in fields(Table) if field.name != "rows"]
 
 
@@ -119,27 +120,35 @@ def read_csv(file: Path) -> Table:
     Raises:
         UserError: no such file, or not such a table.
     """
+    records = csv_of(file)
     try:
-        with file.open(newline="") as lines:
-            records = list(csv.DictReader(lines))
-        if any(None in record.values() for record in records):
-            raise ValueError("a line ends before its last column")
         rows = [
             Row(**{field.name: _value(field.type, record[field.name]) for field in fields(Row)})
             for record in records
         ]
         own = {f.name: _value(f.type, records[0][f.name]) for f in _OF_TABLE}
-        return Table(**own, rows=rows)
-    except OSError as error:
-        raise UserError(f"{file} can't be read: {error.strerror}") from None
-    except (LookupError, ValueError, TypeError, csv.Error):
+    except (LookupError, ValueError, TypeError):
         raise UserError(f"{file} is no table that gtzan compare --out wrote") from None
+    for line, row in enumerate(rows, 2):
+        shares = (row.accuracy, row.low, row.high, row.wilson_low, row.wilson_high, row.last)
+        if not row.runs or not all(0 <= share <= 1 for share in shares if share is not None):
+            raise UserError(
+                f"{file}, line {line}: a row has runs, and accuracies and intervals from 0 to 1"
+            )
+    return Table(**own, rows=rows)
 
 
 def _value(kind: Any, text: str) -> Any:
     if isinstance(kind, types.UnionType):  # a number or None
-        return None if text == "" else get_args(kind)[0](text)
-    return kind(text) if kind in (int, str) else tuple(text.split())
+        return None if text == "" else _number(get_args(kind)[0], text)
+    return _number(kind, text) if kind in (int, str) else tuple(text.split())
+
+
+def _number(kind: Any, text: str) -> Any:
+    value = kind(text)
+    if kind is not str and not abs(value) < LARGEST:
+        raise ValueError("no number, or none that was counted")
+    return value
 
 
 def tables(

@@ -22,6 +22,7 @@ from mlflow.entities import Experiment, Run
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.predictions_csv import read_predictions_csv
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.moved import refuse_moved, say_moved
 from gtzan_lightning.tracking.place import SQLITE, shown, store_uri
@@ -153,11 +154,16 @@ def read_predictions(run_id: str, track: TrackSettings) -> pd.DataFrame:
 
 
 def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None:
-    """As ``read_predictions``; None where a run has none."""
+    """As ``read_predictions``; None where a run has none.
+
+    Raises:
+        UserError: its table is not whole, or has what is no number.
+    """
     client = _client(track)
     for artifact in client.list_artifacts(run_id):
         if artifact.path.endswith("predictions.csv"):  # a leaky or quick run's name says so first
-            return pd.read_csv(client.download_artifacts(run_id, artifact.path))
+            file = Path(client.download_artifacts(run_id, artifact.path))
+            return read_predictions_csv(file, f"run {run_id}:")
     return None
 
 

@@ -63,7 +63,7 @@ def test_a_checkpoint_to_give_away_is_half_as_large_and_predicts_the_same(
     whole.temperature = 2
     given, kept = (t.predict(wave, 8000).probabilities for t in (small, whole))
     np.testing.assert_allclose(given, kept, atol=2e-3)
-    with pytest.raises(UserError, match="is not between 0.01 and 100"):
+    with pytest.raises(UserError, match="is not between"):
         export.main(["--run", checkpoint, "--out", str(tmp_path / "a.ckpt"), "--temperature", "0"])
     with pytest.raises(UserError, match=r"\.onnx or \.ckpt"):
         export.main(["--run", checkpoint, "--out", str(tmp_path / "a.pt")])
