@@ -195,11 +195,9 @@ def stored_recipe(values: dict[str, Any]) -> Recipe:
 def read_recipe(path: Path) -> dict[str, Any]:
     """A recipe file as nested dicts; UserError if it is none."""
     recipe = yaml_of(path, "recipe")
-    if recipe is None:
-        return {}
-    if not isinstance(recipe, dict):
+    if not isinstance(recipe, dict | None):
         raise UserError(f"recipe {path} must be sections with keys, such as 'fit:'")
-    return recipe
+    return recipe or {}
 
 
 def build_recipe(model: str, layers: list[Layer], flags: dict[str, Any]) -> Recipe:
