@@ -32,5 +32,9 @@ class UserError(Exception):
         super().__init__(line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}")
 
 
+class NoNumber(UserError):
+    """A loss, weight or prediction that is NaN or infinite; a sweep notes it and continues."""
+
+
 class Untrainable(UserError):
     """A recipe that no network can be made of; a sweep leaves it out and continues."""

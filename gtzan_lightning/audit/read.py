@@ -1,6 +1,7 @@
 """WHAT a command line names -> a subject: songs with names, parts and sound."""
 
 import hashlib
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.listing import sounds_under, why_no_file
 from gtzan_lightning.data.protocols import make_split
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.recipe.bounded import TABLE_BYTES, text_of
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.settings import DataSettings
 from gtzan_lightning.terminal import printable
@@ -63,6 +65,7 @@ def with_parts(subject: Subject, protocol: str) -> Subject:
         rows = _csv(Path(protocol))
         if not {"song", "part"} <= set(rows):
             raise UserError(f"{protocol}: a protocol needs the columns song and part")
+        rows = rows.fillna({"part": ""}).astype({"part": str})
         parts = {str(song): set(p) for song, p in rows.groupby("song")["part"]}
     else:
         raise UserError(f"protocol {protocol}: no such file, and not one of {', '.join(PROTOCOLS)}")
@@ -126,8 +129,8 @@ def _bare(name: str) -> str:
 
 def _csv(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
+        return pd.read_csv(io.StringIO(text_of(path, "", TABLE_BYTES)))
+    except (ValueError, OverflowError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise UserError(
             f"{path} can't be read as CSV ({said}): give a table with a header"

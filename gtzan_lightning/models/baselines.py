@@ -27,7 +27,7 @@ from sklearn.svm import SVC
 
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.telltale import tell_tale_columns
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import NoNumber, UserError
 from gtzan_lightning.models.embeddings import embeddings
 from gtzan_lightning.recipe.baseline_settings import (
     ClassicalSettings,
@@ -57,12 +57,13 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
         The predictions of each part, and the minutes that it took.
 
     Raises:
-        UserError: a feature table that can't be used, or fewer clips than neighbours or components.
+        UserError: a feature table that can't be used, fewer clips than neighbours or components,
+            or features that are no numbers.
     """
     start = time.monotonic()
     settings = recipe.model
     vectors = _of_table(settings, data) if settings.table else _of_clips(settings, data)
-    train = vectors("train")
+    train = _of_numbers(vectors("train"), data)
     least = max(getattr(settings, "neighbours", 1), settings.components or 1)
     if min(train["vector"].shape) < (settings.components or 1) or len(train["vector"]) < least:
         raise UserError(
@@ -77,10 +78,22 @@ def fit_and_predict(recipe: Recipe, data: GenreData) -> tuple[dict[str, ClipPred
         print(f"stopped before it converged, after model.iterations {settings.iterations}")
     predictions = {}
     for part in data.measured_parts:
-        clips = dict(train) if part == "train" else vectors(part)
+        clips = dict(train) if part == "train" else _of_numbers(vectors(part), data)
         scores = log_probabilities(fitted, clips.pop("vector"), data.genres)
         predictions[part] = ClipPredictions(scores, **clips)
     return predictions, (time.monotonic() - start) / 60
+
+
+def _of_numbers(clips: dict[str, np.ndarray], data: GenreData) -> dict[str, np.ndarray]:
+    """The vectors of clips. Raises NoNumber where one is NaN or infinite; names the song."""
+    bad = np.flatnonzero(~np.isfinite(clips["vector"]).all(1))
+    if len(bad):
+        song = data.corpus.ids[int(clips["song"][bad[0]])]
+        raise NoNumber(
+            f"the features of {len(bad)} of {len(clips['song'])} clips are no numbers, such as one "
+            f"of song {song}: leave that song out, or take other data.features"
+        )
+    return clips
 
 
 def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from gtzan_lightning.data.module import GenreData
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import NoNumber, UserError
 from gtzan_lightning.models import BASELINES, build_network, check_rate
 from gtzan_lightning.models.checkpoint import Contents, keep_temperature, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
@@ -174,7 +174,7 @@ def predict(
             trainer.validate(model, datamodule=data, verbose=False)
         predictions[part] = model.gathered_predictions("test" if part == "test" else "valid")
         if not np.isfinite(predictions[part].log_probs).all():
-            raise UserError(
+            raise NoNumber(
                 f"the network's predictions of the {part} part are no numbers: nothing is scored; "
                 f"{ADVICE}"
             )

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.errors import NoNumber, Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe, with_settings
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
@@ -142,9 +142,11 @@ def _accuracy(
     recipe = with_settings(recipe, {"track.name": "-".join(filter(None, words))})
     try:
         outcome = train(recipe, more_tags=tags, more_callbacks=[pruning, screen], said=said)
-    except (Untrainable, torch.OutOfMemoryError) as error:
-        # a corner of the space that no network can be made of has no accuracy to report
+    except (Untrainable, NoNumber, torch.OutOfMemoryError) as error:
+        # a corner of the space that no network can be made of has no accuracy to report; were it
+        # one of Optuna's failures, it would be tried again for ever
         print(f"trial {trial.number} can't be trained: {str(error).splitlines()[0]}")
+        trial.set_user_attr("failed", True)
         raise optuna.TrialPruned from None
     trial.set_user_attr("run", outcome.run_id)
     if pruning.pruned:
@@ -205,7 +207,7 @@ def trials_table(study: optuna.Study, track: TrackSettings) -> pd.DataFrame:
     alike = _alike(study, [t for t in trials if t.state == TrialState.COMPLETE], track)
     rows = []
     for trial in sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, -(t.value or 0))):
-        row = {"trial": trial.number, "state": trial.state.name.lower()}
+        row = {"trial": trial.number, "state": _state(trial)}
         like = alike.get(trial.number, "")
         row |= {"song accuracy": trial.value, "like the best": like, **trial.params}
         rows.append({**row, "run": trial.user_attrs.get("run", "")})
@@ -265,7 +267,7 @@ def _tell(study: optuna.Study, trial: FrozenTrial, trials: int, before: int, beg
         return
     count = ended(study)
     complete = trial.state == TrialState.COMPLETE
-    words = [f"song accuracy {trial.value:.3f}" if complete else "pruned"]
+    words = [f"song accuracy {trial.value:.3f}" if complete else _state(trial)]
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         words.append(f"best {study.best_value:.3f} (trial {study.best_trial.number})")
     if trial.duration:
@@ -275,6 +277,10 @@ def _tell(study: optuna.Study, trial: FrozenTrial, trials: int, before: int, beg
         words.append(f"{duration(each * (trials - count))} left")
     print(f"trial {trial.number}, {count} of {trials} ended: {', '.join(words)}", flush=True)
     torch.cuda.empty_cache()
+
+
+def _state(trial: FrozenTrial) -> str:
+    return "failed" if "failed" in trial.user_attrs else trial.state.name.lower()
 
 
 def _plots(study: optuna.Study, complete: int) -> dict[str, "Figure"]:

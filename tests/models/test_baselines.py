@@ -140,7 +140,7 @@ def test_bad_tables_and_too_few_clips_are_one_line(tmp_path, quick):
     for flags, said in (
         (["--model.table", str(tmp_path / "missing.csv")], "can't be read"),
         (["--model.table", str(tmp_path / "other.csv")], r"lacks 60 of 60 songs, such as blues"),
-        (["--model.table", str(tmp_path / "text.csv")], "line 3: .* no number: leave that"),
+        (["--model.table", str(tmp_path / "text.csv")], r"line 3: .* no number: leave that"),
         (["--model.table", str(tmp_path / "none.csv")], "no rows with a filename or id column"),
         (["--model.table", good, "--model.columns", "temp"], "has no column temp"),
         (["--model.neighbours", "500"], "too few for model.neighbours"),

@@ -210,11 +210,11 @@ def test_a_table_comes_back_from_its_csv(tmp_path):
     text = table.csv()
     for bad in ("", "a,b\n1,2\n", text.replace("290", "many"), text[: text.rindex(",")]):
         file.write_text(bad)
-        with pytest.raises(UserError, match="is no table that|cells, but 3"):
+        with pytest.raises(UserError, match=r"is no table that|cells, but 3"):
             read_csv(file)
     for bad in ("nan", "1.5", "-0.1"):
         file.write_text(text.replace("0.65", bad, 1))
-        with pytest.raises(UserError, match="is no table that|line 3: a row has runs, and acc"):
+        with pytest.raises(UserError, match=r"is no table that|line 3: a row has runs, and acc"):
             read_csv(file)
 
 

@@ -1,13 +1,18 @@
 """Numbers that are none: a training, an evaluation and a tagging of them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from conftest import RATE
 
 from gtzan_lightning.data.audio import BrokenSong
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import NoNumber, UserError
 from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models import baselines
+from gtzan_lightning.models.checkpoint import read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.training import finite
@@ -44,6 +49,38 @@ def test_a_training_stops_at_a_loss_that_is_no_number(quick, monkeypatch, steps)
     (run,) = runs_table(recipe.track).to_dict("records")
     assert run["status"] == "FAILED"
     assert not any(name.startswith("final/") for name in run)
+
+
+def test_a_step_that_breaks_the_weights_leaves_no_checkpoint_of_them(quick, monkeypatch):
+    """The loss of the last step of an epoch is still a number."""
+    recipe = quick(*PLAIN)
+    whole = GenreClassifier.optimizer_step
+
+    def broken(self, epoch, *args, **more):
+        whole(self, epoch, *args, **more)
+        if epoch == 1 and self.trainer.is_last_batch:
+            self.network.out.weight.data[0, 0] = float("nan")
+
+    monkeypatch.setattr(GenreClassifier, "optimizer_step", broken)
+    with pytest.raises(NoNumber) as error:
+        train(recipe)
+    text = str(error.value)
+    assert re.match(
+        r"epoch 2, step \d, learning rate .*: the step makes out\.weight no number", text
+    )
+    folder = next(Path(recipe.track.folder).glob("runs/*"))
+    assert f"--resume {folder.name} goes on from last.ckpt" in text
+    for name in ("best", "last"):
+        assert read_checkpoint(folder / f"{name}.ckpt").state_dict  # of epoch 1, finite
+    assert list(runs_table(recipe.track)["status"]) == ["FAILED"]
+
+
+def test_features_without_numbers_are_refused(quick, monkeypatch):
+    monkeypatch.setattr(
+        baselines, "summarise", lambda picture, how: np.full((len(picture), 3), np.nan)
+    )
+    with pytest.raises(NoNumber, match=r"clips are no numbers, such as one of song \w+"):
+        train(quick(model="knn"))
 
 
 def test_an_evaluation_without_numbers_is_no_result(quick, monkeypatch):
