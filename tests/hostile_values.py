@@ -11,7 +11,7 @@ for _ in range(30):
 SCALARS = [
     None, True, -1, 0, 0.5, 3, 10**9, 2**63, 10**400, -(10**400), 1e308, 1e-320, float("inf"),
     float("nan"), "", "a", "none", "nan", "x" * 20_000, "1e999", "9" * 5000, "a\nb", "\u2028",
-    "\u202e", "\x1b[31m", "\ud800", "../../../etc/passwd", "=cmd|' /C calc'!A0", "²", "１２",
+    "\u202e", "\x1b[31m", "\ud800", "../../../etc/passwd", "=cmd|' /C calc'!A0", "²", "\uff11",
 ]  # fmt: skip
 VALUES = [*SCALARS, [], {}, [None], {"a": 1}, [1] * 3000, DEEP, {"a": DEEP}]
 CELLS = ["" if s is None else str(s) for s in SCALARS]
@@ -54,7 +54,7 @@ def broken_values(draw: Any, content: dict[str, Any]) -> dict[str, Any]:
         elif kind == "new" and isinstance(holder, dict):
             holder[draw(st.sampled_from(["a", "", 1, None, "x" * 20_000, "name"]))] = 1
         else:
-            holder[key] = draw(st.sampled_from(VALUES))
+            holder[key] = copy.deepcopy(draw(st.sampled_from(VALUES)))
     return content
 
 

@@ -65,8 +65,8 @@ def with_parts(subject: Subject, protocol: str) -> Subject:
         rows = _csv(Path(protocol))
         if not {"song", "part"} <= set(rows):
             raise UserError(f"{protocol}: a protocol needs the columns song and part")
-        rows = rows.fillna({"part": ""}).astype({"part": str})
-        parts = {str(song): set(p) for song, p in rows.groupby("song")["part"]}
+        words = rows["part"].astype(object).fillna("").astype(str)
+        parts = {str(song): set(own) for song, own in words.groupby(rows["song"])}
     else:
         raise UserError(f"protocol {protocol}: no such file, and not one of {', '.join(PROTOCOLS)}")
     songs = [
@@ -93,7 +93,7 @@ def _of_csv(path: Path) -> Subject:
     key = next((name for name in KEYS if name in table and _names_songs(table[name])), None)
     if key is None:
         raise UserError(f"{path}: no column {', '.join(KEYS)} names songs: add one")
-    column = {name: table[name].fillna("").astype(str) for name in table.columns}
+    column = {n: table[n].astype(object).fillna("").astype(str) for n in table.columns}
     blank = pd.Series([""] * len(table))
     fields = [column[key].map(_bare)]
     names = ("genre", "part", "artist", "title", "digest")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import pandas as pd
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from tabulate import tabulate
 
 from gtzan_lightning.errors import UserError
@@ -58,7 +58,7 @@ class Measured:
     recipe: str
     commit: str
     corpus: str
-    run: str = ""
+    run: Annotated[str, BeforeValidator(lambda text: text or "")] = ""
 
     @property
     def is_control(self) -> bool:
