@@ -1,0 +1,147 @@
+"""Results of the parts, kept as JSON, and the page that is made of them."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.attack.work import ROOT, Tried, Work
+
+SHOWN = 12  # lines of what was lost, of a part
+HEAD = """# Attacked
+
+`make attack` writes this page. It makes hostile files from synthetic songs by a seed and hands them
+to every part of the package that opens files, kills what runs, and watches memory for an hour. One
+part alone: `make attack PARTS=tag`.
+
+A file *survives* if it gets a row or a finding with the true reason, in one line. A good song with
+an odd name has exactly the probabilities of its plainly named copy. By itself a file costs less
+than 5 s and 1 GB. Nothing says "Traceback", nothing prints a decoder's own complaints or a name's
+escapes.
+"""
+NOT = """## What is not exercised
+
+- Other systems than Linux, file systems other than that of the build folder, and GPUs.
+- FIFOs, sockets, links and sparse files on the page: a browser can't send them.
+- `tag --watch`, which does not exist: the soak repeats `tag`.
+- Faults of memory and disks. Files that change while they are read.
+- A Ray cluster of several machines: `--ray` starts one here.
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the attack, as the page tells it."""
+
+    name: str
+    what: str
+    command: str
+
+
+def keep(work: Work, name: str, tried: Iterable[Tried]) -> dict[str, Any]:
+    """Try a part, print what it loses as it goes, and keep its result under ``results``."""
+    began, results = time.monotonic(), []
+    for one in tried:
+        results.append(one)
+        if one.lost:
+            print(f"{name}: lost: {one.what}: {one.lost}", flush=True)
+    lost = [one for one in results if one.lost]
+    result = {
+        "tried": len(results),
+        "lost": [[_clear(one.what), _clear(one.lost)] for one in lost],
+        "count": work.count, "seed": work.seed, "minutes": (time.monotonic() - began) / 60,
+        "commit": commit(), "date": time.strftime("%Y-%m-%d"), "machine": machine(),
+    }  # fmt: skip
+    file = work.build / "results" / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1))
+    print(f"{name}: tried {len(results)}, lost {len(lost)}", flush=True)
+    return result
+
+
+def page(work: Work, parts: Iterable[Part]) -> str:
+    """The page of all results that are kept."""
+    rows, losses = [], []
+    kept = [(part, _kept(work, part.name)) for part in parts]
+    for part, result in kept:
+        if result is None:
+            rows.append([part.what, f"`{part.command}`", "not run", "", ""])
+            continue
+        lost = len(result["lost"])
+        survived = result["tried"] - lost
+        rows.append([part.what, f"`{part.command}`", result["tried"], survived, lost])
+        losses += _losses(part, result["lost"])
+    here = [result for _, result in kept if result is not None]
+    tried = sum(result["tried"] for result in here)
+    lost = sum(len(result["lost"]) for result in here)
+    lines = [HEAD, *_table(["part", "command", "tried", "survived", "lost"], rows)]
+    lines += ["", f"tried {tried:,}, survived {tried - lost:,}, lost {lost:,}", *_made(here)]
+    lines += ["", "## What was lost", "", *(losses or ["Nothing."]), "", NOT.rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def _kept(work: Work, name: str) -> dict[str, Any] | None:
+    file = work.build / "results" / f"{name}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _losses(part: Part, lost: list[list[str]]) -> list[str]:
+    """The reasons, the most frequent first, each with the first things it took."""
+    reasons = Counter(re.sub(r"[\d.]+", "…", why) for _, why in lost)
+    lines = []
+    for reason, count in reasons.most_common(SHOWN):
+        named = [what for what, why in lost if re.sub(r"[\d.]+", "…", why) == reason]
+        more = f", and {count - 3} more" if count > 3 else ""
+        lines.append(f"- {part.what}: {reason}: {', '.join(named[:3])}{more}")
+    if len(reasons) > SHOWN:
+        lines.append(f"- {part.what}: {len(reasons) - SHOWN} more reasons")
+    return lines
+
+
+def _made(results: list[dict[str, Any]]) -> list[str]:
+    """On what, when, of which commit: a line for each answer that the parts give."""
+    said = dict.fromkeys(
+        f"{result['count']:,} files of seed {result['seed']}; commit {result['commit']}, "
+        f"{result['date']}, {result['machine']}"
+        for result in results
+    )
+    return ["", *said]
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+
+
+def _clear(text: str) -> str:
+    """Without what would break a line, a table or a terminal, and without the folder of the set."""
+    escaped = text.encode(errors="backslashreplace").decode()
+    escaped = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in escaped)
+    return escaped.replace("|", "\\|").replace("<", "&lt;")[:160]
+
+
+def commit() -> str:
+    """The commit, with a plus where files differ from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + "+" * bool(git("status", "--short"))
+
+
+def machine() -> str:
+    """Such as ``2 cores (Linux x86_64)``."""
+    return f"{os.cpu_count()} cores ({platform.system()} {platform.machine()})"
+
+
+def write(work: Work, parts: Iterable[Part], out: Path) -> None:
+    """Write the page."""
+    out.write_text(page(work, parts))
