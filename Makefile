@@ -1,8 +1,10 @@
 # make env: .venv with the pinned set; make run: the main job; make test: the tests; make many: those
 # of several processes and servers; make ui: MLflow; make mutants: whether the tests find faults;
 # make nightly: every model for ten epochs, and other slow tests; make interrupted: kill -9 at 20
-# moments of a run, dying and slow servers, runs at once; make first: a new user's first ten minutes;
-# make audit: whether an advisory names a pin; make sbom: what is installed, as CycloneDX
+# moments of a run, dying and slow servers, runs at once; make attack: hostile files through
+# everything, kills, an hour's soak (some hours; PARTS="tag page" for parts); make first: a new
+# user's first ten minutes; make audit: whether an advisory names a pin; make sbom: what is installed,
+# as CycloneDX
 PYTHON ?= python3
 ARGS ?= --model efficientnet
 PORT ?= 5000
@@ -10,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/ready
 TOOLS := build/tools
 
-.PHONY: env run test many mutants nightly interrupted first ui audit sbom
+.PHONY: env run test many mutants nightly interrupted attack first ui audit sbom
 
 env: $(STAMP)
 
@@ -47,6 +49,9 @@ nightly: env
 
 interrupted: env
 	$(BIN)/python tests/interrupted.py --out docs/interrupted.md
+
+attack: env
+	$(BIN)/python -m tests.attack $(if $(PARTS),--parts $(PARTS)) --out docs/attack.md
 
 first: env
 	$(BIN)/python tests/first_minutes.py --out docs/first_ten_minutes.md

@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.attack import results
+from tests.attack.kills import kills
 from tests.attack.packs import packing, verifying
+from tests.attack.page import page
+from tests.attack.permissions import permissions
 from tests.attack.results import Part
+from tests.attack.soak import soak
 from tests.attack.sound import sound
 from tests.attack.tagging import tag, tag_killed, tag_ray
 from tests.attack.work import ROOT, Tried, Work
@@ -22,6 +26,14 @@ PARTS: dict[Part, Callable[[Work], Iterator[Tried]]] = {
     Part("tag_ray", "tagging on Ray", "gtzan tag FOLDER --ray --workers 2 --out FILE"): tag_ray,
     Part("packing", "packing", "prepare(DataSettings(corpus='folder', root=FOLDER))"): packing,
     Part("verifying", "verifying, auditing", "gtzan audit FOLDER"): verifying,
+    Part("page", "the page", "gtzan app --run CKPT"): page,
+    Part(
+        "permissions", "no permission", "gtzan tag FOLDER, as another user", is_told=True
+    ): permissions,
+    Part(
+        "kills", "kill -9, resumed", "gtzan run, tag, sweep, ladder; prepare()", is_told=True
+    ): kills,
+    Part("soak", "an hour of work", "gtzan app and gtzan tag", is_told=True): soak,
 }
 
 
@@ -49,7 +61,7 @@ def main() -> int:
         if part.name in args.parts:
             lost += len(results.keep(work, part.name, attack(work))["lost"])
     if args.out:
-        results.write(work, PARTS, args.out)
+        args.out.write_text(results.page(work, PARTS))
     return int(lost > 0)
 
 

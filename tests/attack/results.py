@@ -15,6 +15,7 @@ from typing import Any
 from tests.attack.work import ROOT, Tried, Work
 
 SHOWN = 12  # lines of what was lost, of a part
+BEFORE = Path(__file__).with_name("before.json")  # results before the mends
 HEAD = """# Attacked
 
 `make attack` writes this page. It makes hostile files from synthetic songs by a seed and hands them
@@ -38,26 +39,30 @@ NOT = """## What is not exercised
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the attack, as the page tells it."""
+    """A part of the attack, as the page tells it.
+
+    Attributes:
+        is_told: the page lists each thing that was tried.
+    """
 
     name: str
     what: str
     command: str
+    is_told: bool = False
 
 
 def keep(work: Work, name: str, tried: Iterable[Tried]) -> dict[str, Any]:
     """Try a part, print what it loses as it goes, and keep its result under ``results``."""
     began, results = time.monotonic(), []
     for one in tried:
-        results.append(one)
+        results.append([_clear(one.what), _clear(one.lost)])
         if one.lost:
-            print(f"{name}: lost: {one.what}: {one.lost}", flush=True)
-    lost = [one for one in results if one.lost]
+            print(f"{name}: lost: {': '.join(results[-1])}", flush=True)
+    lost = [pair for pair in results if pair[1]]
     result = {
-        "tried": len(results),
-        "lost": [[_clear(one.what), _clear(one.lost)] for one in lost],
-        "count": work.count, "seed": work.seed, "minutes": (time.monotonic() - began) / 60,
-        "commit": commit(), "date": time.strftime("%Y-%m-%d"), "machine": machine(),
+        "tried": results, "lost": lost, "count": work.count, "seed": work.seed,
+        "minutes": round((time.monotonic() - began) / 60, 1), "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"), "machine": machine(),
     }  # fmt: skip
     file = work.build / "results" / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,23 +73,33 @@ def keep(work: Work, name: str, tried: Iterable[Tried]) -> dict[str, Any]:
 
 def page(work: Work, parts: Iterable[Part]) -> str:
     """The page of all results that are kept."""
-    rows, losses = [], []
-    kept = [(part, _kept(work, part.name)) for part in parts]
-    for part, result in kept:
-        if result is None:
-            rows.append([part.what, f"`{part.command}`", "not run", "", ""])
-            continue
-        lost = len(result["lost"])
-        survived = result["tried"] - lost
-        rows.append([part.what, f"`{part.command}`", result["tried"], survived, lost])
-        losses += _losses(part, result["lost"])
-    here = [result for _, result in kept if result is not None]
-    tried = sum(result["tried"] for result in here)
-    lost = sum(len(result["lost"]) for result in here)
-    lines = [HEAD, *_table(["part", "command", "tried", "survived", "lost"], rows)]
-    lines += ["", f"tried {tried:,}, survived {tried - lost:,}, lost {lost:,}", *_made(here)]
-    lines += ["", "## What was lost", "", *(losses or ["Nothing."]), "", NOT.rstrip()]
-    return "\n".join(lines) + "\n"
+    results = {part: _kept(work, part.name) for part in parts}
+    rows = [_row(part, result) for part, result in results.items()]
+    kept = {part: result for part, result in results.items() if result is not None}
+    tried = sum(len(result["tried"]) for result in kept.values())
+    lost = sum(len(result["lost"]) for result in kept.values())
+    before = json.loads(BEFORE.read_text())
+    earlier = f"before: lost at commit {before['commit']}"
+    lines = [HEAD, *_table(["part", "command", "tried", "survived", "lost", earlier], rows)]
+    lines += ["", f"tried {tried:,}, survived {tried - lost:,}, lost {lost:,}", "", *_made(kept)]
+    losses = [line for part, result in kept.items() for line in _losses(part, result["lost"])]
+    lines += ["", "## What was lost", "", *(losses or ["Nothing."]), ""]
+    for part, result in kept.items():
+        if part.is_told:
+            told = [[what, why or "nothing"] for what, why in result["tried"]]
+            lines += [f"## {part.what[0].upper()}{part.what[1:]}", ""]
+            lines += [*_table(["what", "lost"], told), ""]
+    return "\n".join([*lines, NOT])
+
+
+def _row(part: Part, result: dict[str, Any] | None) -> list[Any]:
+    before = json.loads(BEFORE.read_text())["parts"].get(part.name)
+    earlier = f"{before[1]:,} of {before[0]:,}" if before else ""
+    if result is None:
+        return [part.what, f"`{part.command}`", "not run", "", "", earlier]
+    tried, lost = len(result["tried"]), len(result["lost"])
+    counts = [f"{tried:,}", f"{tried - lost:,}", f"{lost:,}"]
+    return [part.what, f"`{part.command}`", *counts, earlier]
 
 
 def _kept(work: Work, name: str) -> dict[str, Any] | None:
@@ -105,14 +120,16 @@ def _losses(part: Part, lost: list[list[str]]) -> list[str]:
     return lines
 
 
-def _made(results: list[dict[str, Any]]) -> list[str]:
-    """On what, when, of which commit: a line for each answer that the parts give."""
-    said = dict.fromkeys(
-        f"{result['count']:,} files of seed {result['seed']}; commit {result['commit']}, "
-        f"{result['date']}, {result['machine']}"
-        for result in results
-    )
-    return ["", *said]
+def _made(kept: dict[Part, dict[str, Any]]) -> list[str]:
+    """On what, when, of which commit: a line for each answer that parts give."""
+    parts: dict[str, list[str]] = {}
+    for part, result in kept.items():
+        said = (
+            f"{result['count']:,} files of seed {result['seed']}, commit {result['commit']}, "
+            f"{result['date']}, {result['machine']}"
+        )
+        parts.setdefault(said, []).append(f"{part.what} ({result['minutes']} min)")
+    return [f"- {said}: {'; '.join(names)}" for said, names in parts.items()]
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> list[str]:
@@ -140,8 +157,3 @@ def commit() -> str:
 def machine() -> str:
     """Such as ``2 cores (Linux x86_64)``."""
     return f"{os.cpu_count()} cores ({platform.system()} {platform.machine()})"
-
-
-def write(work: Work, parts: Iterable[Part], out: Path) -> None:
-    """Write the page."""
-    out.write_text(page(work, parts))

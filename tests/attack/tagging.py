@@ -28,6 +28,9 @@ def tag_killed(work: Work) -> Iterator[Tried]:
     """Killed at random moments, resumed by the same command: the table has the same bytes."""
     folder = work.folder("tag_killed")
     whole = _tag(work, folder / "whole.csv")
+    if whole.status != 0:
+        yield Tried("the command, undisturbed", whole.noise() or _last(whole))
+        return
     draw = random.Random(work.seed)
     for number in range(KILLS):
         out = folder / f"killed{number}.csv"
