@@ -20,6 +20,7 @@ FLOORS = [
 ]
 OWNERS = {
     "mlflow": {
+        "tracking/access.py",
         "tracking/store.py",
         "tracking/tracker.py",
         "tracking/sender.py",

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.database import check_database
 from gtzan_lightning.tracking.place import SQLITE, store_lock, store_uri
 from gtzan_lightning.tracking.run_folder import is_locked
 
@@ -48,6 +49,7 @@ def mend(track: TrackSettings) -> int:
     database = here / "mlflow.db"
     if not database.exists():  # the lock would make the folder
         return 0
+    check_database(f"{SQLITE}{database}", writes=True)
     with store_lock(track):
         old_folders = [*_old_folders(track)]
         if not old_folders:

@@ -7,13 +7,9 @@ neither the store nor the environment of the process.
 import errno
 import json
 import os
-import re
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 
 import mlflow
@@ -24,7 +20,9 @@ from mlflow.store.artifact.utils.models import get_model_name_and_version
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.predictions_csv import read_predictions_csv
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.tracking.moved import refuse_moved, say_moved
+from gtzan_lightning.tracking.access import bare_address, check_store, reading_client, reason
+from gtzan_lightning.tracking.database import is_missing
+from gtzan_lightning.tracking.moved import refuse_moved
 from gtzan_lightning.tracking.place import SQLITE, shown, store_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read when mlflow acts
@@ -43,8 +41,9 @@ def run_url(track: TrackSettings, run_id: str) -> str | None:
     uri = store_uri(track)
     if not uri.startswith("http"):
         return None
-    experiment = _client(track).get_run(run_id).info.experiment_id
-    return f"{_bare(uri)}/#/experiments/{experiment}/runs/{run_id}"
+    with reading_client(track) as client:
+        experiment = client.get_run(run_id).info.experiment_id
+    return f"{bare_address(uri)}/#/experiments/{experiment}/runs/{run_id}"
 
 
 def check_output(track: TrackSettings) -> None:
@@ -67,7 +66,7 @@ def check_output(track: TrackSettings) -> None:
             "or name another folder with track.folder"
         ) from None
     refuse_moved(track)
-    _check_server(store_uri(track))
+    check_store(store_uri(track), writes=True)
 
 
 def runs_table(track: TrackSettings) -> pd.DataFrame:
@@ -81,15 +80,15 @@ def runs_table(track: TrackSettings) -> pd.DataFrame:
     Raises:
         UserError: there is no store yet, or its server does not answer.
     """
-    client = _client(track)
-    experiment = client.get_experiment_by_name(track.experiment)
-    return _table(client, [experiment.experiment_id] if experiment else [])
+    with reading_client(track) as client:
+        experiment = client.get_experiment_by_name(track.experiment)
+        return _table(client, [experiment.experiment_id] if experiment else [])
 
 
 def all_runs(track: TrackSettings) -> pd.DataFrame:
     """The runs of all experiments of the store, as ``runs_table`` gives those of one."""
-    client = _client(track)
-    return _table(client, [experiment.experiment_id for experiment in _experiments(client)])
+    with reading_client(track) as client:
+        return _table(client, [experiment.experiment_id for experiment in _experiments(client)])
 
 
 def _experiments(client: mlflow.MlflowClient) -> Iterator[Experiment]:
@@ -122,8 +121,8 @@ def openings(track: TrackSettings) -> pd.DataFrame:
     Raises:
         UserError: there is no store yet, or its server does not answer.
     """
-    experiments = _experiments(_client(track))
-    tags = (tag for experiment in experiments for tag in experiment.tags.items())
+    with reading_client(track) as client:
+        tags = [tag for experiment in _experiments(client) for tag in experiment.tags.items()]
     return pd.DataFrame([json.loads(text) for name, text in tags if name.startswith(LEDGER)])
 
 
@@ -159,11 +158,11 @@ def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None
     Raises:
         UserError: its table is not whole, or has what is no number.
     """
-    client = _client(track)
-    for artifact in client.list_artifacts(run_id):
-        if artifact.path.endswith("predictions.csv"):  # a leaky or quick run's name says so first
-            file = Path(client.download_artifacts(run_id, artifact.path))
-            return read_predictions_csv(file, f"run {run_id}:")
+    with reading_client(track) as client:
+        for artifact in client.list_artifacts(run_id):
+            if artifact.path.endswith("predictions.csv"):  # a leaky or quick run's name says so
+                file = Path(client.download_artifacts(run_id, artifact.path))
+                return read_predictions_csv(file, f"run {run_id}:")
     return None
 
 
@@ -173,11 +172,12 @@ def read_songs(run_id: str, track: TrackSettings) -> Path:
     Raises:
         UserError: no such run, it has no songs, there is no store, or its server does not answer.
     """
-    client = _client(track)
-    try:
-        return Path(client.download_artifacts(run_id, "songs.csv"))
-    except (mlflow.MlflowException, OSError):
-        raise UserError(f"run {run_id} has no songs.csv: gtzan compare lists the runs") from None
+    with reading_client(track) as client:
+        try:
+            return Path(client.download_artifacts(run_id, "songs.csv"))
+        except (mlflow.MlflowException, OSError):
+            lines = f"run {run_id} has no songs.csv: gtzan compare lists the runs"
+            raise UserError(lines) from None
 
 
 def metric_history(run_id: str, metric: str, track: TrackSettings) -> list[tuple[int, float]]:
@@ -186,7 +186,8 @@ def metric_history(run_id: str, metric: str, track: TrackSettings) -> list[tuple
     Raises:
         UserError: there is no store, or its server does not answer.
     """
-    points = _client(track).get_metric_history(run_id, metric)
+    with reading_client(track) as client:
+        points = client.get_metric_history(run_id, metric)
     return sorted({p.step: p.value for p in points}.items())
 
 
@@ -196,10 +197,10 @@ def first_time(track: TrackSettings, metric: str) -> float:
     Raises:
         UserError: it has none.
     """
-    client = _client(track)
-    known = client.get_experiment_by_name(track.experiment)
-    runs = client.search_runs([known.experiment_id], max_results=1) if known else []
-    points = client.get_metric_history(runs[0].info.run_id, metric) if runs else []
+    with reading_client(track) as client:
+        known = client.get_experiment_by_name(track.experiment)
+        runs = client.search_runs([known.experiment_id], max_results=1) if known else []
+        points = client.get_metric_history(runs[0].info.run_id, metric) if runs else []
     if not points:
         raise UserError(f"the newest run in {track.folder} recorded no {metric}")
     return min(point.timestamp for point in points) / 1000
@@ -213,28 +214,31 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     """
     track = track or TrackSettings()
     uri = store_uri(track)
-    if _is_missing(uri):
+    if is_missing(uri):
         folder = Path(uri.removeprefix(SQLITE)).parent
         raise UserError(f"{where}: no such checkpoint, and there are no runs in {folder}")
-    client = _client(track)
-    try:
-        if where.startswith("models:/"):
-            # not ready.ckpt, which lies among the code
-            checkpoint = next(_model_folder(where, client, uri).rglob("best.ckpt"), None)
-        else:
-            client.get_run(where)
-            names = [artifact.path for artifact in client.list_artifacts(where, "checkpoints")]
-            best = "checkpoints/best.ckpt"
-            checkpoint = Path(client.download_artifacts(where, best)) if best in names else None
-    except mlflow.MlflowException as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"{where}: no such checkpoint, run or model in {shown(uri)} ({shown(reason)}): "
-            "gtzan runs lists them"
-        ) from None
+    with reading_client(track) as client:
+        try:
+            checkpoint = _checkpoint_of(where, client, uri)
+        except mlflow.MlflowException as error:
+            said = reason(error)[:120]
+            raise UserError(
+                f"{where}: no such checkpoint, run or model in {shown(uri)} ({said}): "
+                "gtzan runs lists them"
+            ) from None
     if checkpoint is None:
         raise UserError(f"{where} has no checkpoint: it did not end, or is no network")
     return checkpoint
+
+
+def _checkpoint_of(where: str, client: mlflow.MlflowClient, uri: str) -> Path | None:
+    if where.startswith("models:/"):
+        # not ready.ckpt, which lies among the code
+        return next(_model_folder(where, client, uri).rglob("best.ckpt"), None)
+    client.get_run(where)
+    names = [artifact.path for artifact in client.list_artifacts(where, "checkpoints")]
+    best = "checkpoints/best.ckpt"
+    return Path(client.download_artifacts(where, best)) if best in names else None
 
 
 def _model_folder(where: str, client: mlflow.MlflowClient, uri: str) -> Path:
@@ -247,47 +251,6 @@ def _model_folder(where: str, client: mlflow.MlflowClient, uri: str) -> Path:
     return Path(mlflow.artifacts.download_artifacts(place, tracking_uri=uri))
 
 
-def _client(track: TrackSettings) -> mlflow.MlflowClient:
-    """Of the runs' own store: MLflow's store of the whole process stays what it is.
-
-    Raises:
-        UserError: there is no store yet, or its server does not answer.
-    """
-    uri = store_uri(track)
-    if _is_missing(uri):
-        raise UserError(f"there are no runs in {track.folder}: train one with experiments/run.py")
-    _check_server(uri)
-    say_moved(track)
-    return mlflow.MlflowClient(uri)
-
-
 def has_store(track: TrackSettings) -> bool:
     """Whether there is a store already; a server's is always there."""
-    return not _is_missing(store_uri(track))
-
-
-def _is_missing(uri: str) -> bool:
-    """Whether it is an SQLite file that is not there: MLflow would make it."""
-    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
-
-
-def _check_server(uri: str) -> None:
-    """MLflow's own client would retry for minutes before it says that nobody answers."""
-    if not uri.startswith("http"):
-        return
-    bare = _bare(uri)
-    try:
-        urllib.request.urlopen(f"{bare}/health", timeout=5).close()
-    except urllib.error.HTTPError:
-        pass  # an answer, if only of a proxy in front: the client will say more
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"the MLflow server {bare} does not answer ({reason}): start it, or record without it "
-            "by track.uri local"
-        ) from None
-
-
-def _bare(uri: str) -> str:
-    """A server's address without the user's name and password: MLflow sends them, urllib can't."""
-    return re.sub(r"://\S*@", "://", uri).rstrip("/")
+    return not is_missing(store_uri(track))

@@ -181,6 +181,10 @@ def _file_of(module: str) -> Path:
 
 def is_hopeless(error: Exception) -> bool:
     """Whether the store will refuse the same records again."""
+    said = str(error)
+    # what SQLite says of a file that a later try would find the same
+    if "(sqlite3.DatabaseError)" in said or "database or disk is full" in said:
+        return True
     if isinstance(error, mlflow.MlflowException):
         return error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
     return isinstance(error, OSError) and error.errno == errno.ENOSPC

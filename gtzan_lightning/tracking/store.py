@@ -1,47 +1,25 @@
 """The MLflow store: made and opened, and its runs whose process died ended."""
 
 import contextlib
-import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import Run
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.access import complaint, mlflow_settings, told
+from gtzan_lightning.tracking.database import check_database, file_of, is_missing
 from gtzan_lightning.tracking.moved import refuse_moved
-from gtzan_lightning.tracking.place import SQLITE, is_sqlite, shown, store_lock, store_uri
+from gtzan_lightning.tracking.place import SQLITE, is_sqlite, store_lock, store_uri
 from gtzan_lightning.tracking.processes import is_alive
 from gtzan_lightning.tracking.reading import OPENINGS
 from gtzan_lightning.tracking.run_folder import folder_of, is_locked
 from gtzan_lightning.tracking.sender import add_to_ledger
-
-ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the spool tries again
-}
-LEVELS = {"mlflow": logging.WARNING, "mlflow.pyfunc": logging.ERROR}
-
-
-@contextlib.contextmanager
-def mlflow_settings() -> Iterator[None]:
-    """MLflow's client gives up soon and says little; the process is as before when it ends."""
-    added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    before = {name: logging.getLogger(name).level for name in LEVELS}
-    os.environ.update(added)
-    for name, level in LEVELS.items():
-        logging.getLogger(name).setLevel(level)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
 
 
 @mlflow_settings()
@@ -53,16 +31,14 @@ def connect(track: TrackSettings) -> mlflow.MlflowClient:
     """
     refuse_moved(track)
     uri = store_uri(track)
-    with store_lock(track):
+    check_database(uri, writes=True)
+    with store_lock(track), told(uri):
         try:
             _make_store(uri)
-            client = mlflow.MlflowClient(uri)
-            client.search_experiments(max_results=1)
-        except (mlflow.MlflowException, OSError) as error:
-            raise UserError(
-                f"the MLflow store {shown(uri)} can't be used ({reason(error)}): record "
-                "without it by track.uri local"
-            ) from None
+        except OSError as error:
+            raise UserError(complaint(uri, error)) from None
+        client = mlflow.MlflowClient(uri)
+        client.search_experiments(max_results=1)
     return client
 
 
@@ -96,26 +72,44 @@ def end_dead_runs(client: mlflow.MlflowClient, track: TrackSettings, experiment:
 
 
 def add_files(run: str, track: TrackSettings, files: list[Path], folder: str) -> None:
-    """Files as artifacts of a recorded run; nothing where ``run`` is no run's id."""
-    client = mlflow.MlflowClient(store_uri(track))
-    try:
-        client.get_run(run)
-    except mlflow.MlflowException:
-        return
-    refuse_moved(track)
-    for file in files:
-        client.log_artifact(run, str(file), folder)
+    """Files as artifacts of a recorded run; nothing where ``run`` is no run's id.
+
+    Raises:
+        UserError: the store does not take them.
+    """
+    with _writing(track) as client:
+        if _recorded(run, client) is None:
+            return
+        refuse_moved(track)
+        for file in files:
+            client.log_artifact(run, str(file), folder)
 
 
 def add_opening(run: str, track: TrackSettings, what: dict[str, str]) -> None:
     """A test part that was opened after a run, in the ledger and in the run; as ``add_files``."""
-    client = mlflow.MlflowClient(store_uri(track))
+    with _writing(track) as client:
+        known = _recorded(run, client)
+        if known is None:
+            return
+        add_to_ledger(client, run, what, int(time.time() * 1000))
+        client.log_metric(run, OPENINGS, known.data.metrics.get(OPENINGS, 0.0) + 1)
+
+
+@contextlib.contextmanager
+def _writing(track: TrackSettings) -> Iterator[mlflow.MlflowClient]:
+    uri = store_uri(track)
+    check_database(uri, writes=True)
+    with mlflow_settings(), told(uri):
+        yield mlflow.MlflowClient(uri)
+
+
+def _recorded(run: str, client: mlflow.MlflowClient) -> Run | None:
     try:
-        before = client.get_run(run).data.metrics.get(OPENINGS, 0.0)
-    except mlflow.MlflowException:
-        return
-    add_to_ledger(client, run, what, int(time.time() * 1000))
-    client.log_metric(run, OPENINGS, before + 1)
+        return client.get_run(run)
+    except mlflow.MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def delete_runs(run_ids: Sequence[str], track: TrackSettings) -> None:
@@ -130,21 +124,16 @@ def delete_runs(run_ids: Sequence[str], track: TrackSettings) -> None:
     for run, folder in folders.items():
         if is_locked(folder):
             raise UserError(f"run {run} is in use by another process: stop that first")
-    client = mlflow.MlflowClient(store_uri(track))
-    for run, folder in folders.items():
-        client.delete_run(run)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def reason(error: Exception) -> str:
-    """What an error says, on one line, without passwords."""
-    return shown(" ".join(str(error).split())[:200])
+    with _writing(track) as client:
+        for run, folder in folders.items():
+            client.delete_run(run)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_store(uri: str) -> None:
     """A new SQLite store, whole or not at all: MLflow never mends one that is half made."""
-    file = Path(uri.removeprefix(SQLITE))
-    if uri.startswith(SQLITE) and not file.exists():
+    file = file_of(uri)
+    if file and is_missing(uri):
         with replacing(file) as part:
             part.unlink(missing_ok=True)  # of a process that was killed here
             mlflow.MlflowClient(f"{SQLITE}{part}").search_experiments(max_results=1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator
 
 import mlflow
@@ -11,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking import store
+from gtzan_lightning.tracking.access import complaint, mlflow_settings, reason
 from gtzan_lightning.tracking.journal import Journal, is_first_process
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import shown, store_uri
@@ -43,7 +45,7 @@ class Tracker(Journal):
             self.client = store.connect(track)
 
     @rank_zero_only
-    @store.mlflow_settings()
+    @mlflow_settings()
     def start(self, name: str, tags: dict[str, str]) -> None:
         """Open a run with its tags; end those whose process died without a word.
 
@@ -57,13 +59,11 @@ class Tracker(Journal):
             store.end_dead_runs(self.client, self.track, experiment)
             run = self.client.create_run(experiment, run_name=name, tags=tags)
         except mlflow.MlflowException as error:
-            raise UserError(
-                f"the MLflow store {shown(self.uri)} can't be used ({store.reason(error)})"
-            ) from None
+            raise UserError(complaint(self.uri, error)) from None
         self._lock(run.info.run_id)
 
     @rank_zero_only
-    @store.mlflow_settings()
+    @mlflow_settings()
     def resume(self, run_id: str) -> None:
         """Open an existing run again.
 
@@ -79,7 +79,7 @@ class Tracker(Journal):
             self._release(has_ended=True)
             raise UserError(
                 f"run {run_id} can't be resumed in the MLflow store {shown(self.uri)} "
-                f"({store.reason(error)})"
+                f"({reason(error)})"
             ) from None
 
     def _lock(self, run_id: str) -> None:
@@ -108,7 +108,7 @@ class Tracker(Journal):
         if not is_first_process():
             yield
             return
-        with store.mlflow_settings():
+        with mlflow_settings():
             sender = Sender(self.client, self.run_id, self.folder)
             self.spool = Spool(self.folder, sender, is_hopeless)
             first = len(self.history("system/cpu_utilization_percentage"))
@@ -137,7 +137,7 @@ class Tracker(Journal):
         except Exception as error:  # of whatever kind the store's client has
             failure, status = error, "FAILED" if is_finished else status
         try:
-            self.client.set_terminated(self.run_id, status)
+            self._terminate(status, 0.0 if failure else PATIENCE / 10)
             has_ended = True
         except Exception as error:
             failure = failure or error
@@ -146,6 +146,18 @@ class Tracker(Journal):
         if is_finished and failure:
             raise UserError(
                 f"{shown(self.uri)} did not take all records of run {self.run_id} "
-                f"({store.reason(failure)}): they are kept; when it does, resume with --resume "
+                f"({reason(failure)}): they are kept; when it does, resume with --resume "
                 f"{self.run_id}"
             ) from None
+
+    def _terminate(self, status: str, patience: float) -> None:
+        """Args: patience: seconds for a store that another process has locked just now."""
+        end = time.monotonic() + patience
+        while True:
+            try:
+                self.client.set_terminated(self.run_id, status)
+                return
+            except Exception as error:  # of whatever kind the store's client has
+                if is_hopeless(error) or time.monotonic() > end:
+                    raise
+            time.sleep(1)

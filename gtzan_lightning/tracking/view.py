@@ -15,6 +15,7 @@ import mlflow
 
 from gtzan_lightning.files import digest
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.tracking.access import reading_client
 from gtzan_lightning.tracking.place import shown, store_uri
 
 NAME = "scores"  # in the page's menu of views
@@ -54,7 +55,8 @@ def keep_view(client: mlflow.MlflowClient, experiment: str) -> None:
 def page_of_runs(track: TrackSettings) -> str:
     """Where to see the runs: a link, after the command that serves it where no server does."""
     uri = store_uri(track)
-    experiment = mlflow.MlflowClient(uri).get_experiment_by_name(track.experiment)
+    with reading_client(track) as client:
+        experiment = client.get_experiment_by_name(track.experiment)
     assert experiment is not None, "it has runs"
     view = f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey={KEY}"
     view += "&workflowType=machine_learning"
