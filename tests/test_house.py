@@ -64,6 +64,8 @@ OWNERS = {
     "mutagen": {"inference/file_tags.py"},
     "optuna": {"tuning/sweep.py", "tuning/study.py"},
     "gradio": {"inference/web.py"},
+    "starlette": {"inference/web_guard.py", "inference/web_server.py"},
+    "uvicorn": {"inference/web_server.py"},
     "onnxruntime": {"inference/onnx.py"},
     "ray": {"inference/tag_ray.py"},
 }

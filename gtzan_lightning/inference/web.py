@@ -4,8 +4,7 @@ It asks nothing of any other host: gradio's telemetry is off and its assets are 
 """
 
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +14,28 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 import gradio as gr
 import numpy as np
+from fastapi import FastAPI
 
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.sound_files import write
 from gtzan_lightning.data.synthetic import render
-from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.explain import explain_sound
 from gtzan_lightning.inference.similar import Index
 from gtzan_lightning.inference.sound import Sound, file_to_sound
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.inference.verdict import NO_MUSIC, verdict
+from gtzan_lightning.inference.web_files import CHECKED, KEPT
+from gtzan_lightning.inference.web_guard import Guard
 from gtzan_lightning.inference.web_parts import CSS, alike, details, heading, reasons
+from gtzan_lightning.inference.web_password import Guesses, checker
+from gtzan_lightning.inference.web_server import LOCAL, listen, own_names, run
 
 LONGEST = 600  # seconds of a song
 LARGEST = "60mb"
 EXAMPLES = {"classical": 1, "jazz": 1}  # genre -> number of a synthetic song
 SECONDS, RATE = 15.0, 22_050  # of the examples
+SESSIONS = 100  # whose last answers gradio keeps: 0.7 MB each
+WAITING = 200  # listeners who are told their number; the next one is told that it is full
 STEPS = 10  # of the explanation: a listener waits for it
 POLL = 2.0  # seconds between looks at the songs being indexed
 HINT = "<p>Drop a sound file, record up to 30 seconds, or take an example.</p>"
@@ -88,7 +93,7 @@ class Answers:
 def page(answers: Answers, examples: list[Path]) -> gr.Blocks:
     """The page, with its first model chosen; examples are named by genre."""
     names = list(answers.models)
-    with gr.Blocks(title="Which genre is it?", delete_cache=(600, 3600)) as blocks:
+    with gr.Blocks(title="Which genre is it?", delete_cache=(CHECKED, KEPT)) as blocks:
         gr.Markdown("# Which genre is it?")
         with gr.Row():
             with gr.Column(min_width=280):
@@ -112,7 +117,7 @@ def page(answers: Answers, examples: list[Path]) -> gr.Blocks:
             answers.look, [chosen, vector], [near, timer], show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
-    return blocks.queue(max_size=20)
+    return blocks.queue(max_size=WAITING, api_open=False)
 
 
 def _audio(examples: list[Path]) -> gr.Audio:
@@ -156,30 +161,49 @@ def _sound(file: Path, rate: int) -> Sound:
     return file_to_sound(file, rate, longest=LONGEST)
 
 
-def serve(models: list[Served], host: str, port: int, password: str | None) -> None:
-    """Serve the page until it is interrupted; songs to compare with are indexed meanwhile.
+def serve(
+    models: list[Served],
+    host: str,
+    port: int,
+    password: str | None,
+    names: Iterable[str],
+    folder: Path,
+) -> None:
+    """Serve the page until a signal ends it; songs to compare with are indexed meanwhile.
+
+    Args:
+        host: the address to listen at.
+        names: other hosts as which the page is known.
+        folder: of ``web_files.temporary``.
 
     Raises:
-        UserError: the port is in use.
+        UserError: the port is in use, or the address is none of this machine.
     """
-    if host not in ("127.0.0.1", "localhost"):
-        print("browsers give a microphone to localhost and to https only: put https in front")
-    with tempfile.TemporaryDirectory(prefix="gtzan-") as folder:
+    with listen(host, port) as at:
         examples = []
         for genre, number in EXAMPLES.items():
-            examples.append(Path(folder) / f"{genre}.wav")
+            examples.append(folder / f"{genre}.wav")
             write(examples[-1], render(genre, number, 0, SECONDS, RATE), RATE)
         answers = Answers({model.name: model for model in models})
-        blocks = page(answers, examples)
-        try:
-            blocks.launch(
-                server_name=host, server_port=port, auth=("gtzan", password) if password else None,
-                max_file_size=LARGEST, head=HEAD, css=CSS, share=False, show_error=False,
-                quiet=True, footer_links=[], prevent_thread_lock=True,
-            )  # fmt: skip
-        except OSError:
-            raise UserError(f"port {port} is in use: name another one with --port") from None
-        print(f"serving {', '.join(answers.models)} on http://{host}:{port}")
+        app = _application(page(answers, examples), password)
+        place = f"{f'[{host}]' if ':' in host else host}:{at.getsockname()[1]}"
+        print(f"serving {', '.join(answers.models)} on http://{place}", flush=True)
+        if host not in LOCAL:
+            print("browsers give a microphone to localhost and to https only: put https in front")
+            if password is None:
+                print("whoever reaches this machine can use the page: see --password-file")
         for index in answers.indexes:
             index.start()
-        blocks.block_thread()
+        run(Guard(app, own_names(host), names, folder, Guesses()), at)
+
+
+def _application(blocks: gr.Blocks, password: str | None) -> FastAPI:
+    """The page as an application; gradio's own server would ask a proxy whether it is there."""
+    blocks.state_session_capacity = SESSIONS
+    return gr.mount_gradio_app(
+        FastAPI(openapi_url=None, docs_url=None, redoc_url=None), blocks, path="/",
+        auth=checker(password) if password is not None else None,
+        auth_message="The user is gtzan. After a wrong password the next guess waits longer.",
+        max_file_size=LARGEST, head=HEAD, css=CSS, show_error=False, footer_links=[],
+        run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
+    )  # fmt: skip

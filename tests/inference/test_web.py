@@ -1,18 +1,12 @@
-import os
 import re
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import WIDTHS, check_fit, quick_flags
+from serving import serving
 
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.packing import prepare
@@ -22,8 +16,6 @@ from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.inference.web_parts import alike
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.training.train import train
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -98,27 +90,11 @@ def _wait(condition, seconds=30):
 
 @pytest.fixture(scope="module")
 def page(trained, tmp_path_factory):
-    """The page in a process of its own; its address and its folder of temporary files."""
+    """The address of the page, in a process of its own."""
     recipe, outcome = trained
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    temporary = tmp_path_factory.mktemp("cache")
-    command = [sys.executable, "experiments/app.py", "--run", str(outcome.folder / "best.ckpt")]
-    command += ["--track.folder", recipe.track.folder, "--port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(address, timeout=1).close()
-            break
-        except (urllib.error.URLError, ConnectionError):
-            assert process.poll() is None
-            time.sleep(0.2)
-    yield address
-    process.terminate()
-    process.wait()
+    flags = ["--run", str(outcome.folder / "best.ckpt"), "--track.folder", recipe.track.folder]
+    with serving(tmp_path_factory.mktemp("page"), *flags) as served:
+        yield served.address
 
 
 @pytest.mark.many
