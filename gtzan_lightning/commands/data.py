@@ -56,7 +56,8 @@ def _lines(problems: "list[Problem]") -> list[str]:
     kinds = dict.fromkeys(problem.what for problem in problems if problem.left_out)
     lines = []
     for kind in kinds:
-        names = [problem.name for problem in problems if problem.what == kind]
+        of_kind = [problem for problem in problems if problem.what == kind]
+        names = [f"{p.name} ({p.detail})" if p.detail else p.name for p in of_kind]
         more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
         lines.append(f"  {kind}: {', '.join(names[:SHOWN])}{more}")
     known = sum(problem.what == "known fault" for problem in problems)

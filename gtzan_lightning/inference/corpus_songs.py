@@ -10,6 +10,7 @@ from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.sound import Sound, file_to_sound, wave_to_sound
 from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.terminal import printable
 
 
 def corpus_of(
@@ -50,7 +51,7 @@ def sounds_of(
     sounds = []
     for path in (Path(name) for name in names if Path(name).is_file()):
         try:
-            sounds.append((path.stem, file_to_sound(path, tagger.sample_rate)))
+            sounds.append((_short(printable(path.stem)), file_to_sound(path, tagger.sample_rate)))
         except BrokenSong as broken:
             raise UserError(f"{path}: {broken}") from None
     ids = [name for name in names if not Path(name).is_file()]
@@ -74,8 +75,13 @@ def _corpus_sounds(
     for id_ in ids:
         wave = corpus.recording(corpus.ids.index(id_)).astype(np.float32) / 32767
         sound = wave_to_sound(wave, data.recipe.data.sample_rate, tagger.sample_rate)
-        sounds.append((id_.replace("/", "_"), sound))
+        sounds.append((_short(id_.replace("/", "_")), sound))
     return sounds
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for endings: file systems take 255 bytes."""
+    return name.encode()[:200].decode(errors="ignore")
 
 
 def _song_of(genre: str, data: GenreData) -> str:

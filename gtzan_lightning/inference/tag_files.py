@@ -5,6 +5,7 @@ its last whole record. The table is made of the journal when every file has its 
 breaks whatever it meets costs its own row only.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gtzan_lightning.data.audio import BrokenSong, windowed
@@ -55,26 +57,46 @@ def tag_files(
         rows: makes each file's row, in any order (none: ``rows_of``, on this machine's cores).
 
     Raises:
-        UserError: ``out`` exists, has another suffix, or can't be written; or nothing more can be
-            computed.
+        UserError: ``out`` exists, has another suffix, can't be written, or is being written; or
+            nothing more can be computed.
     """
     check_out(out)
     columns = [*COLUMNS, *tagger.genres]
+    make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
     try:
-        journal = RecordFile(out.with_name(f".{out.name}.{tagger.digest}.part"))
-        done = _done(journal.file, {str(file) for file in files}, len(columns))
-        todo = [file for file in files if str(file) not in done]
-        make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
-        for row in _shown(make(todo), len(done), len(files)):
-            journal.add([row[0], state_of(Path(row[0])), row[1:]])
-        journal.close()
-        broken = _finish(journal.file, out, files, columns)
+        with _alone(out):
+            journal = RecordFile(out.with_name(f".{out.name}.{tagger.digest}.part"))
+            done = _done(journal.file, {str(file) for file in files}, len(columns))
+            todo = [file for file in files if str(file) not in done]
+            for row in _shown(make(todo), len(done), len(files)):
+                journal.add([row[0], state_of(Path(row[0])), row[1:]])
+            journal.close()
+            broken = _finish(journal.file, out, files, columns)
     except OSError as error:
         raise UserError(
             f"{error.filename or out} can't be written: {error.strerror or error}; rows made so "
             "far are kept, the same command resumes"
         ) from None
     return Tagged(out, len(files), len(done), broken)
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Nobody else writes this table, nor its journal."""
+    lock = FileLock(out.with_name(f".{out.name}.lock"))
+    try:
+        with contextlib.suppress(NotImplementedError):  # of disks that know no locks
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{out} is being written by another command: wait for it, or name another file with "
+            "--out"
+        ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def rows_of(tagger: Tagger | Ensemble, files: Sequence[Path], threads: int) -> Iterator[list[str]]:

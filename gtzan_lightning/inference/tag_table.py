@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from gtzan_lightning.data.listing import AUDIO, sounds_under, why_no_folder
+from gtzan_lightning.data.listing import AUDIO, sounds_under, why_no_file, why_no_folder
 from gtzan_lightning.errors import UserError
 
 COLUMNS = ("path", "genre", "probability", "seconds", "remarks", "error")
@@ -70,13 +70,18 @@ def read_table(file: Path) -> Rows:
     """
     if file.suffix not in FORMATS:
         raise UserError(f"{file} is no table of genres: its name must end in {_suffixes()}")
+    if os.path.lexists(file) and (why := why_no_file(file)):
+        raise UserError(f"{file} can't be read: {why}")
     try:
         rows = FORMATS[file.suffix].read(file)
-        if not all("path" in row and "genre" in row for row in rows):
-            raise ValueError("no such columns")
+        if not all(isinstance(row["path"], str) for row in rows):
+            raise TypeError("a path that is no text")
+        rows = [{**row, "genre": row["genre"] or ""} for row in rows]
+        if not all(isinstance(row["genre"], str) for row in rows):
+            raise TypeError("a genre that is no text")
     except OSError as error:
         raise UserError(f"{file} can't be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, csv.Error):
+    except (ValueError, TypeError, KeyError, RecursionError, NotImplementedError, csv.Error):
         raise UserError(f"{file} is no table that gtzan tag --out wrote") from None
     return rows
 

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 import torch
 from conftest import ODD_NAMES, RATE
+from filelock import FileLock
 
 from experiments import tag
 from gtzan_lightning.data.audio import BrokenSong
@@ -224,6 +225,14 @@ def test_a_resume_uses_only_what_still_holds(checkpoint, music, tmp_path, monkey
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_table_is_written_by_one_command_at_a_time(checkpoint, music, tmp_path):
+    command = [str(music), "--run", checkpoint, "--out", str(tmp_path / "x.csv")]
+    with FileLock(tmp_path / ".x.csv.lock"), pytest.raises(UserError, match="another command"):
+        tag.main(command)
+    tag.main(command)
+    assert [file.name for file in tmp_path.glob("*x.csv*")] == ["x.csv"]
+
+
 def test_a_journal_that_is_none(checkpoint, music, tmp_path):
     whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
     command = [str(music), "--run", checkpoint, "--out"]
@@ -408,6 +417,10 @@ def test_wrong_words_are_refused_before_anything_is_loaded(music, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.csv").write_text("a,b\n1,2\n")
     (tmp_path / "list.jsonl").write_text("[1]\n")
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    (tmp_path / "number.jsonl").write_text('{"path": 5, "genre": "pop"}')
+    (tmp_path / "none.parquet").write_bytes(b"PAR1" * 20)
+    os.mkfifo(tmp_path / "pipe.csv")
     out = ["--out", str(tmp_path / "x.csv")]
     for flags, said in (
         ([], "give files or folders and --out FILE"),
@@ -420,6 +433,12 @@ def test_wrong_words_are_refused_before_anything_is_loaded(music, tmp_path, monk
         (["--from", "there.csv"], "belongs to --write-tags"),
         (["--from", "there.csv", "--write-tags"], "no table that gtzan tag --out wrote"),
         (["--from", "list.jsonl", "--write-tags"], "no table that gtzan tag --out wrote"),
+        (["--from", "deep.jsonl", "--write-tags"], "no table that gtzan tag --out wrote"),
+        (["--from", "number.jsonl", "--write-tags"], "no table that gtzan tag --out wrote"),
+        (["--from", "none.parquet", "--write-tags"], "no table that gtzan tag --out wrote"),
+        (["--from", "pipe.csv", "--write-tags"], "can't be read: a named pipe, not a file"),
+        ([str(music), "--out", "pipe.csv"], "pipe.csv exists"),
+        (["x" * 300, "--out", "x.csv"], "x does not exist"),
         (["--from", "none.csv", "--write-tags"], "none.csv can't be read: No such file"),
         (["--from", "x.txt", "--write-tags"], "must end in .csv, .parquet or .jsonl"),
         (["--from", "there.csv", "--write-tags", str(music), "--run", "x"], "no files or --run"),
