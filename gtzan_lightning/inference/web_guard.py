@@ -35,7 +35,8 @@ HEADERS = {
     # gradio's page has scripts and styles in it and evaluates templates: this keeps other hosts out
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "media-src 'self' data: blob:; "
         "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
     ),

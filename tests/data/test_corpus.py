@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import shutil
 import subprocess
