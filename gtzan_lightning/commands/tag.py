@@ -4,6 +4,8 @@ import io
 import os
 import re
 import sys
+import time
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +41,11 @@ def _parser() -> Parser:
         "--dry-run", action="store_true", help="with --write-tags: only print the changes"
     )
     parser.add_argument(
+        "--watch", nargs="?", type=float, const=10.0, metavar="SECONDS",
+        help="look again every 10 (or SECONDS) seconds for files that are new, changed or gone, "
+        "and write the table anew; Ctrl-C ends it, the same command goes on",
+    )  # fmt: skip
+    parser.add_argument(
         "--ray", nargs="?", const="local", metavar="ADDRESS",
         help="distribute the work with Ray, here (no ADDRESS, or 'local') or on a running cluster "
         "('auto' or HOST:PORT) whose machines have this package and the files at the same paths; "
@@ -64,8 +71,12 @@ def main(argv: list[str]) -> None:
         return
     from gtzan_lightning.inference.tag_table import check_out, find_sounds
 
+    places = [Path(place) for place in args["place"]]
+    if args["watch"] is not None:
+        _watch(args, places)
+        return
     check_out(Path(args["out"]))
-    files = find_sounds([Path(place) for place in args["place"]])
+    files = find_sounds(places)
     check_runs(args["run"], track_of(args))
     first_word(f"loading the model for {len(files)} files")
     tagged = _tag(args, files)
@@ -73,8 +84,32 @@ def main(argv: list[str]) -> None:
     print(f"{printable(tagged.out)}: {tagged.songs} files{again}, {len(tagged.broken)} broken")
     if args["write_tags"]:
         _write_tags(tagged.out, args["dry_run"])
-    for path, reason in tagged.broken:
-        print(f"broken: {printable(path)}: {reason}")
+    _say_broken(tagged.broken)
+
+
+def _watch(args: dict[str, Any], places: list[Path]) -> None:
+    """Tag what is there and what comes, until Ctrl-C."""
+    from gtzan_lightning.inference.tag_table import find_sounds
+
+    look = partial(find_sounds, places, none_yet=True)
+    check_runs(args["run"], track_of(args))
+    first_word(f"loading the model for {len(look())} files and those that come")
+    from gtzan_lightning.inference.ensemble import load
+    from gtzan_lightning.inference.tag_files import watch_files
+
+    tagger = load(args["run"], track_of(args), args["raw"])
+    before: set[tuple[str, str]] = set()
+    print(f"looking every {args['watch']:g} s; Ctrl-C ends it", flush=True)
+    for tagged in watch_files(tagger, look, Path(args["out"]), args["watch"]):
+        broken = f"{tagged.songs} files, {len(tagged.broken)} broken"
+        print(f"{time.strftime('%H:%M:%S')} {printable(tagged.out)}: {broken}", flush=True)
+        _say_broken(one for one in tagged.broken if one not in before)
+        before = set(tagged.broken)
+
+
+def _say_broken(broken: Iterable[tuple[str, str]]) -> None:
+    for path, reason in broken:
+        print(f"broken: {printable(path)}: {reason}", flush=True)
 
 
 def _check(args: dict[str, Any]) -> None:
@@ -83,6 +118,7 @@ def _check(args: dict[str, Any]) -> None:
         raise UserError("--dry-run belongs to --write-tags")
     if args["write_tags"]:
         import_module("gtzan_lightning.inference.file_tags")  # says now if its library is missing
+    _check_watch(args)
     if not args["from"]:
         _check_places(args)
         _check_ray(args["ray"], args["workers"])
@@ -94,6 +130,16 @@ def _check(args: dict[str, Any]) -> None:
     beside += ["--run"] * (args["run"] != [READY]) + ["--raw"] * args["raw"]
     if beside:
         raise UserError(f"--from takes no {' or '.join(beside)}: the table has the genres already")
+
+
+def _check_watch(args: dict[str, Any]) -> None:
+    if args["watch"] is None:
+        return
+    if not 0.1 <= args["watch"] <= 86400:
+        raise UserError(f"--watch {args['watch']:g} is not between 0.1 and 86400 seconds")
+    beside = [f"--{name.replace('_', '-')}" for name in ("ray", "write_tags", "from") if args[name]]
+    if beside:
+        raise UserError(f"--watch takes no {' or '.join(beside)}: tag without it, or do that after")
 
 
 def _check_places(args: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ breaks whatever it meets costs its own row only.
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,21 +64,82 @@ def tag_files(
     check_out(out)
     columns = [*COLUMNS, *tagger.genres]
     make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
+    with _alone(out), _written(out):
+        tagged = _tagged(journal_of(tagger, out), files, files, out, columns, make)
+        journal_of(tagger, out).unlink()
+    return tagged
+
+
+def watch_files(
+    tagger: Tagger | Ensemble, look: Callable[[], Sequence[Path]], out: Path, every: float
+) -> Iterator[Tagged]:
+    """``tag_files`` again and again, without end; what became of all files after each change.
+
+    The journal stays beside the table, so that the same command goes on with it. A file that
+    changes while it is looked at, such as one that is being copied, waits for the next look.
+
+    Args:
+        look: the files that are there.
+        every: seconds between two looks.
+
+    Raises:
+        UserError: as ``tag_files`` does; of ``look``.
+    """
+    journal = journal_of(tagger, out)
+    if not journal.exists():
+        check_out(out)
+    columns = [*COLUMNS, *tagger.genres]
+    make = partial(rows_of, tagger, threads=os.cpu_count() or 1)
+    seen: dict[Path, str] | None = None  # at the last look
+    in_table: dict[Path, str] = {}
+    with _alone(out), _written(out):
+        while True:
+            states = {file: state_of(file) for file in look()}
+            ready = {f: s for f, s in states.items() if seen is None or seen.get(f) == s}
+            new = {file: s for file, s in ready.items() if in_table.get(file) != s}
+            kept = {file: s for file, s in in_table.items() if file in states}
+            # all are gone where a disk is: the table keeps its rows
+            if states and (new or len(kept) < len(in_table)):
+                in_table = {**kept, **new}
+                files = [file for file in states if file in in_table]
+                yield _tagged(journal, files, list(new), out, columns, make)
+            seen = states
+            time.sleep(every)
+
+
+def journal_of(tagger: Tagger | Ensemble, out: Path) -> Path:
+    """Where the rows of a table are kept while it is made."""
+    return out.with_name(f".{out.name}.{tagger.digest}.part")
+
+
+def _tagged(
+    journal_file: Path,
+    files: Sequence[Path],
+    new: Sequence[Path],
+    out: Path,
+    columns: Sequence[str],
+    make: Callable[[Sequence[Path]], Iterator[list[str]]],
+) -> Tagged:
+    """Make the rows of new files that the journal lacks, and the table of all files."""
+    journal = RecordFile(journal_file)
+    done = _done(journal_file, {str(file) for file in new}, len(columns))
+    todo = [file for file in new if str(file) not in done]
+    for row in _shown(make(todo), len(files) - len(todo), len(files)):
+        journal.add([row[0], state_of(Path(row[0])), row[1:]])
+    journal.close()
+    return Tagged(out, len(files), len(done), _write(journal_file, out, files, columns))
+
+
+@contextlib.contextmanager
+def _written(out: Path) -> Iterator[None]:
+    """Errors of the disk as one line."""
     try:
-        with _alone(out):
-            journal = RecordFile(out.with_name(f".{out.name}.{tagger.digest}.part"))
-            done = _done(journal.file, {str(file) for file in files}, len(columns))
-            todo = [file for file in files if str(file) not in done]
-            for row in _shown(make(todo), len(done), len(files)):
-                journal.add([row[0], state_of(Path(row[0])), row[1:]])
-            journal.close()
-            broken = _finish(journal.file, out, files, columns)
+        yield
     except OSError as error:
         raise UserError(
             f"{error.filename or out} can't be written: {error.strerror or error}; rows made so "
             "far are kept, the same command resumes"
         ) from None
-    return Tagged(out, len(files), len(done), broken)
 
 
 @contextlib.contextmanager
@@ -189,7 +251,7 @@ def _done(journal: Path, wanted: set[str], width: int) -> set[str]:
     return done
 
 
-def _finish(
+def _write(
     journal: Path, out: Path, files: Sequence[Path], columns: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The journal as a table, in the order of the files; returns the broken ones with reasons."""
@@ -199,5 +261,4 @@ def _finish(
     table = [dict(zip(columns, made[str(file)], strict=True)) for file in files]
     with replacing(out) as part:
         write_table(part, table, out.suffix)
-    journal.unlink()
     return [(row["path"], row["error"]) for row in table if row["error"]]

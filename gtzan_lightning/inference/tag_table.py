@@ -27,10 +27,13 @@ class Format:
     write: Callable[[Path, Rows], None]
 
 
-def find_sounds(places: Sequence[Path]) -> list[Path]:
+def find_sounds(places: Sequence[Path], none_yet: bool = False) -> list[Path]:
     """Sound files of folders (at any depth, in order) and files that are named themselves.
 
     Among them are those that can't be read, and folders that can't be: see ``sounds_under``.
+
+    Args:
+        none_yet: there may be no sound.
 
     Raises:
         UserError: a place does not exist or can't be listed, or there is no sound in any.
@@ -45,7 +48,7 @@ def find_sounds(places: Sequence[Path]) -> list[Path]:
             files[place] = None
         else:
             raise UserError(f"{place} does not exist")
-    if not files:
+    if not files and not none_yet:
         raise UserError(
             f"no sound in {', '.join(map(str, places))}: looked for *{{{','.join(AUDIO)}}}"
         )
