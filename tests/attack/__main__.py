@@ -33,7 +33,7 @@ PARTS: dict[Part, Callable[[Work], Iterator[Tried]]] = {
     Part(
         "kills", "kill -9, resumed", "gtzan run, tag, sweep, ladder; prepare()", is_told=True
     ): kills,
-    Part("soak", "an hour of work", "gtzan app and gtzan tag", is_told=True): soak,
+    Part("soak", "an hour of work", "gtzan app and gtzan tag --watch", is_told=True): soak,
 }
 
 
