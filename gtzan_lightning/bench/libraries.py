@@ -17,6 +17,7 @@ import torchaudio
 from torch import Tensor
 
 from gtzan_lightning.bench.rows import Results, Target, compared, interleaved, measured, unmeasured
+from gtzan_lightning.data.audio import resample, to_mono
 from gtzan_lightning.data.clips import Clip, Clips
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.features import FLOOR_DB, PictureSpec
@@ -147,6 +148,12 @@ def by_soundfile(
             wave = file.read(steps, dtype=dtype, always_2d=True)
         waves.append(wave[:, 0] if wave.shape[1] == 1 else wave.mean(1).astype(dtype))
     return torch.from_numpy(np.stack(waves))
+
+
+def read_bare(file: Path, rate: int) -> np.ndarray:
+    """(sample,) mono at ``rate``, as ``decode`` gives it, by this process and without bounds."""
+    wave, own = soundfile.read(file, dtype="float32", always_2d=True)
+    return resample(to_mono(wave), own, rate)
 
 
 def by_librosa(

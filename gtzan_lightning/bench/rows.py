@@ -75,19 +75,26 @@ def seconds(act: Act, pause: float = 0.0) -> float:
 
 
 def compared(
-    key: str, what: str, against: str, pairs: list[Pair], clips: int, target: Target | None
+    key: str,
+    what: str,
+    against: str,
+    pairs: list[Pair],
+    clips: int,
+    target: Target | None,
+    of: str = "clips",
 ) -> Row:
     """How many times as fast our side is: the other side's seconds over ours.
 
     Args:
         clips: what each side handled in a turn.
+        of: what they are called.
     """
     ratios = [other / ours for ours, other in pairs]
     rates = [clips / statistics.median(side) for side in zip(*pairs, strict=True)]
     ratio = statistics.median(ratios)
     spread = f"{ratio:.3g} ({min(ratios):.3g}-{max(ratios):.3g}, n = {len(ratios)})"
     verdict = (str(target), target.met(ratio)) if target else ("", "")
-    shown = [f"{rate:,.0f} clips/s" if rate >= 100 else f"{rate:.3g} clips/s" for rate in rates]
+    shown = [f"{rate:,.0f} {of}/s" if rate >= 100 else f"{rate:.3g} {of}/s" for rate in rates]
     return Row(key, (what, shown[0], f"{against}: {shown[1]}", spread, *verdict), ratio)
 
 

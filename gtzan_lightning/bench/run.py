@@ -19,6 +19,7 @@ PARTS = {
     "training": "the whole training step against the bare network's",
     "feeding": "clips of the packed corpus against soundfile, torchaudio and librosa",
     "features": "the five pictures against librosa",
+    "defences": "decoders in processes of their own, digests and journals against none",
     "start": "from the command to the first training step, and to --help",
     "growth": "packing, feeding and memory from 100 to 10,000 songs",
 }

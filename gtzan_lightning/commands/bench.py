@@ -18,6 +18,9 @@ HOW = """how the rows are measured:
             of the same songs (up to 100), as GTZAN has them
   features  64 clips of 3 s at 22,050 Hz on the processor against librosa clip by clip; on a GPU
             also the milliseconds of a batch
+  defences  60 songs of 30 s (the corpus' own where it has files): decoded by processes that a file
+            can end, and tagged by the model of the package with a journal of rows, against plain
+            threads without bounds; first batches of a packed corpus, checked against unchecked
   start     run.py in a fresh process until its first step's loss is recorded (MLflow's time), with
             songs, store and imports in the caches; run.py --help until it ends; the best turn
   growth    songs of 2 s at 8 kHz: packing wav files, feeding whole epochs, evaluation clips until
