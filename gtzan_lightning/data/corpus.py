@@ -102,16 +102,17 @@ class Corpus:
         lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
         return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
 
-    def recording(self, song: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """A song as it is kept, to its true end, or steps of it: (sample,) or (bin, frame).
+    def recording(self, song: int) -> np.ndarray:
+        """A song as it is kept, from its start to its true end: (sample,) or (bin, frame).
 
         Raises:
             Changed: it is not what was packed.
         """
-        end = int(self.lengths[song])
-        return self.recordings.part(
-            int(self.rows[song]), start, end if stop is None else min(stop, end)
-        )
+        return self.parts(np.array([song]), np.array([0]), self.lengths[[song]])[0]
+
+    def parts(self, songs: np.ndarray, start: np.ndarray, stop: np.ndarray) -> list[np.ndarray]:
+        """Steps ``start`` to ``stop`` (not with it) of each song; raises as ``recording``."""
+        return self.recordings.parts(self.rows[songs], start, stop)
 
     def empty(self, steps: int) -> np.ndarray:
         """Silence of so many steps, of the shape and type of the recordings."""

@@ -48,39 +48,46 @@ class Recordings:
         unread = b"" if self.sums is None else b"\1" * len(self.sums)
         object.__setattr__(self, "_unread", bytearray(unread))
 
-    def part(self, song: int, start: int, stop: int) -> np.ndarray:
-        """Steps ``start`` to ``stop`` (not with it) of a song: (sample,) or (bin, frame).
+    def parts(self, songs: np.ndarray, start: np.ndarray, stop: np.ndarray) -> list[np.ndarray]:
+        """Steps ``start`` to ``stop`` (not with it) of each song: (sample,) or (bin, frame).
 
         Raises:
-            Changed: it is not what was written.
+            Changed: one is not what was written.
         """
-        first, width = int(self.first[song]), int(self.width[song])
-        last = first + width * self._per_step
+        first, width = self.first[songs], self.width[songs]
+        size = width * self._per_step
+        if self.sums is not None:  # each bin of a picture has its part
+            self._check(songs, *((0 * size, size) if self.bins else (start, stop)))
+        # what is done for each clip alone soon costs more than copying it
         if not self.bins:
-            if self.sums is not None:
-                self._check(song, start, stop)
-            return self.values[first + start : first + stop]
-        if self.sums is not None:
-            self._check(song, 0, last - first)  # each bin has its part
-        return self.values[first:last].reshape(*self.bins, width)[..., start:stop]
+            ends = zip((first + start).tolist(), (first + stop).tolist(), strict=True)
+            return [self.values[begin:end] for begin, end in ends]
+        places = np.stack([first, first + size, width, start, stop]).T.tolist()
+        return [
+            self.values[begin:end].reshape(-1, row)[:, left:right]
+            for begin, end, row, left, right in places
+        ]
 
     @property
     def _per_step(self) -> int:
         return self.bins[0] if self.bins else 1
 
-    def _check(self, song: int, start: int, stop: int) -> None:
-        """Compare the blocks of these values of a song that were not read yet."""
+    def _check(self, songs: np.ndarray, start: np.ndarray, stop: np.ndarray) -> None:
+        """Compare the blocks that hold these values of songs and were not read yet."""
+        size, block = BLOCK // self.values.itemsize, self._block[songs]
+        ends = np.stack([block + start // size, block - -stop // size]).T.tolist()
+        for song, (at, end) in zip(songs.tolist(), ends, strict=True):
+            while (at := self._unread.find(1, at, end)) >= 0:
+                self._compare(song, at)
+
+    def _compare(self, song: int, block: int) -> None:
         assert self.sums is not None
-        size = BLOCK // self.values.itemsize
-        block = int(self._block[song])
-        at, end = block + start // size, block + -(-stop // size)
-        first = int(self.first[song])
+        size, first = BLOCK // self.values.itemsize, int(self.first[song])
+        begin = first + (block - int(self._block[song])) * size
         last = first + int(self.width[song]) * self._per_step
-        while (at := self._unread.find(1, at, end)) >= 0:
-            begin = first + (at - block) * size
-            if zlib.crc32(self.values[begin : min(begin + size, last)].data) != self.sums[at]:
-                raise changed(self.file, f" (song {song + 1} of its songs.csv)")
-            self._unread[at] = 0
+        if zlib.crc32(self.values[begin : min(begin + size, last)].data) != self.sums[block]:
+            raise changed(self.file, f" (song {song + 1} of its songs.csv)")
+        self._unread[block] = 0
 
 
 def open_recordings(
