@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -207,6 +208,30 @@ def test_bytes_of_tensors(fields, tmp_path, read, examples):
         held(read, tmp_path / "bad.pt", bad)
 
     hostile()
+
+
+def test_a_checkpoint_that_asks_for_more_memory_than_its_weights_have(fields, tmp_path):
+    plain = json.loads(json.dumps(fields[KEY]))
+    plain["recipe"]["model"]["channels"] = [2**15] * 32  # a terabyte
+    (tmp_path / "bad.ckpt").write_bytes(saved({**fields, KEY: plain}))
+    begin = time.process_time()
+    with pytest.raises(UserError, match="weights have other sizes: "):
+        use_checkpoint(tmp_path / "bad.ckpt")
+    assert time.process_time() - begin < MOST_SECONDS
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is(fields, tmp_path):
+    small = tmp_path / "bad.ckpt"
+    (tmp_path / "valid.ckpt").write_bytes(saved(fields))
+    with (
+        zipfile.ZipFile(tmp_path / "valid.ckpt") as valid,
+        zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in valid.namelist():
+            packed.writestr(name, valid.read(name))
+    for read in (read_checkpoint, read_weights):
+        with pytest.raises(UserError, match=r"an archive that torch\.save did not write"):
+            read(small)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant")
