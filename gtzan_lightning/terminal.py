@@ -10,6 +10,19 @@ _STEERING = re.compile(
 )
 
 
+# names of what stands after them in an address
+_SECRET = r"[\w-]*(?:token|secret|passw|pwd|signature|credential|api_?key|access_?key|auth)[\w-]*"
+
+
+def shown(text: str) -> str:
+    """A text, such as an address or what a library said of it, without passwords and tokens."""
+    text = re.sub(r"(://[^:@/\s]*):\S*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^:@/\s]+@", r"\1***@", text)  # a token alone
+    text = re.sub(rf"([?&;#](?:{_SECRET}|sig|key)=)[^&;#\s'\"]+", r"\1***", text, flags=re.I)
+    text = re.sub(r"\b(Bearer )\S+|\bhf_\w{8,}", r"\1***", text)
+    return re.sub(r"(password=)[^&\s]+", r"\1***", text)
+
+
 def fitted(text: str) -> str:
     """The text for standard output; where that is no terminal, as it is."""
     if not sys.stdout.isatty():

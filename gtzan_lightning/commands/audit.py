@@ -1,5 +1,6 @@
 """Judge songs, a protocol, a feature table or a run before anyone trains."""
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,8 @@ def _read(what: str, track: TrackSettings) -> "Subject":
     from gtzan_lightning.tracking.reading import read_songs
 
     try:
-        return read(str(read_songs(what, track)))
+        with tempfile.TemporaryDirectory() as folder:
+            return read(str(read_songs(what, track, folder)))
     except UserError as error:
         raise UserError(
             f"{what}: no such folder, file or protocol ({', '.join(PROTOCOLS)}); {error}"

@@ -8,6 +8,7 @@ from gtzan_lightning.commands.early import first_word
 from gtzan_lightning.recipe.command_line import Parser, track_of
 from gtzan_lightning.recipe.recipes import as_flags
 from gtzan_lightning.recipe.settings import DataSettings
+from gtzan_lightning.terminal import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,7 @@ def _print(console: "Console", check: "Check") -> None:
     margin = 8 + 10
     lines = [as_flags(check.state), *([f"mend: {as_flags(check.mend)}"] if check.mend else [])]
     width = console.width - margin
-    wrapped = [part for line in lines for part in wrap(line, width, break_on_hyphens=False)]
+    wrapped = [part for line in lines for part in wrap(shown(line), width, break_on_hyphens=False)]
     words = f"{check.what:10}" + f"\n{' ' * margin}".join(wrapped)
     text = Text.assemble((f"{check.mark:8}", STYLES[check.mark]), words)
     console.print(text, soft_wrap=True)

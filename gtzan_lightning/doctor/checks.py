@@ -150,7 +150,8 @@ def _disk(asked: Asked) -> Iterator[Check]:
 
 
 def _store(asked: Asked) -> Iterator[Check]:
-    from gtzan_lightning.tracking.reading import has_store, runs_table, shown, store_uri
+    from gtzan_lightning.terminal import shown
+    from gtzan_lightning.tracking.reading import has_store, runs_table, store_uri
 
     uri = shown(store_uri(asked.track))
     if not has_store(asked.track):

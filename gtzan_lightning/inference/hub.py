@@ -12,6 +12,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.share import write_shareable
 from gtzan_lightning.models.checkpoint import Checkpoint
 from gtzan_lightning.recipe.recipes import dump
+from gtzan_lightning.terminal import shown
 
 SCHEME = "hf://"
 FILE = "gtzan_lightning.ckpt"
@@ -107,4 +108,4 @@ def _name(where: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return textwrap.shorten(str(error), 160, placeholder=" ...")
+    return textwrap.shorten(shown(str(error)), 160, placeholder=" ...")

@@ -1,6 +1,7 @@
 """Waveform in, genres out: the network and its features rebuilt from one checkpoint."""
 
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -45,7 +46,11 @@ def fetch_checkpoint(
     elif not path.is_file() and path.suffix != ".ckpt":
         from gtzan_lightning.tracking.finding import checkpoint_of
 
-        path = checkpoint_of(str(where), track or TrackSettings())
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = read_checkpoint(
+                checkpoint_of(str(where), track or TrackSettings(), folder)
+            )
+        return checkpoint.raw() if raw else checkpoint
     checkpoint = read_checkpoint(path)
     return checkpoint.raw() if raw else checkpoint
 

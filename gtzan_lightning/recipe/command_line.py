@@ -20,7 +20,7 @@ from gtzan_lightning.recipe.recipe_flags import add_recipe
 from gtzan_lightning.recipe.recipes import Layer, Recipe, as_flags, build_recipe, doc, near
 from gtzan_lightning.recipe.series import Series, folds_of
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.terminal import harmless
+from gtzan_lightning.terminal import harmless, shown
 
 LAST = "last"  # --run last: the newest run; --resume last: the newest unfinished of this recipe
 SHORT = 8  # digits of a run's id that tables show
@@ -101,7 +101,7 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
         finally:
             sys.stdout.flush()
     except UserError as error:
-        status, message = 2, f"error: {as_flags(str(error))}"
+        status, message = 2, f"error: {shown(as_flags(str(error)))}"
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

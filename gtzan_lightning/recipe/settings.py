@@ -24,6 +24,7 @@ from gtzan_lightning.recipe.section import (
     part,
     place,
 )
+from gtzan_lightning.terminal import shown
 
 Logger = Literal["tensorboard", "wandb"]
 Features = Literal[
@@ -269,7 +270,8 @@ with warnings.catch_warnings():
 
         @model_validator(mode="after")
         def _no_secrets(self) -> "TrackSettings":
-            if self.uri and "@" in self.uri.partition("://")[2].partition("/")[0]:
+            uri = self.uri or ""
+            if "@" in uri.partition("://")[2].partition("/")[0] or shown(uri) != uri:
                 raise ValueError(
                     "track.uri is recorded with the run: put user and password into "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole address "

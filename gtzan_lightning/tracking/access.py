@@ -14,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking.database import check_database, file_of, is_missing
 from gtzan_lightning.tracking.moved import say_moved
-from gtzan_lightning.tracking.place import shown, store_uri
+from gtzan_lightning.tracking.place import store_uri
 
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
@@ -113,5 +114,5 @@ def check_server(uri: str) -> None:
 
 
 def bare_address(uri: str) -> str:
-    """A server's address without the user's name and password: MLflow sends them, urllib can't."""
-    return re.sub(r"://\S*@", "://", uri).rstrip("/")
+    """A server's address without secrets: MLflow sends name and password, urllib can't."""
+    return re.sub(r"://\S*@", "://", uri).partition("?")[0].rstrip("/")

@@ -9,21 +9,25 @@ import pandas as pd
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import BEST, LAST, SHORT
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.tracking.reading import all_runs, find_checkpoint, has_store, shown, store_uri
+from gtzan_lightning.terminal import shown
+from gtzan_lightning.tracking.reading import all_runs, find_checkpoint, has_store, store_uri
 
 LEAST = 4  # digits of an id that are taken for its beginning
 LISTED = 5  # runs that a message names
 SCORE = "final/valid/song_accuracy"
 
 
-def checkpoint_of(word: str, track: TrackSettings) -> Path:
+def checkpoint_of(word: str, track: TrackSettings, folder: str) -> Path:
     """The checkpoint of the run that a word means, or of a model of MLflow (``models:/NAME/1``).
+
+    Args:
+        folder: where it is put.
 
     Raises:
         UserError: as ``run_id`` or ``find_checkpoint`` does.
     """
     is_run = has_store(track) and not word.startswith("models:/")
-    return find_checkpoint(run_id(word, track) if is_run else word, track)
+    return find_checkpoint(run_id(word, track) if is_run else word, track, folder)
 
 
 def run_id(word: str, track: TrackSettings) -> str:

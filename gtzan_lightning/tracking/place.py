@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,6 @@ def store_uri(track: TrackSettings) -> str:
     """Where runs are recorded: the flag, MLFLOW_TRACKING_URI, or SQLite in ``track.folder``."""
     uri = track.uri or os.environ.get("MLFLOW_TRACKING_URI") or "local"
     return f"{SQLITE}{Path(track.folder).resolve()}/mlflow.db" if uri == "local" else uri
-
-
-def shown(text: str) -> str:
-    """A text, such as an address or what a library said of it, without the passwords in it."""
-    text = re.sub(r"(://[^:@/\s]*):\S*@", r"\1:***@", text)
-    text = re.sub(r"(https?://)[^:@/\s]+@", r"\1***@", text)  # a token alone
-    return re.sub(r"(password=)[^&\s]+", r"\1***", text)
 
 
 def is_sqlite(track: TrackSettings) -> bool:

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +21,11 @@ from mlflow.store.artifact.utils.models import get_model_name_and_version
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.predictions_csv import read_predictions_csv
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking.access import bare_address, check_store, reading_client, reason
 from gtzan_lightning.tracking.database import is_missing
 from gtzan_lightning.tracking.moved import refuse_moved
-from gtzan_lightning.tracking.place import SQLITE, shown, store_uri
+from gtzan_lightning.tracking.place import SQLITE, store_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # read when mlflow acts
 ROOM = 500_000_000  # bytes that checkpoints and their copies in the store need at least
@@ -161,20 +163,21 @@ def predictions_if_any(run_id: str, track: TrackSettings) -> pd.DataFrame | None
     with reading_client(track) as client:
         for artifact in client.list_artifacts(run_id):
             if artifact.path.endswith("predictions.csv"):  # a leaky or quick run's name says so
-                file = Path(client.download_artifacts(run_id, artifact.path))
-                return read_predictions_csv(file, f"run {run_id}:")
+                with tempfile.TemporaryDirectory() as folder:
+                    file = Path(client.download_artifacts(run_id, artifact.path, folder))
+                    return read_predictions_csv(file, f"run {run_id}:")
     return None
 
 
-def read_songs(run_id: str, track: TrackSettings) -> Path:
-    """songs.csv of a run, as a file: song, genre, part and digest.
+def read_songs(run_id: str, track: TrackSettings, folder: str) -> Path:
+    """songs.csv of a run, as a file in ``folder``: song, genre, part and digest.
 
     Raises:
         UserError: no such run, it has no songs, there is no store, or its server does not answer.
     """
     with reading_client(track) as client:
         try:
-            return Path(client.download_artifacts(run_id, "songs.csv"))
+            return Path(client.download_artifacts(run_id, "songs.csv", folder))
         except (mlflow.MlflowException, OSError):
             lines = f"run {run_id} has no songs.csv: gtzan compare lists the runs"
             raise UserError(lines) from None
@@ -206,20 +209,22 @@ def first_time(track: TrackSettings, metric: str) -> float:
     return min(point.timestamp for point in points) / 1000
 
 
-def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
+def find_checkpoint(where: str, track: TrackSettings, folder: str) -> Path:
     """The checkpoint of a run, or in a registered or logged model (``models:/NAME/VERSION``).
+
+    Args:
+        folder: where it is put, as the store may be on another machine.
 
     Raises:
         UserError: no such run or model, or it has no checkpoint.
     """
-    track = track or TrackSettings()
     uri = store_uri(track)
     if is_missing(uri):
-        folder = Path(uri.removeprefix(SQLITE)).parent
-        raise UserError(f"{where}: no such checkpoint, and there are no runs in {folder}")
+        place = Path(uri.removeprefix(SQLITE)).parent
+        raise UserError(f"{where}: no such checkpoint, and there are no runs in {place}")
     with reading_client(track) as client:
         try:
-            checkpoint = _checkpoint_of(where, client, uri)
+            checkpoint = _checkpoint_of(where, client, uri, folder)
         except mlflow.MlflowException as error:
             said = reason(error)[:120]
             raise UserError(
@@ -231,24 +236,24 @@ def find_checkpoint(where: str, track: TrackSettings | None = None) -> Path:
     return checkpoint
 
 
-def _checkpoint_of(where: str, client: mlflow.MlflowClient, uri: str) -> Path | None:
+def _checkpoint_of(where: str, client: mlflow.MlflowClient, uri: str, folder: str) -> Path | None:
     if where.startswith("models:/"):
         # not ready.ckpt, which lies among the code
-        return next(_model_folder(where, client, uri).rglob("best.ckpt"), None)
+        return next(_model_folder(where, client, uri, folder).rglob("best.ckpt"), None)
     client.get_run(where)
     names = [artifact.path for artifact in client.list_artifacts(where, "checkpoints")]
     best = "checkpoints/best.ckpt"
-    return Path(client.download_artifacts(where, best)) if best in names else None
+    return Path(client.download_artifacts(where, best, folder)) if best in names else None
 
 
-def _model_folder(where: str, client: mlflow.MlflowClient, uri: str) -> Path:
+def _model_folder(where: str, client: mlflow.MlflowClient, uri: str, folder: str) -> Path:
     """MLflow's own way from a model's name asks the store of the whole process."""
     named = get_model_name_and_version(client, where)
     if len(named) == 1:  # a logged model's id
         place = client.get_logged_model(*named).artifact_location
     else:
         place = client.get_model_version_download_uri(*named)
-    return Path(mlflow.artifacts.download_artifacts(place, tracking_uri=uri))
+    return Path(mlflow.artifacts.download_artifacts(place, dst_path=folder, tracking_uri=uri))
 
 
 def has_store(track: TrackSettings) -> bool:

@@ -12,7 +12,8 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.recipes import Recipe, dump
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.tracking.place import shown, store_uri
+from gtzan_lightning.terminal import shown
+from gtzan_lightning.tracking.place import store_uri
 
 LOCK = ".lock"  # the system releases it when its process dies, however it dies
 PATIENCE = 30  # seconds that a dead run's watchdog may need to end it

@@ -11,11 +11,12 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking import store
 from gtzan_lightning.tracking.access import complaint, mlflow_settings, reason
 from gtzan_lightning.tracking.journal import Journal, is_first_process
 from gtzan_lightning.tracking.processes import process_id
-from gtzan_lightning.tracking.reading import shown, store_uri
+from gtzan_lightning.tracking.reading import store_uri
 from gtzan_lightning.tracking.run_folder import LOCK, folder_of, lock_run
 from gtzan_lightning.tracking.sender import Sender, is_hopeless
 from gtzan_lightning.tracking.spool import Spool

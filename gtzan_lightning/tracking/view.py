@@ -15,8 +15,9 @@ import mlflow
 
 from gtzan_lightning.files import digest
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking.access import reading_client
-from gtzan_lightning.tracking.place import shown, store_uri
+from gtzan_lightning.tracking.place import store_uri
 
 NAME = "scores"  # in the page's menu of views
 ENDS = ("", "_low", "_high")

@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gtzan_lightning.errors import EXTRAS, UserError
 from gtzan_lightning.recipe.settings import TrackSettings
+from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking.processes import is_alive
-from gtzan_lightning.tracking.reading import shown
 from gtzan_lightning.tuning.space import Space
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)

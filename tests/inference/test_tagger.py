@@ -164,7 +164,7 @@ def test_a_tagger_opens_runs_and_says_what_it_can_not_open(trained, monkeypatch,
          "--track.folder", recipe.track.folder, "--data.features", "mfcc"]
     )  # fmt: skip
     with pytest.raises(UserError, match="has no checkpoint: it did not end, or is no network"):
-        find_checkpoint(train(forest).run_id, forest.track)
+        find_checkpoint(train(forest).run_id, forest.track, str(tmp_path))
 
 
 def test_taggers_vote_together(trained, tmp_path):

@@ -87,7 +87,7 @@ def test_a_fresh_kernel_reads_predictions_and_leaves_nothing(track, tmp_path):
     assert left == []
 
 
-def test_the_store_of_the_process_stays_what_it_is(track, monkeypatch):
+def test_the_store_of_the_process_stays_what_it_is(track, monkeypatch, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     before = mlflow.get_tracking_uri()
     run = reading.runs_table(track)["run_id"][2]
@@ -95,21 +95,26 @@ def test_the_store_of_the_process_stays_what_it_is(track, monkeypatch):
     with pytest.raises(UserError, match="did not end"):
         reading.read_predictions(run, track)
     with pytest.raises(UserError, match="has no checkpoint"):
-        reading.find_checkpoint(run, track)
+        reading.find_checkpoint(run, track, str(tmp_path))
     assert mlflow.get_tracking_uri() == before
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_a_registered_model_is_found_in_the_store_that_was_named(track, tmp_path):
+def test_a_registered_model_is_fetched_from_the_store_that_was_named(track, tmp_path):
     client = mlflow.MlflowClient(reading.store_uri(track))
-    (tmp_path / "best.ckpt").write_text("weights")
+    model, fetched = tmp_path / "model", tmp_path / "fetched"
+    model.mkdir()
+    fetched.mkdir()
+    (model / "best.ckpt").write_text("weights")
     client.create_registered_model("genres")
-    client.create_model_version("genres", str(tmp_path))
+    client.create_model_version("genres", str(model))
     client.set_registered_model_alias("genres", "best", "1")
     for name in ("models:/genres/1", "models:/genres@best"):
-        assert reading.find_checkpoint(name, track).read_text() == "weights"
+        checkpoint = reading.find_checkpoint(name, track, str(fetched))
+        assert checkpoint.read_text() == "weights"
+        assert fetched in checkpoint.parents  # whoever asks for it removes it
     with pytest.raises(UserError, match="models:/genres/2: no such checkpoint, run or model"):
-        reading.find_checkpoint("models:/genres/2", track)
+        reading.find_checkpoint("models:/genres/2", track, str(fetched))
 
 
 def test_a_glance_knows_what_can_be_no_run(track, tmp_path):
