@@ -94,8 +94,8 @@ class Guesses:
         one.count += 1
         self._all.count += 1
         one.free_at = now + wait + min(2.0 ** (one.count - 1), DELAYS["one"])
-        beyond = self._all.count - FREE
-        self._all.free_at = now + wait + (min(0.1 * beyond, DELAYS["all"]) if beyond > 0 else 0.0)
+        extra = 0.1 * max(0, self._all.count - FREE)
+        self._all.free_at = max(now, self._all.free_at) + min(extra, DELAYS["all"])
         return wait
 
     def right(self, address: str) -> None:
