@@ -86,4 +86,5 @@ def test_common_names_are_printed_as_they_are():
     for name in ("Café del Mär 日本.wav", "=cmd.wav", "-dash.wav", "[red]x[/red].wav", "👩‍👧.mp3"):
         assert printable(name) == name
     assert printable(os.fsdecode(b"caf\xe9 \x1b[31m\n.wav")) == r"caf\xe9 \x1b[31m\x0a.wav"
+    assert printable("a\nb.wav") != printable(r"a\x0ab.wav")
     assert printable("\ud83d") == r"\xed\xa0\xbd"  # of a table that somebody made
