@@ -98,16 +98,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         UserError: missing, truncated, made by something else, of another format, with settings
             that this version does not have, or with weights that are no numbers.
     """
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint at {path}")
-    try:
-        checkpoint = read_tensors(path)
-    except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"checkpoint {path} can't be read, it is truncated or not one of ours ({reason}): "
-            "train again, or take another checkpoint"
-        ) from None
+    checkpoint = _read(path)
     plain = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
     if not isinstance(plain, dict):
         raise UserError(f"checkpoint {path} was not made by gtzan_lightning")
@@ -134,6 +125,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(contents, whole)
 
 
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint at {path}")
+    try:
+        return read_tensors(path)
+    except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"checkpoint {path} can't be read, it is truncated, changed or not one of ours "
+            f"({reason}): train again, or take another checkpoint"
+        ) from None
+
+
 @cache
 def _adapter() -> TypeAdapter[Contents]:
     return TypeAdapter(Contents)
@@ -147,7 +151,7 @@ def _state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def keep_temperature(path: Path, temperature: float) -> None:
     """Write a temperature, which is known after the training only, into a checkpoint."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = _read(path)
     checkpoint[KEY]["temperature"] = temperature
     with replacing(path) as part:
         torch.save(checkpoint, part)

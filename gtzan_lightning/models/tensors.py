@@ -24,7 +24,7 @@ def read_tensors(file: Path) -> Any:
     """What ``torch.save`` or safetensors wrote: plain values and tensors, never objects.
 
     Raises:
-        ValueError: an archive that would unpack to more than it is.
+        ValueError: an archive that would unpack to more than it is, or that has changed.
         Exception: torch, pickle, zip and safetensors each have their own for bad bytes.
     """
     if file.suffix == ".safetensors":
@@ -61,7 +61,7 @@ def check_tensors(tensors: Mapping[str, Tensor], size: int, where: str) -> None:
 
 
 def _check_archive(file: Path) -> None:
-    """torch stores tensors as they are, so that an archive is never smaller than its parts."""
+    """torch stores tensors as they are, with a CRC-32 of each that it does not check itself."""
     size = file.stat().st_size
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
@@ -73,3 +73,7 @@ def _check_archive(file: Path) -> None:
         raise ValueError("it is an archive that torch.save did not write")
     if sum(entry.file_size for entry in entries) > size:
         raise ValueError("its parts are larger than the file")
+    with zipfile.ZipFile(file) as archive:
+        changed = archive.testzip()
+    if changed:
+        raise ValueError(f"{changed} is not as it was written, a bit of it has changed")

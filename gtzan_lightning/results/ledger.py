@@ -2,7 +2,7 @@
 
 The runs' own stores stay on the machines that made them; the ledger is what the documentation
 rests on. Its predictions are in the folder that is called as the file, ``docs/results/RUN.csv.gz``
-of ``docs/results.csv``.
+of ``docs/results.csv``; digests of both are in ``docs/results.sha256``.
 """
 
 import gzip
@@ -15,6 +15,7 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.bounded import csv_of
 from gtzan_lightning.recipe.command_line import write_output
 from gtzan_lightning.recipe.predictions_csv import read_predictions_csv
+from gtzan_lightning.results.ledger_digests import check_digests, keep_digests
 from gtzan_lightning.results.rows import Reader, code
 
 _ABOUT = [
@@ -45,9 +46,10 @@ def read(file: Path) -> pd.DataFrame:
     """The lines as ``tracking.reading.runs_table`` gives runs, the newest first.
 
     Raises:
-        UserError: it can't be read, or is no ledger.
+        UserError: it can't be read, is no ledger, or has changed since its lines were added.
     """
     lines = _words_of(file)
+    check_digests(file, lines)
     for name in COLUMNS:
         if name in _NUMBERS or name.startswith("final/"):
             lines[name] = _numbers_of(lines[name], file)
@@ -149,20 +151,27 @@ def add(file: Path, lines: Mapping[str, dict[str, object]], read_run: Reader) ->
     old = _words_of(file) if file.exists() else pd.DataFrame(columns=COLUMNS, dtype=str)
     new = pd.DataFrame(lines.values(), columns=COLUMNS, dtype=str)
     same = pd.MultiIndex.from_frame(old[_SAME]).isin(pd.MultiIndex.from_frame(new[_SAME]))
-    folder = file.with_suffix("")
-    for run in lines:
-        predictions = read_run(run)
-        if predictions is None:
-            raise UserError(f"run {run} has no predictions.csv")
-        kept = predictions[predictions["part"] != "train"].to_csv(index=False, float_format="%.10g")
-        # without a time the same predictions are the same bytes
-        write_output(folder / f"{run}.csv.gz", gzip.compress(kept.encode(), mtime=0))
+    folder, gone = file.with_suffix(""), list(old["run_id"][same])
+    check_digests(file, old, frozenset([*gone, *lines]))
+    gone = [run for run in gone if run not in lines]
+    for run, content in {run: _answers(run, read_run) for run in lines}.items():
+        write_output(folder / f"{run}.csv.gz", content)
     both = pd.concat([old[~same], new]).sort_values(["corpus", "protocol", "model", *_SAME])
     write_output(file, both.to_csv(index=False, lineterminator="\n"))
-    gone = [run for run in old["run_id"][same] if run not in lines]
     for run in gone:
         (folder / f"{run}.csv.gz").unlink(missing_ok=True)
+    keep_digests(file, _words_of(file))
     return gone
+
+
+def _answers(run: str, read_run: Reader) -> bytes:
+    """The predictions of a run that are kept."""
+    predictions = read_run(run)
+    if predictions is None:
+        raise UserError(f"run {run} has no predictions.csv")
+    kept = predictions[predictions["part"] != "train"].to_csv(index=False, float_format="%.10g")
+    # without a time the same predictions are the same bytes
+    return gzip.compress(kept.encode(), mtime=0)
 
 
 def _part(run: pd.Series) -> str:

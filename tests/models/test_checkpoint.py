@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,6 +50,29 @@ def test_a_temperature_is_kept_beside_everything_else(model, tmp_path):
     again = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert (list(again), again["epoch"]) == (list(checkpoint), 3)
     assert [file.name for file in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+def test_a_flipped_bit_is_one_line_and_never_another_network(model, tmp_path):
+    file = tmp_path / "best.ckpt"
+    checkpoint = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, file)
+    content, truth = file.read_bytes(), read_checkpoint(file)
+    bits = np.random.default_rng(0).integers(0, 8 * len(content), 40)
+    of_weights = content.index(truth.state_dict["network.out.weight"].numpy().tobytes())
+    named = 0
+    for bit in [8 * of_weights + 3, *bits]:
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        try:
+            got = read_checkpoint(file)
+        except UserError as error:
+            named += str(file) in str(error) and "\n" not in str(error)
+        else:  # of what nobody reads, such as the zeros before a tensor
+            assert (got.digest, got.contents) == (truth.digest, truth.contents)
+            named += bit != 8 * of_weights + 3
+    assert named == 1 + len(bits)
 
 
 def test_a_network_that_is_none_of_the_package_must_be_given(model):

@@ -12,6 +12,7 @@ from gtzan_lightning.results.by_artist import clusters, interval
 from gtzan_lightning.results.predictions import scores
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
+assert (DOCS / "results.sha256").exists()  # without which a change by hand would pass
 LINES = ledger.read(DOCS / "results.csv").set_index("run_id")
 NO_RUN = ("folds.csv.gz", "ladder.csv.gz")
 KEPT = {f.name.split(".")[0]: f for f in (DOCS / "results").glob("*.gz") if f.name not in NO_RUN}

@@ -94,6 +94,35 @@ def test_a_run_without_predictions_changes_nothing(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_what_was_changed_by_hand_or_by_a_bit_is_named(tmp_path):
+    file, answers = tmp_path / "results.csv", tmp_path / "results" / "second.csv.gz"
+    runs = [series("first"), series("second", seed="1")]
+    add(file, *runs)
+    text, content = file.read_text(), answers.read_bytes()
+    for changed, words in (
+        (text.replace("0.6", "0.9", 1), "the line first is not as 'results.py add' wrote it"),
+        ("\n".join(text.splitlines()[:2]) + "\n", "the line second is gone"),
+    ):
+        file.write_text(changed)
+        with pytest.raises(UserError, match=f"{words}, by results.sha256: .*'results.py add"):
+            ledger.read(file)
+        with pytest.raises(UserError, match=words):  # not made right by another run
+            add(file, series("third", seed="2"))
+        add(file, *runs)
+        assert file.read_text() == text
+    for bit in (0, 100, 8 * len(content) - 1):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        answers.write_bytes(flipped)
+        with pytest.raises(UserError, match=r"results/second\.csv\.gz is not as .*add second'"):
+            ledger.read(file)
+    answers.unlink()
+    with pytest.raises(UserError, match=r"second\.csv\.gz is gone"):
+        ledger.read(file)
+    add(file, series("another", seed="1"))  # takes its place
+    assert sorted(ledger.read(file)["run_id"]) == ["another", "first"]
+
+
 def test_a_file_that_is_no_ledger_is_named(tmp_path):
     with pytest.raises(UserError, match=r"ledger .* can't be read: No such file"):
         ledger.read(tmp_path / "none.csv")
