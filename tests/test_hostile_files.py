@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gtzan_lightning.audit import read as audit
+from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.features import PictureSpec
+from gtzan_lightning.data.prepared import prepare_clips
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.ladder import table as ladder
@@ -154,6 +156,65 @@ def test_tables(kind, tmp_path, examples):
     @given(st.one_of(broken_table(rows).map(csv_bytes), broken_bytes(text.encode())))
     def hostile(bad):
         held(read, tmp_path / "bad.csv", bad)
+
+    hostile()
+
+
+CORPORA = {
+    "waveform": ({"sample_rate": 8000}, (6, 16000), np.int16),
+    "picture": (
+        {"sample_rate": 8000, "bins": 32, "n_fft": 512, "window": 400, "hop_length": 256,
+         "f_min": 0.0, "f_max": 4000.0, "seconds_per_frame": 0.032},
+        (6, 32, 62),
+        np.uint8,
+    ),
+}  # fmt: skip
+
+
+def corpus_of_others(folder: Path, kind: str) -> dict[str, bytes]:
+    """The files of a packed corpus that somebody else made."""
+    more, shape, numbers = CORPORA[kind]
+    folder.mkdir()
+    np.save(folder / "array.npy", np.ones(shape, numbers))
+    songs = [["id", "genre", "artist", "length"]]
+    songs += [[f"s{n}", "ab"[n % 2], "x", str(shape[-1])] for n in range(6)]
+    (folder / "songs.csv").write_bytes(csv_bytes(songs))
+    info = {"kind": kind, "name": "own", "genres": ["a", "b"], **more}
+    (folder / "corpus.json").write_text(json.dumps(info))
+    left = [["what", "name", "detail", "left_out"], ["silent", "s9", "", "1"]]
+    (folder / "left_out.csv").write_bytes(csv_bytes(left))
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def use_corpus(file: Path) -> None:
+    corpus = open_corpus(file.parent)
+    assert corpus.fingerprint
+    assert corpus.artists
+    prepared = prepare_clips(RECIPE.data.model_copy(update={"split": "stratified"}), corpus)
+    assert corpus.recording(0).shape[-1]
+    assert prepared.split.fingerprint
+
+
+@pytest.mark.parametrize("examples", EXAMPLES)
+@pytest.mark.parametrize("kind", CORPORA)
+def test_corpora_of_others(kind, tmp_path, examples):
+    valid = corpus_of_others(tmp_path / "corpus", kind)
+    use_corpus(tmp_path / "corpus" / "corpus.json")
+    songs = list(csv.reader(io.StringIO(valid["songs.csv"].decode())))
+    info = json.loads(valid["corpus.json"])
+    bad_files = st.one_of(
+        st.tuples(
+            st.just("corpus.json"), broken_values(info).map(lambda v: json.dumps(v).encode())
+        ),
+        st.tuples(st.just("songs.csv"), broken_table(songs).map(csv_bytes)),
+        *(st.tuples(st.just(name), broken_bytes(content)) for name, content in valid.items()),
+    )
+
+    @examples_of(examples)
+    @given(bad_files)
+    def hostile(bad):
+        held(use_corpus, tmp_path / "corpus" / bad[0], bad[1])
+        (tmp_path / "corpus" / bad[0]).write_bytes(valid[bad[0]])
 
     hostile()
 

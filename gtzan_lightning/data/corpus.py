@@ -12,10 +12,13 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Literal, Required, TypedDict, cast
+from typing import Annotated, Literal, Required, cast
 
 import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
 
 from gtzan_lightning.data.artists import artists
 from gtzan_lightning.data.catalogue import GENRES, Problem, gtzan_ids
@@ -23,6 +26,7 @@ from gtzan_lightning.data.digests import check_digests
 from gtzan_lightning.data.recordings import Recordings, open_recordings
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import digest
+from gtzan_lightning.recipe.bounded import check_plain, text_of
 
 
 class SongRow(TypedDict, total=False):
@@ -37,19 +41,23 @@ class SongRow(TypedDict, total=False):
     faults: str
 
 
+Words = Annotated[str, Field(max_length=1000)]
+
+
+@with_config(ConfigDict(extra="allow", allow_inf_nan=False))
 class CorpusInfo(TypedDict, total=False):
     """corpus.json. A corpus of pictures has their ``PictureSpec``'s keys too."""
 
     kind: Required[Literal["waveform", "picture"]]
-    name: Required[str]
-    genres: Required[list[str]]
-    sample_rate: int
-    universe: str  # all: no other song can exist
-    version: str  # of songs that have no files
-    sources: str  # fingerprint of the files
-    made: str
-    picture: str
-    seconds_per_frame: float
+    name: Required[Words]
+    genres: Required[Annotated[list[Words], Field(min_length=1, max_length=1000)]]
+    sample_rate: Annotated[int, Field(ge=1000, le=192000)]
+    universe: Words  # all: no other song can exist
+    version: Words  # of songs that have no files
+    sources: Words  # fingerprint of the files
+    made: Words
+    picture: Words
+    seconds_per_frame: Annotated[float, Field(ge=1e-6, le=60)]
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,9 @@ def open_corpus(folder: Path) -> Corpus:
         raise UserError(f"{folder} does not exist: name a packed corpus with data.root")
     try:
         return _open(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error
+    ) as error:  # fmt: skip
         raise UserError(
             f"{folder} is not a packed corpus ({' '.join(str(error).split())}): it needs "
             "corpus.json, songs.csv and array.npy that fit one another; one that was packed here "
@@ -175,9 +185,17 @@ def open_pictures(folder: Path) -> Corpus:
     return corpus
 
 
+@cache
+def _adapter() -> TypeAdapter[CorpusInfo]:
+    return TypeAdapter(CorpusInfo)
+
+
 def _open(folder: Path) -> Corpus:
     check_digests(folder)
-    info: CorpusInfo = json.loads((folder / "corpus.json").read_text())
+    about = folder / "corpus.json"
+    about.stat()  # its absence says that this is no corpus, and not that a file can't be read
+    info = json.loads(text_of(about, ""))
+    check_plain(info, str(about))
     # paths need not be UTF-8
     with (folder / "songs.csv").open(
         newline="", encoding="utf-8", errors="surrogateescape"
@@ -185,9 +203,15 @@ def _open(folder: Path) -> Corpus:
         songs = cast(list[SongRow], list(csv.DictReader(file)))
     if not songs:
         raise ValueError("songs.csv has no songs")
+    for line, song in enumerate(songs, 2):
+        if None in song or None in song.values() or not (song["id"] and song["genre"]):
+            raise ValueError(f"songs.csv, line {line}: other columns than the header's, or no id")
     info.setdefault("name", folder.resolve().name)
     genres = {song["genre"] for song in songs}
     info.setdefault("genres", list(GENRES) if genres <= set(GENRES) else sorted(genres))
+    info = _adapter().validate_python(info)
+    if "sample_rate" not in info and "seconds_per_frame" not in info:
+        raise ValueError("corpus.json has no sample_rate")
     if not genres <= set(info["genres"]) or len({song["id"] for song in songs}) < len(songs):
         raise ValueError("songs.csv repeats a song or names a genre that corpus.json does not")
     stated = [int(song.get("length") or 0) or None for song in songs]

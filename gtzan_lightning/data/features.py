@@ -91,14 +91,21 @@ class PictureSpec:
         """The spec of a corpus that holds mel pictures; its ``corpus.json`` may leave defaults out.
 
         What is made of those pictures afterwards (mfcc, size, colour) is as asked.
+
+        Raises:
+            UserError: it states pictures that can't be.
         """
         later = ("picture", "coefficients", "range_db", "size", "colour", "figure_aspect")
         fields = set(cls.__dataclass_fields__) - set(later)
         known = {key: corpus[key] for key in fields if key in corpus}
         rate, hop = known.get("sample_rate"), known.get("hop_length")
-        own = {"seconds_per_frame": hop / rate} if rate and hop else {}
-        spec = replace(cls.of(asked), **{**own, **known})
-        return replace(spec, window=known.get("window", spec.n_fft))
+        try:
+            own = {"seconds_per_frame": hop / rate} if rate and hop else {}
+            spec = replace(cls.of(asked), **{**own, **known})
+            return cls.from_dict({**asdict(spec), "window": known.get("window", spec.n_fft)})
+        except (TypeError, ValueError, OverflowError) as error:
+            said = " ".join(str(error).split())
+            raise UserError(f"corpus.json states pictures that can't be: {said}") from None
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "PictureSpec":
