@@ -206,6 +206,8 @@ def _open(folder: Path) -> Corpus:
     for line, song in enumerate(songs, 2):
         if None in song or None in song.values() or not (song["id"] and song["genre"]):
             raise ValueError(f"songs.csv, line {line}: other columns than the header's, or no id")
+        if song["id"].encode(errors="replace") != song["id"].encode(errors="ignore"):
+            raise ValueError(f"songs.csv, line {line}: the id is no UTF-8")
     info.setdefault("name", folder.resolve().name)
     genres = {song["genre"] for song in songs}
     info.setdefault("genres", list(GENRES) if genres <= set(GENRES) else sorted(genres))
