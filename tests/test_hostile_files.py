@@ -202,10 +202,9 @@ def test_corpora_of_others(kind, tmp_path, examples):
     use_corpus(tmp_path / "corpus" / "corpus.json")
     songs = list(csv.reader(io.StringIO(valid["songs.csv"].decode())))
     info = json.loads(valid["corpus.json"])
+    infos = broken_values(info).map(lambda values: json.dumps(values).encode())
     bad_files = st.one_of(
-        st.tuples(
-            st.just("corpus.json"), broken_values(info).map(lambda v: json.dumps(v).encode())
-        ),
+        st.tuples(st.just("corpus.json"), infos),
         st.tuples(st.just("songs.csv"), broken_table(songs).map(csv_bytes)),
         *(st.tuples(st.just(name), broken_bytes(content)) for name, content in valid.items()),
     )

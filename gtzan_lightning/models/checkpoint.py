@@ -111,11 +111,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "version, or train again"
         )
     try:
-        recipe = stored_recipe(plain["recipe"])
-        contents = _adapter().validate_python({**plain, "recipe": recipe})
-        spec = PictureSpec.from_dict(contents.picture)
-        _held((1, spec.rows, spec.frames(recipe.data.clip_seconds)))
-        state = _state(checkpoint["state_dict"])
+        contents, state = _contents(plain), _state(checkpoint["state_dict"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # ValidationError is one
         raise of_another_version(version, error) from None
     check_tensors(state, path.stat().st_size, f"checkpoint {path}")
@@ -136,6 +132,14 @@ def _read(path: Path) -> Any:
             f"checkpoint {path} can't be read, it is truncated, changed or not one of ours "
             f"({reason}): train again, or take another checkpoint"
         ) from None
+
+
+def _contents(plain: dict[str, Any]) -> Contents:
+    recipe = stored_recipe(plain["recipe"])
+    contents = _adapter().validate_python({**plain, "recipe": recipe})
+    spec = PictureSpec.from_dict(contents.picture)
+    _held((1, spec.rows, spec.frames(recipe.data.clip_seconds)))
+    return contents
 
 
 @cache
