@@ -51,7 +51,7 @@ def to_onnx(tagger: Tagger, out: Path, seconds: float = 30.0) -> float:
         with replacing(out) as part:
             program.save(part)
             off = float(np.abs(run_onnx(part, waves) - tagger.probabilities(waves)).max())
-            if off > SAME:
+            if not off <= SAME:  # nor a NaN
                 raise UserError(
                     f"the exported model's probabilities are off by {off:.2g}, more than {SAME:g}: "
                     "nothing was written; please report it with the run's recipe"

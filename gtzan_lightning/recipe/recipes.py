@@ -157,20 +157,20 @@ def interrupted_recipe(track_folder: str, run_id: str, open_test: bool = False) 
         UserError: no such run, it is complete, or it is of a version with other settings.
     """
     folder = Path(track_folder) / "runs" / run_id
-    if not (folder / "recipe.yaml").exists():
+    if not re.fullmatch(r"[\w-]{1,64}", run_id) or not (folder / "recipe.yaml").exists():
         raise UserError(f"there is no run to resume at {folder}: gtzan runs lists them")
     values = read_recipe(folder / "recipe.yaml")
-    # the folder may have been moved, or be named from another place now
-    values["track"] = {**values.get("track", {}), "folder": track_folder}
     try:
+        values["track"] = {**values.get("track", {}), "folder": track_folder}  # it may have moved
         recipe = stored_recipe(values)
         opens = open_test and not recipe.fit.open_test
         if (folder / "done").exists() and not opens:
             raise UserError(f"run {folder.name} is complete: there is nothing to resume")
         fit = recipe.fit.model_copy(update={"open_test": open_test or recipe.fit.open_test})
         return recipe.model_copy(update={"fit": fit})
-    except ValidationError as error:
-        raise UserError(f"run {run_id} is of another version: {complaint(error)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = complaint(error) if isinstance(error, ValidationError) else str(error)
+        raise UserError(f"run {run_id} is of another version: {why}") from None
 
 
 def stored_recipe(values: dict[str, Any]) -> Recipe:

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
-from gtzan_lightning.recipe.recipes import Recipe, dump
+from gtzan_lightning.recipe.recipes import Recipe, dump, read_recipe
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking.place import store_uri
@@ -64,11 +64,14 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
 
 def unfinished(recipe: Recipe) -> str | None:
     """The newest unended run of exactly this recipe, in the same store, that no process makes."""
-    settings, store = _settings(dump(recipe)), _store(recipe.track)
+    settings, store = _settings(yaml.safe_load(dump(recipe))), _store(recipe.track)
     for folder in _unended(recipe.track.folder):
         if (folder / "store.txt").read_text() != store:
             continue
-        own = _settings((folder / "recipe.yaml").read_text())
+        try:
+            own = _settings(read_recipe(folder / "recipe.yaml"))
+        except UserError:  # damaged, it is none of this recipe
+            continue
         if own == settings and not is_locked(folder, PATIENCE / 3):
             return folder.name
     return None
@@ -104,9 +107,9 @@ def _store(track: TrackSettings) -> str:
     return f"{shown(store_uri(track))} {track.experiment}"
 
 
-def _settings(recipe: str) -> dict[str, object]:
+def _settings(recipe: dict[str, object]) -> dict[str, object]:
     """A recipe's plain values, without where it is recorded."""
-    return {key: value for key, value in yaml.safe_load(recipe).items() if key != "track"}
+    return {key: value for key, value in recipe.items() if key != "track"}
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Several runs of one recipe, of other seeds and folds: finished ones are kept, others made."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -95,12 +96,23 @@ def describe(recipe: Recipe) -> str:
 
 def own_share(count: int) -> range:
     """Which of so many runs are this process': task of a SLURM array, worker of a machine."""
-    get = os.environ.get
-    task = int(get("SLURM_ARRAY_TASK_ID", 0)) - int(get("SLURM_ARRAY_TASK_MIN", 0))
-    step = int(get("SLURM_ARRAY_TASK_STEP", 1))
-    worker, workers = map(int, get(SHARE, "0/1").split("/"))
-    of_task = range(task // step, count, int(get("SLURM_ARRAY_TASK_COUNT", 1)))
+    number = r"[0-9]{1,7}"
+    task = int(_said("SLURM_ARRAY_TASK_ID", "0", number))
+    task -= int(_said("SLURM_ARRAY_TASK_MIN", "0", number))
+    step, tasks = (
+        int(_said(f"SLURM_ARRAY_TASK_{name}", "1", "[1-9][0-9]{0,6}")) for name in ("STEP", "COUNT")
+    )
+    worker, workers = map(int, _said(SHARE, "0/1", "[0-9]{1,4}/[1-9][0-9]{0,3}").split("/"))
+    of_task = range(max(0, task) // step, count, tasks)
     return of_task[worker::workers]
+
+
+def _said(name: str, default: str, pattern: str) -> str:
+    """An environment variable. Raises UserError where it is not as its program sets it."""
+    text = os.environ.get(name, default)
+    if not re.fullmatch(pattern, text):
+        raise UserError(f"{name} is {text!r} in the environment, not such as {default}: unset it")
+    return text
 
 
 def run_workers(count: int, command: list[str], kept: str) -> None:

@@ -111,6 +111,17 @@ def test_an_old_run_resumes_with_the_name_that_its_source_has_now(tmp_path):
     assert interrupted_recipe(str(tmp_path), "abc") == recipe
 
 
+@pytest.mark.parametrize("text", ["track: []", "model: {}", "3", "fit: {a: &b 1}", "data: x"])
+def test_a_run_with_a_damaged_recipe_is_one_line(tmp_path, text):
+    folder = tmp_path / "runs" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"run abc is of another version|recipe .*recipe\.yaml"):
+        interrupted_recipe(str(tmp_path), "abc")
+    with pytest.raises(UserError, match="there is no run to resume"):
+        interrupted_recipe(str(tmp_path), "../runs/abc")
+
+
 def test_a_custom_network_is_not_for_the_command_line():
     with pytest.raises(UserError, match="trained from Python"):
         parse_run(["--model", "custom"])

@@ -2,14 +2,19 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from conftest import RATE
+from mlflow.exceptions import MlflowException
 
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.errors import NoNumber, UserError
+from gtzan_lightning.inference.ensemble import Ensemble
+from gtzan_lightning.inference.prediction import Prediction
+from gtzan_lightning.inference.pyfunc import WaveModel
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models import baselines
 from gtzan_lightning.models.checkpoint import read_checkpoint
@@ -108,3 +113,35 @@ def test_a_song_without_numbers_has_no_genre(checkpoint, tone):
         next(tagger.network.parameters()).fill_(float("nan"))
     with pytest.raises(BrokenSong, match="unpredictable"):
         tagger.predict(tone, RATE)
+
+
+def test_a_logged_model_says_which_waveform_has_no_genre(checkpoint, tone):
+    model = WaveModel()
+    model.tagger = Tagger.load(checkpoint, device="cpu")
+    waves = np.stack([tone, tone]).astype(np.float32)
+    assert np.isfinite(model.predict(None, waves).to_numpy()).all()
+    waves[1, 5] = np.nan
+    with pytest.raises(MlflowException, match="no number for 1 of 2 waveforms, such as that of r"):
+        model.predict(None, waves)
+
+
+def test_an_ensemble_of_certain_members_has_probabilities():
+    """Each gives a genre no chance at all, as float32 does below 1e-45."""
+
+    def member(*shares):
+        made = Prediction(["a", "b"], np.array(shares), np.zeros(1), np.zeros((1, 2)), 1.0, ())
+        return SimpleNamespace(
+            genres=["a", "b"], sample_rate=RATE, digest="", predict_sound=lambda *_: made
+        )
+
+    wave = np.full(RATE, 0.1, np.float32)
+    together = Ensemble([member(1.0, 0.0), member(0.0, 1.0)]).predict(wave, RATE)
+    np.testing.assert_allclose(together.probabilities, [0.5, 0.5])
+
+
+def test_an_ensemble_with_a_member_without_numbers_has_no_genre(checkpoint, tone):
+    taggers = [Tagger.load(checkpoint, device="cpu") for _ in range(2)]
+    with torch.no_grad():
+        next(taggers[1].network.parameters()).fill_(float("nan"))
+    with pytest.raises(BrokenSong, match="unpredictable"):
+        Ensemble(taggers).predict(tone, RATE)

@@ -109,3 +109,16 @@ def test_two_workers_make_a_series(flags, capfd):
     said = capfd.readouterr().out
     assert sum(line.startswith("| knn") for line in said.splitlines()) == 1
     assert "| 3/3 " in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SLURM_ARRAY_TASK_ID", "x"), ("SLURM_ARRAY_TASK_STEP", "0"), (module.SHARE, "1"),
+        (module.SHARE, "0/0"), ("SLURM_ARRAY_TASK_COUNT", "9" * 5000),
+    ],
+)  # fmt: skip
+def test_an_environment_that_is_none_of_its_program(monkeypatch, name, text):
+    monkeypatch.setenv(name, text)
+    with pytest.raises(UserError, match=f"{name} is .* in the environment"):
+        own_share(3)

@@ -14,7 +14,7 @@ from conftest import quick_flags
 
 from experiments import sweep as command
 from gtzan_lightning.commands.sweep import _parser
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import NoNumber, UserError
 from gtzan_lightning.recipe.command_line import parse_layers
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import runs_table
@@ -115,6 +115,22 @@ def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tm
     best = children["final/valid/song_accuracy"].max()
     assert f"validation song accuracy {best:.3f} on 20 songs" in said
     assert parents["best/song_accuracy"].iloc[0] == pytest.approx(best)
+
+
+def test_a_trial_without_numbers_fails_and_the_sweep_continues(flags, monkeypatch, capsys):
+    whole, said = sweeps.train, ["epoch 1, step 3: the loss is nan"]
+
+    def broken(*args, **more):
+        if said:
+            raise NoNumber(said.pop())
+        return whole(*args, **more)
+
+    monkeypatch.setattr(sweeps, "train", broken)
+    command.main([*flags, "--trials", "2", "--no-prune"])
+    out = capsys.readouterr().out
+    assert "trial 0 can't be trained: epoch 1, step 3: the loss is nan" in out
+    assert "trial 0, 1 of 2 ended: failed" in out
+    assert "trial 1, 2 of 2 ended: song accuracy 0." in out
 
 
 @pytest.mark.many
