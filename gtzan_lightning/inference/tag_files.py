@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gtzan_lightning.data.audio import BrokenSong, windowed
-from gtzan_lightning.data.listing import state_of, why_no_file
+from gtzan_lightning.data.listing import state_of
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.ensemble import Ensemble
@@ -191,8 +191,6 @@ def _shown(rows: Iterator[list[str]], before: int, total: int) -> Iterator[list[
 
 def _sound(path: Path, rate: int) -> Sound | Exception:
     try:
-        if why := why_no_file(path):
-            raise BrokenSong("unreadable", why)
         return file_to_sound(path, rate)
     except Exception as error:  # whatever a strange file makes of a decoder
         return error
