@@ -80,8 +80,9 @@ def complaint(uri: str, error: Exception) -> str:
             f" if it is older, back it up and run mlflow db upgrade {shown(uri)}; if it is newer, "
             "update mlflow"
         )
+    mend = "make room" if "is full" in str(error) else "mend it"
     other = "name another folder with track.folder" if file_of(uri) else "take track.uri local"
-    return f"the MLflow store {shown(uri)} can't be used ({reason(error)}): mend it, or {other}"
+    return f"the MLflow store {shown(uri)} can't be used ({reason(error)}): {mend}, or {other}"
 
 
 def reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ MLflow tries a file that it can't open for minutes, gives up on a locked one aft
 ends with a stack trace in both cases.
 """
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -48,6 +49,9 @@ def check_database(uri: str, writes: bool) -> None:
             f"{file} is a {kind} where the runs' database belongs: move it away, or name another "
             "folder with track.folder"
         )
+    own = os.access in os.supports_effective_ids
+    if writes and not all(os.access(p, os.W_OK, effective_ids=own) for p in (file, file.parent)):
+        raise UserError(_complaint(file, sqlite3.OperationalError("it may only be read")))
     try:
         tables = _tables(file, writes)
     except sqlite3.Error as error:

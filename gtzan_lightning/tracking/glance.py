@@ -27,6 +27,8 @@ def why_no_run(word: str, track: TrackSettings) -> str:
     file = Path(uri.removeprefix(SQLITE))
     if not file.exists():
         return f"no such checkpoint, and there are no runs in {file.parent}"
+    if not file.is_file():
+        return ""
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as store:
             ((known,),) = store.execute(_KNOWN, (word, word))

@@ -107,7 +107,7 @@ def _old_folders(track: TrackSettings) -> Iterator[Path]:
     """
     here = Path(track.folder).resolve()
     database = here / "mlflow.db"
-    if store_uri(track) != f"{SQLITE}{database}" or not database.exists():
+    if store_uri(track) != f"{SQLITE}{database}" or not database.is_file():
         return
     try:
         # read-only: reading a store leaves it as it is

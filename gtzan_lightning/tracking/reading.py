@@ -67,8 +67,8 @@ def check_output(track: TrackSettings) -> None:
             f"results can't be written to {folder}: {error.strerror}; make room or permission, "
             "or name another folder with track.folder"
         ) from None
-    refuse_moved(track)
     check_store(store_uri(track), writes=True)
+    refuse_moved(track)
 
 
 def runs_table(track: TrackSettings) -> pd.DataFrame:

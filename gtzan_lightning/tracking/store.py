@@ -29,9 +29,9 @@ def connect(track: TrackSettings) -> mlflow.MlflowClient:
     Raises:
         UserError: the store can't be used, or its folder was moved.
     """
-    refuse_moved(track)
     uri = store_uri(track)
     check_database(uri, writes=True)
+    refuse_moved(track)
     with store_lock(track), told(uri):
         try:
             _make_store(uri)
