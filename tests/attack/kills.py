@@ -74,7 +74,7 @@ def _killed(job: Job, count: int, seed: int, folder: Path) -> Iterator[Tried]:
         for _ in range(TRIES):
             moment = draw.uniform(START, seconds)
             shutil.rmtree(folder / "killed", ignore_errors=True)
-            if give("killed", moment).status is None:
+            if give("killed", moment).status is None and not _is_over(job, folder / "killed"):
                 break
             seconds = max(START + 1, 0.97 * moment)
         again = give("killed")
@@ -82,6 +82,14 @@ def _killed(job: Job, count: int, seed: int, folder: Path) -> Iterator[Tried]:
         if not lost and job.left(folder / "killed") != truth:
             lost = "other bytes than the undisturbed command's"
         yield Tried(f"{job.name}: {moment:.1f} of {seconds:.1f} s ({number + 1})", lost)
+
+
+def _is_over(job: Job, folder: Path) -> bool:
+    """Whether all was there already when the process was killed."""
+    try:
+        return bool(job.left(folder))
+    except (OSError, ValueError, AssertionError):
+        return False
 
 
 def _jobs(work: Work, folder: Path) -> list[Job]:
@@ -120,7 +128,7 @@ def _packed(folder: Path) -> bytes:
 
 def _trials(folder: Path) -> bytes:
     """What was tried and its accuracies: a resumed study numbers its trials differently."""
-    (file,) = folder.glob("mlruns/runs/*/trials.csv")
+    (file,) = folder.glob("mlruns/runs/*/artifacts/trials.csv")
     table = pd.read_csv(file).drop(columns=["trial", "run"])
     return table.sort_values(list(table.columns)).to_csv(index=False).encode()
 

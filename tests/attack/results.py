@@ -15,6 +15,7 @@ from typing import Any
 from tests.attack.work import ROOT, Tried, Work
 
 SHOWN = 12  # lines of what was lost, of a part
+PRINTED = 20  # losses of a part that are printed as they come
 BEFORE = Path(__file__).with_name("before.json")  # results before the mends
 HEAD = """# Attacked
 
@@ -52,11 +53,11 @@ class Part:
 
 
 def keep(work: Work, name: str, tried: Iterable[Tried]) -> dict[str, Any]:
-    """Try a part, print what it loses as it goes, and keep its result under ``results``."""
+    """Try a part, print its first losses, and keep its result under ``results``."""
     began, results = time.monotonic(), []
     for one in tried:
         results.append([_clear(one.what), _clear(one.lost)])
-        if one.lost:
+        if one.lost and sum(bool(why) for _, why in results) <= PRINTED:
             print(f"{name}: lost: {': '.join(results[-1])}", flush=True)
     lost = [pair for pair in results if pair[1]]
     result = {

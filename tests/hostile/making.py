@@ -38,15 +38,16 @@ def make_hostile(folder: Path, count: int, seed: int = 0) -> list[Hostile]:
     # a bomb takes seconds to write: a small set has one
     drafts = [*islice(bombs(), max(1, count // 100)), *single][: (count - good) // 2]
     drafts += islice(_damaged(rng), count - good - len(drafts))
-    made = [_good(folder, number, rng) for number in range(good)]
-    made += [_write(folder, number, draft) for number, draft in enumerate(drafts)]
+    # packing wants three good songs of each genre
+    genres = GENRES[: max(1, min(len(GENRES), good // 3))]
+    made = [_good(folder, genres[n % len(genres)], n, rng) for n in range(good)]
+    made += [_write(folder, genres[n % len(genres)], n, one) for n, one in enumerate(drafts)]
     return made
 
 
-def _good(folder: Path, number: int, rng: random.Random) -> Hostile:
+def _good(folder: Path, genre: str, number: int, rng: random.Random) -> Hostile:
     form = FORMATS[number % len(FORMATS)]
     content = song(rng, number, form)
-    genre = GENRES[number % len(GENRES)]
     clean = folder / "clean" / genre / f"{number:05}.{form[0]}"
     # the lists of names and formats have lengths without a common factor
     name = NAMES[number % len(NAMES)].replace(b"{}", b"%d" % number)
@@ -59,8 +60,7 @@ def _good(folder: Path, number: int, rng: random.Random) -> Hostile:
     return Hostile(path, f"good: {form[1]} {form[2]}, {name[:24]!r}", "good", "", clean)
 
 
-def _write(folder: Path, number: int, draft: Draft) -> Hostile:
-    genre = GENRES[number % len(GENRES)]
+def _write(folder: Path, genre: str, number: int, draft: Draft) -> Hostile:
     path = folder / "hostile" / genre / f"x{number:05}.{draft.suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     is_plain = isinstance(draft.content, bytes)

@@ -81,7 +81,7 @@ def others(rng: random.Random) -> Iterator[Draft]:
         reasons = "text|not a sound" if is_text else "not a sound"
         yield Draft(what, suffix, content, "broken", reasons)
     for suffix in ("wav", "mp3", "flac", "ogg", "opus", "au", "aiff"):
-        yield Draft("empty", suffix, b"", "broken", "empty")
+        yield Draft("empty", suffix, b"", "broken", "empty|no samples")
         yield Draft("noise of bytes", suffix, rng.randbytes(5000), "either", DAMAGED)
     yield Draft("1 byte", "wav", b"R", "broken", "text|not a sound|short")
     yield Draft("zero bytes by the thousand", "mp3", bytes(9000), "broken", DAMAGED)
