@@ -129,10 +129,13 @@ class SoundFile:
             raise BrokenSong("unreadable", f"{channels} channels, not 1 to {CHANNELS}")
         # libsndfile reads a cut file as if it ended there; its log alone tells what was promised
         log = self._file.extra_info
-        found = re.search(r"data\s*(?:size)?\s*: (\d+) \(should be (\d+)\)", log, re.I)
+        found = re.search(r"(?:data|SSND)\s*(?:size)?\s*: (\d+) \(should be (\d+)\)", log, re.I)
         cut = ""
         if found and int(found[2]) < int(found[1]) < 0xFFFFFF00:
             cut = f"{found[2]} of {found[1]} bytes are there"
+        counts = re.search(r"count (\d+) does not match value from 'ds64' chunk of (\d+)", log)
+        if counts and int(counts[1]) < int(counts[2]):
+            cut = f"{counts[1]} of {counts[2]} samples are there"
         return Header(rate, channels, self._file.frames / rate, cut)
 
 

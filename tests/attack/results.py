@@ -32,7 +32,6 @@ NOT = """## What is not exercised
 
 - Other systems than Linux, file systems other than that of the build folder, and GPUs.
 - FIFOs, sockets, links and sparse files on the page: a browser can't send them.
-- `tag --watch`, which does not exist: the soak repeats `tag`.
 - Faults of memory and disks. Files that change while they are read.
 - A Ray cluster of several machines: `--ray` starts one here.
 """

@@ -26,7 +26,7 @@ class Watched:
     """``gtzan tag --watch`` of a folder that songs come into, and change in."""
 
     def __init__(self, work: Work, folder: Path) -> None:
-        self.clean = sorted((work.songs / "clean").iterdir())
+        self.clean = sorted((work.songs / "clean").rglob("*.*"))
         self.songs, self.table = folder / "watched", folder / "table.csv"
         self.songs.mkdir()
         self.log = folder / "watch.log"
