@@ -1,6 +1,5 @@
-"""Each file by itself through decoding and ``Tagger``: its answer, its seconds, its memory."""
+"""Each file by itself through ``Tagger``: its answer, its seconds, its memory."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -63,7 +62,8 @@ class Hearer:
             start_new_session=True, preexec_fn=bounded, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         assert self.process.stdout is not None
-        self.process.stdout.readline()  # it is ready
+        if not self.process.stdout.readline():
+            raise RuntimeError(f"{' '.join(command)} does not start")
         self.idle = memory_of(self.process.pid)
 
     def stop(self) -> None:
@@ -86,7 +86,7 @@ def sound(work: Work) -> Iterator[Tried]:
 
 def child(checkpoint: str) -> None:
     """Answer paths from stdin, a line of JSON each."""
-    from gtzan_lightning.data.audio import BrokenSong, decode
+    from gtzan_lightning.data.audio import BrokenSong
     from gtzan_lightning.data.synthetic import render
     from gtzan_lightning.inference.tagger import Tagger
 
@@ -96,8 +96,6 @@ def child(checkpoint: str) -> None:
     for line in sys.stdin:
         path = Path(json.loads(line))
         try:
-            with contextlib.suppress(BrokenSong):  # as packing does; the tagger says it again
-                decode(path, tagger.sample_rate)
             song = tagger.predict_file(path)
             answer = {
                 "probabilities": [float(p) for p in song.probabilities],

@@ -63,7 +63,8 @@ def _rf64() -> Iterator[Draft]:
     sizes = song.index(b"ds64") + 8
     for size in (HUGE, 2**62, 2**63):
         lie = patched(song, sizes, "<QQQ", size % 2**64, size % 2**64, (size // 2) % 2**64)
-        yield Draft(f"rf64: data size {size:.3g}", "wav", lie, "cut", DAMAGED)
+        truth: Truth = "cut" if size < 2**63 else "either"  # a negative one is no size
+        yield Draft(f"rf64: data size {size:.3g}", "wav", lie, truth, DAMAGED)
 
 
 def _au() -> Iterator[Draft]:

@@ -17,10 +17,10 @@ NAMES = [  # what a file system allows; {} is a number
     b"new\nline {}", b"return\r{}", b"separator\xe2\x80\xa8{}", b"paragraph\xe2\x80\xa9{}",
     b"next\xc2\x85line {}", b"feed\x0b\x0c{}", b"not utf-8 \xe9\xff {}", b"cut \xe2\x80 {}",
     b"-{}", b"--out={}", b"=cmd|' C calc'!A{}", b"@SUM({})", b"+{}", b"\x1b[31mred {}\x1b[0m",
-    b"\x1b]0;title {}\x07", b"[bold red]{}[/]", b"[/]{}", b"quote\"'`{}", b"comma,;{}", b"tab\t{}",
+    b"\x1b]0;title {}\x07", b"[bold red]{}", b"[red]{}[red]", b"quote\"'`{}", b"comma,;{}", b"tab\t{}",
     b"$(touch {})", b"; rm -rf {}", b"%s%n{}", b"{{}}{}", b"back\\slash {}", b"*?[{}]", b" {} ",
-    b"..{}", b"~{}", b"#{}", b"\x01\x02{}", b"\x7f{}", "å{}".encode(), "a\u030a{}".encode(),
-    "\u202emp3 {}".encode(), "\ufeff{}".encode(), "\U0001f3b5 {}".encode(), b"CON{}", b"<b>{}</b>",
+    b"x..{}", b"~{}", b"#{}", b"\x01\x02{}", b"\x7f{}", "å{}".encode(), "a\u030a{}".encode(),
+    "\u202emp3 {}".encode(), "\ufeff{}".encode(), "\U0001f3b5 {}".encode(), b"CON{}", b"<b>{}<b>",
     b"&amp;{}", b"{}.wav", b"http:{}", b"null {}", b"nan {}", b"LONG {}",
 ]  # fmt: skip
 
