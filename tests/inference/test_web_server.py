@@ -203,5 +203,14 @@ def test_a_password_is_in_no_list_of_processes_and_each_guess_waits_longer(check
     assert secret not in (tmp_path / "said").read_text()
 
 
+def test_a_listener_logs_in_with_a_browser(checkpoint, tmp_path, open_page):
+    with serving(tmp_path, *flags(checkpoint), GTZAN_PASSWORD="correct horse") as page:
+        view = open_page(page.address)
+        view.get_by_label("username").fill("gtzan")
+        view.get_by_label("password").fill("correct horse")
+        view.get_by_role("button", name="Login").click()
+        view.get_by_text("Drop a sound file").wait_for()
+
+
 def _login(client, password, user="gtzan"):
     return client.post("/login", data={"username": user, "password": password})
