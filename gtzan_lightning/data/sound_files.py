@@ -26,7 +26,7 @@ CHANNELS = 64
 LONGEST = 12 * 3600  # seconds
 # Music takes more than a byte for so many samples of all channels (opus of 6 kbit/s: 128). What
 # unpacks to more is silence, or made to fill a memory; ten minutes may be silent.
-SAMPLES_PER_BYTE = 300
+SAMPLES_PER_BYTE = 150
 MAY_BE_SILENT = 10 * 60 * 48_000 * 2  # samples
 BLOCK = 2**18  # samples of all channels
 # how files of formats that libsndfile knows begin
@@ -102,7 +102,7 @@ class SoundFile:
             if done > longest * header.rate:
                 raise BrokenSong("too long", f"more than {longest:g} s")
             if done * header.channels > most:
-                raise BrokenSong("too long", f"{self._bytes} bytes that unpack to hours of nothing")
+                raise BrokenSong("too long", f"{self._bytes} bytes unpack to more than music does")
             yield block
 
     def _open(self) -> tuple[int, soundfile.SoundFile]:
