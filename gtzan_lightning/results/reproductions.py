@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
+from gtzan_lightning.recipe.bounded import yaml_of
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.identity import recipe_key
 from gtzan_lightning.recipe.recipes import Recipe
@@ -38,8 +38,6 @@ PUBLISHED = {
     "navas": {"song_f1_weighted": "weighted F1"},
     "zhang": {"clip_accuracy": "single clips"},
 }
-
-
 # the one of these scores that the published figure is of, where that is not song accuracy
 METRICS = {"navas": "song_f1_weighted", "zhang": "clip_accuracy"}
 
@@ -92,16 +90,27 @@ class System:
 
 
 def systems(folder: Path) -> list[System]:
-    """Every system of a folder of recipes, in the order of the documents."""
-    found = []
-    for entry in yaml.safe_load((folder / "systems.yaml").read_text()):
-        features, why = entry.pop("features", {}), entry.get("empty", {})
-        empty = dict.fromkeys(OURS, why) if isinstance(why, str) else why  # one text is of all
-        defects = {what: tuple(flags) for what, flags in entry.get("defects", {}).items()}
-        flags = tuple(entry.get("flags", ()))
-        found.append(System(**{**entry, "flags": flags, "empty": empty, "defects": defects}))
-        found += [_on(found[-1], *feature) for feature in features.items()]
+    """Every system of a folder of recipes, in the order of the documents.
+
+    Raises UserError where their list can't be read, or has an entry that is none.
+    """
+    file, found = folder / "systems.yaml", list[System]()
+    try:
+        for entry in yaml_of(file, "") or []:
+            found += _of_entry(entry)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        after = f" after {found[-1].name}" if found else ""
+        raise UserError(f"{file} is no list of systems{after}: {error}") from None
     return found
+
+
+def _of_entry(entry: dict[str, Any]) -> list[System]:
+    features, why = entry.pop("features", {}), entry.get("empty", {})
+    empty = dict.fromkeys(OURS, why) if isinstance(why, str) else why  # one text is of all
+    defects = {what: tuple(flags) for what, flags in entry.get("defects", {}).items()}
+    plain = {"flags": tuple(entry.get("flags", ())), "empty": empty, "defects": defects}
+    one = System(**{**entry, **plain})
+    return [one, *(_on(one, *feature) for feature in features.items())]
 
 
 def _on(one: System, feature: str, score: float | None) -> System:

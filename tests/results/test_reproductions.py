@@ -262,3 +262,10 @@ def test_missing_cells_are_those_without_a_run_and_the_cheap_ones_come_first():
     left = reproductions.missing(pd.DataFrame([done]), RECIPES)
     gone = [argv for argv in every if argv not in left]
     assert [Path(argv[1]).stem for argv in gone] == ["zhang-knn-as_published"]
+
+
+@pytest.mark.parametrize("text", ["3", "- 3", "- {a: 1}", "- {name: a, defects: 3}", "a: &b 1"])
+def test_a_list_of_systems_that_is_none_is_one_line(tmp_path, text):
+    (tmp_path / "systems.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"systems\.yaml"):
+        reproductions.systems(tmp_path)
