@@ -1,4 +1,6 @@
-"""The one error whose message is meant for the person at the keyboard."""
+"""The one error whose message is meant for the person at the keyboard; limits of the machine."""
+
+import errno
 
 # libraries that some commands need, and the extra of pyproject.toml that brings each
 EXTRAS = {
@@ -38,3 +40,34 @@ class NoNumber(UserError):
 
 class Untrainable(UserError):
     """A recipe that no network can be made of; a sweep leaves it out and continues."""
+
+
+# what the system may refuse at any write or read, and what helps
+REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room, or ask for a larger quota",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs: the machine has too many files open",
+    errno.EROFS: "have the disk mounted for writing",
+    errno.EACCES: "mend the permissions",
+    errno.EPERM: "mend the permissions",
+    errno.EIO: "look after the disk",
+    errno.ENOMEM: "free memory, or raise its limit (ulimit -v)",
+    errno.ESTALE: "mount the disk again",
+}
+
+
+def refused(error: BaseException) -> str | None:
+    """What the machine has refused and what helps, such as ``No space left on device: make room``.
+
+    None for an error of another kind.
+    """
+    if isinstance(error, OSError) and error.errno in REMEDIES:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}: {REMEDIES[error.errno]}"
+    said = str(error)
+    is_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and is_torch):
+        return "no memory left: take a smaller fit.batch_size, free memory or raise its limit"
+    return None

@@ -23,6 +23,7 @@ from gtzan_lightning.version import __version__
 
 KEY = "gtzan_lightning"  # under which a checkpoint describes itself
 FORMAT = 2
+STATE = {"loops", "callbacks", "optimizer_states", "lr_schedulers"}  # Lightning's, of a training
 Words = Annotated[str, Field(max_length=1000)]
 
 
@@ -140,6 +141,30 @@ def _contents(plain: dict[str, Any]) -> Contents:
     spec = PictureSpec.from_dict(contents.picture)
     _held((1, spec.rows, spec.frames(recipe.data.clip_seconds)))
     return contents
+
+
+def check_resumable(path: Path, contents: Contents) -> None:
+    """Whether a training of these contents can be resumed from a checkpoint.
+
+    Raises:
+        UserError: as ``read_checkpoint``; of another recipe or songs, or of weights alone.
+    """
+    remedy = f"remove {path} to begin the run again from its first epoch"
+    try:
+        own = read_checkpoint(path).contents
+    except UserError as error:
+        raise UserError(f"{error}; or {remedy}") from None
+    if _trained(own) != _trained(contents):
+        raise UserError(f"checkpoint {path} is of another recipe or other songs: {remedy}")
+    if not set(torch.load(path, map_location="cpu", weights_only=True, mmap=True)) >= STATE:
+        raise UserError(f"checkpoint {path} has weights alone, of no training: {remedy}")
+
+
+def _trained(contents: Contents) -> dict[str, Any]:
+    """What the weights depend on; not where they are recorded, nor what made the file."""
+    recipe = contents.recipe.model_dump(mode="json", exclude={"track": True, "fit": {"open_test"}})
+    of_file = {"recipe", "temperature", "version", "format"}
+    return {k: v for k, v in vars(contents).items() if k not in of_file} | {"recipe": recipe}
 
 
 @cache

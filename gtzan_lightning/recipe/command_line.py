@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from gtzan_lightning.errors import EXTRAS, UserError
+from gtzan_lightning.errors import EXTRAS, UserError, refused
 from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe import completion, recipes
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
@@ -91,8 +91,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
-    """Run an entry point: errors, a library of an extra that is not installed and Ctrl-C become
-    one line on stderr (status 2, 2, 130)."""
+    """Run an entry point: errors, limits of the machine, a missing library of an extra and Ctrl-C
+    become one line on stderr (status 2, 2, 2, 130)."""
     try:
         try:
             if completion.wanted():
@@ -112,6 +112,10 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
+    except (OSError, MemoryError, RuntimeError) as error:
+        if (line := refused(error)) is None:
+            raise
+        status, message = 2, f"error: {shown(as_flags(line))}"
     print(harmless(message), file=sys.stderr)  # names of files are in it
     raise SystemExit(status)
 

@@ -66,7 +66,7 @@ def unfinished(recipe: Recipe) -> str | None:
     """The newest unended run of exactly this recipe, in the same store, that no process makes."""
     settings, store = _settings(yaml.safe_load(dump(recipe))), _store(recipe.track)
     for folder in _unended(recipe.track.folder):
-        if (folder / "store.txt").read_text() != store:
+        if (folder / "store.txt").read_bytes() != store.encode():
             continue
         try:
             own = _settings(read_recipe(folder / "recipe.yaml"))
@@ -120,7 +120,10 @@ def stopwatch(folder: Path, is_kept: bool) -> Iterator[Callable[[], float]]:
         is_kept: for later starts of the run; of several processes, the first one's is.
     """
     file = folder / "minutes"
-    before = float(file.read_text()) if file.exists() else 0.0
+    try:
+        before = float(file.read_text())
+    except (OSError, ValueError):  # of a first start; or a machine that went down left it empty
+        before = 0.0
     start = time.monotonic()
 
     def minutes() -> float:

@@ -93,12 +93,20 @@ class Spool:
         self.file, self.sent_file = folder / "records.jsonl", folder / "records.sent"
         self.send, self.is_hopeless = send, is_hopeless
         self.error: Exception | None = None
-        self._sent = int(self.sent_file.read_text()) if self.sent_file.exists() else 0
         self._records = RecordFile(self.file)
+        self._sent = self._noted()
         self._change = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
         self._thread.start()
+
+    def _noted(self) -> int:
+        """Bytes that were sent; none where the note does not fit the records: all go again."""
+        try:
+            sent = int(self.sent_file.read_text())
+        except (OSError, ValueError):
+            return 0
+        return sent if 0 <= sent <= self._records.size else 0
 
     def add(self, record: Record) -> None:
         """Keep a record; it is sent soon. Raises OSError if the disk is full."""

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.models.checkpoint import read_checkpoint
+from gtzan_lightning.models.checkpoint import check_resumable
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.tracking.run_folder import stopwatch
 from gtzan_lightning.training.callbacks import LearningRate, run_callbacks
@@ -35,7 +35,7 @@ def fit(
     last = folder / "last.ckpt" if (folder / "last.ckpt").exists() else None
     trained = folder / "trained"  # a run that stopped early would else train on when resumed
     if last:
-        read_checkpoint(last)
+        check_resumable(last, model.contents)
     if recipe.fit.compile:
         model.network.compile()
     with stopwatch(folder, trainer.is_global_zero) as minutes, _compiler_named(recipe.fit.compile):

@@ -130,9 +130,9 @@ def describe(tracker: Tracker, recipe: Recipe, data: GenreData, folder: Path) ->
         members.to_csv(part, index=False)
     with replacing(folder / "split.txt") as part:
         part.write_text(membership_digest(data))
-    params = flat(recipe)
-    params.pop("fit.open_test")  # a complete run may open it later; MLflow changes no parameter
-    tracker.log_params(params)
+    # MLflow changes no parameter: a complete run may open its test part, and its folder be moved
+    later = ("fit.open_test", "track.")
+    tracker.log_params({k: v for k, v in flat(recipe).items() if not k.startswith(later)})
     tracker.log(dump(recipe), "recipe.yaml")
     tracker.log_file(folder / "songs.csv")
     tracker.log(problems, "verification.csv")

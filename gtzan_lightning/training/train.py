@@ -1,7 +1,6 @@
 """The main job: a recipe becomes a trained, tested and recorded model."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from gtzan_lightning.data.module import GenreData
-from gtzan_lightning.errors import NoNumber, UserError
+from gtzan_lightning.errors import NoNumber, UserError, refused
 from gtzan_lightning.models import BASELINES, build_network, check_rate
 from gtzan_lightning.models.checkpoint import Contents, keep_temperature, read_checkpoint
 from gtzan_lightning.models.classifier import GenreClassifier
@@ -272,18 +271,15 @@ def _interruptible(tracker: Tracker, folder: Path) -> Iterator[None]:
         tracker.log_file(folder / "best.ckpt", "checkpoints")
         say(f"interrupted; resume it with --resume {folder.name}")
         raise KeyboardInterrupt from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if (line := refused(error)) is None:
             raise
-        raise UserError(
-            f"no space left while run {folder.name} was written: make room, then resume it with "
-            f"--resume {folder.name}"
-        ) from None
+        raise UserError(f"{line}; then resume the run with --resume {folder.name}") from None
 
 
 def _check_same_songs(folder: Path, data: GenreData) -> None:
     known = folder / "split.txt"
-    if known.exists() and known.read_text() != membership_digest(data):
+    if known.exists() and known.read_bytes() != membership_digest(data).encode():
         raise UserError(
             f"run {folder.name} trained on other songs than are here now: bring them back, or "
             "start a new run"

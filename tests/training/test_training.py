@@ -493,7 +493,7 @@ def test_a_disk_that_fills_up_while_training_says_how_to_go_on(quick, monkeypatc
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     recipe = quick("--track.log_model", "false")
     monkeypatch.setattr(training, "describe", lambda *args: None)
-    with pytest.raises(UserError, match=r"no space left while run .* --resume"):
+    with pytest.raises(UserError, match=r"No space left on device: make room; .* --resume"):
         train(recipe)
 
 
