@@ -90,10 +90,7 @@ class System:
 
 
 def systems(folder: Path) -> list[System]:
-    """Every system of a folder of recipes, in the order of the documents.
-
-    Raises UserError where their list can't be read, or has an entry that is none.
-    """
+    """Every system of a folder of recipes, in the documents' order. Raises UserError for others."""
     file, found = folder / "systems.yaml", list[System]()
     try:
         for entry in yaml_of(file, "") or []:
