@@ -90,7 +90,7 @@ class System:
 
 
 def systems(folder: Path) -> list[System]:
-    """Every system of a folder of recipes, in the documents' order. Raises UserError for others."""
+    """Every system of a folder, in the documents' order; UserError where their list is none."""
     file, found = folder / "systems.yaml", list[System]()
     try:
         for entry in yaml_of(file, "") or []:

@@ -17,6 +17,7 @@ from gtzan_lightning.tracking.sender import LoggedModel
 from gtzan_lightning.tracking.store import add_files, connect
 from gtzan_lightning.tracking.tracker import Tracker
 
+PREDICTIONS = "part,song,start,genre,jazz,rock\ntest,jazz.00001,0,jazz,-0.1,-2.352168\n"
 CODE = "gtzan_lightning.inference.pyfunc"
 
 
@@ -26,7 +27,7 @@ def recorded(track: TrackSettings, checkpoint: str) -> Tracker:
     tracker.start("a run", {})
     shutil.copy(checkpoint, tracker.folder / "best.ckpt")
     with tracker.recording():
-        tracker.log("part,song\ntest,jazz.00001\n", "predictions.csv")
+        tracker.log(PREDICTIONS, "predictions.csv")
         tracker.log_file(tracker.folder / "best.ckpt", "checkpoints")
         tracker.log_model(LoggedModel(CODE, tracker.folder / "best.ckpt", ["a", "b"], 8000))
         tracker.log_registration("genres")

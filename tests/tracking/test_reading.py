@@ -33,7 +33,8 @@ def track(tmp_path_factory):
     client.create_run(experiment, run_name="running", start_time=3)
     for step, value in ((2, 0.2), (1, 0.1), (2, 0.3)):
         client.log_metric(trial, "valid/loss", value, timestamp=10 * step, step=step)
-    (folder / "predictions.csv").write_text("part,song\ntest,jazz.00001\n")
+    row = "part,song,start,genre,jazz,rock\ntest,jazz.00001,0,jazz,-0.1,-2.352168\n"
+    (folder / "predictions.csv").write_text(row)
     client.log_artifact(trial, str(folder / "predictions.csv"))
     for run in (parent, trial):
         client.set_terminated(run)
