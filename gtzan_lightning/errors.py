@@ -67,7 +67,7 @@ def refused(error: BaseException) -> str | None:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}: {REMEDIES[error.errno]}"
     said = str(error)
-    is_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in said
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and is_torch):
+    is_library = "can't allocate memory" in said or "failed to map segment" in said
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_library:
         return "no memory left: take a smaller fit.batch_size, free memory or raise its limit"
     return None

@@ -112,7 +112,7 @@ def guarded(main: Callable[[list[str]], int | None]) -> NoReturn:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
         if (line := refused(error)) is None:
             raise
         status, message = 2, f"error: {shown(as_flags(line))}"

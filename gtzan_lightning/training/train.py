@@ -271,7 +271,7 @@ def _interruptible(tracker: Tracker, folder: Path) -> Iterator[None]:
         tracker.log_file(folder / "best.ckpt", "checkpoints")
         say(f"interrupted; resume it with --resume {folder.name}")
         raise KeyboardInterrupt from None
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
         if (line := refused(error)) is None:
             raise
         raise UserError(f"{line}; then resume the run with --resume {folder.name}") from None

@@ -146,6 +146,7 @@ def test_a_run_is_completed_in_a_folder_of_another_name_with_notes_that_are_not_
         (OSError(errno.EFBIG, "File too large"), "ulimit -f"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (MemoryError(), "no memory left"),
+        (ImportError("x.so: failed to map segment from shared object"), "no memory left"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: ..."), "no memory left"),
     ],
 )
