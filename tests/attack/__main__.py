@@ -28,7 +28,7 @@ PARTS: dict[Part, Callable[[Work], Iterator[Tried]]] = {
     Part("verifying", "verifying, auditing", "gtzan audit FOLDER"): verifying,
     Part("page", "the page", "gtzan app --run CKPT"): page,
     Part(
-        "permissions", "no permission", "gtzan tag FOLDER, as another user", is_told=True
+        "permissions", "no permission", "gtzan tag FOLDER; without the rights of root", is_told=True
     ): permissions,
     Part(
         "kills", "kill -9, resumed", "gtzan run, tag, sweep, ladder; prepare()", is_told=True

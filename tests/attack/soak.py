@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from tests.attack.page import LARGEST, Page
+from tests.attack.page import FAILS, LARGEST, Page
 from tests.attack.processes import bounded, kill_group, memory_of
 from tests.attack.work import ENVIRONMENT, GTZAN, ROOT, Tried, Work
 
@@ -92,7 +92,7 @@ def soak(work: Work) -> Iterator[Tried]:
             if now > work.soak or page.process.poll() is not None:
                 break
             said = page.hear(one.path).finding
-            failed = failed or (said if said.startswith("the page ") else "")
+            failed = failed or (said if said.startswith(FAILS) else "")
             heard += 1
         died = "it died" if page.process.poll() is not None else failed
         kept = sum(file.stat().st_size for file in page.temporary.rglob("*") if file.is_file())
