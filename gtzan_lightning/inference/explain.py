@@ -165,7 +165,8 @@ class Explained:
         genre, probability: the one that is explained.
         plot: the clip's picture, the map over it, and the genres over the song.
         clip: (sample,) what is heard in it.
-        marked: (sample,) what the map marks of it; None where its picture has no frequencies.
+        marked: (sample,) what the map marks of it; None where its picture has no frequencies, or it
+            is too short to have one.
         rate: their samples a second.
     """
 
@@ -255,9 +256,10 @@ def _plot(
 
 
 def _marked(spec: PictureSpec, clip: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
-    """What a map over the picture marks of a clip; None where the picture has no frequencies."""
-    has_hertz = FEATURES[spec.picture].hertz is not None
-    return render(clip, spec.kept, _on_kept_rows(heat, spec)) if has_hertz else None
+    """What a map over the picture marks of a clip; None where nothing could be heard of it."""
+    if FEATURES[spec.picture].hertz is None or len(clip) <= spec.kept.n_fft // 2:
+        return None
+    return render(clip, spec.kept, _on_kept_rows(heat, spec))
 
 
 def _on_kept_rows(heat: np.ndarray, spec: PictureSpec) -> np.ndarray:

@@ -14,11 +14,14 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.explain import (
     METHODS,
     examine,
+    explain_sound,
     grad_cam,
     hertz_of_rows,
     integrated_gradients,
     render,
 )
+from gtzan_lightning.inference.sound import wave_to_sound
+from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models import MODELS, network_class
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
@@ -152,6 +155,14 @@ def test_songs_are_explained_into_a_folder_and_the_run(trained, tmp_path, capsys
     client = mlflow.MlflowClient(store_uri(recipe.track))
     logged = {artifact.path for artifact in client.list_artifacts(outcome.run_id, "explained")}
     assert logged == {f"explained/{name}" for name in made}
+
+
+@pytest.mark.parametrize("samples", [1, 256, 257])
+def test_a_song_shorter_than_a_fourier_window_is_explained(trained, tone, samples):
+    tagger = Tagger.load(trained[1].folder / "best.ckpt")
+    sound = wave_to_sound(tone[-samples:], RATE, tagger.sample_rate)
+    explained = explain_sound(tagger, "short", sound, steps=2)
+    assert (explained.marked is None) == (samples <= tagger.spec.n_fft // 2)
 
 
 def test_bad_input_is_one_line(trained, tmp_path):
