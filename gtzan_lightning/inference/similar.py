@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gtzan_lightning.data.arrays import read_arrays, write_arrays
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.decoding import decode
 from gtzan_lightning.data.sound_files import MP3_RATE
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
 from gtzan_lightning.inference.tagger import Tagger
 
 PLAYED = 10.0  # seconds from the middle of a song
@@ -63,18 +63,16 @@ def library(
     Args:
         told: is told after each song how many of how many are done.
     """
-    file = folder / f"likeness-{tagger.digest}-{corpus.fingerprint}.npy"
-    if file.exists():
-        vectors = np.load(file)
-    else:
-        each = []
-        for row in range(len(corpus.songs)):
-            song = torch.from_numpy(np.array(corpus.recording(row)))
-            each.append(tagger.recording_to_vector(song[None]))
-            told(len(each), len(corpus.songs))
-        vectors = np.stack(each)
-        with replacing(file) as part, part.open("wb") as sink:
-            np.save(sink, vectors)
+    file = folder / f"likeness-{tagger.digest}-{corpus.fingerprint}.npz"
+    if kept := read_arrays(file, "vectors"):
+        return Library(corpus, kept[0])
+    each = []
+    for row in range(len(corpus.songs)):
+        song = torch.from_numpy(np.array(corpus.recording(row)))
+        each.append(tagger.recording_to_vector(song[None]))
+        told(len(each), len(corpus.songs))
+    vectors = np.stack(each)
+    write_arrays(file, vectors=vectors)
     return Library(corpus, vectors)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gtzan_lightning.data.arrays import read_arrays, write_arrays
 from gtzan_lightning.data.clips import Batch
-from gtzan_lightning.files import digest, replacing
+from gtzan_lightning.files import digest
 
 
 class Kept:
@@ -25,11 +26,11 @@ class Kept:
         self.make, self.written = make, 0
         self.row: dict[tuple[int, int], int] = {}
         self.numbers: list[np.ndarray] = []  # (number, ...) float16 of each row
-        if self.file.exists():
-            with np.load(self.file) as kept:
-                places = zip(kept["song"].tolist(), kept["start"].tolist(), strict=True)
-                self.row = {place: row for row, place in enumerate(places)}
-                self.numbers = list(kept["numbers"])
+        if kept := read_arrays(self.file, "song", "start", "numbers"):
+            song, start, numbers = kept
+            places = zip(song.tolist(), start.tolist(), strict=True)
+            self.row = {place: row for row, place in enumerate(places)}
+            self.numbers = list(numbers)
             self.written = len(self.numbers)
 
     @torch.inference_mode()
@@ -51,10 +52,8 @@ class Kept:
         """Write what is new, so that the next run need not compute it."""
         if len(self.numbers) == self.written:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         song, start = np.array(list(self.row)).T
-        with replacing(self.file) as part, part.open("wb") as sink:
-            np.savez(sink, song=song, start=start, numbers=np.stack(self.numbers))
+        write_arrays(self.file, song=song, start=start, numbers=np.stack(self.numbers))
         self.written = len(self.numbers)
 
 
