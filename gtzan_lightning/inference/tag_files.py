@@ -210,6 +210,8 @@ def _row(tagger: Tagger | Ensemble, path: Path, sound: Sound | Exception) -> lis
         ) from None
     except BrokenSong as broken:
         return _broken_row(tagger, path, str(broken))
+    except UserError:  # no fault of a song, such as that no process can be started
+        raise
     except Exception as error:  # such as of memory: it is this song's, not the command's
         return _broken_row(tagger, path, f"{FAILED}: {_in_a_line(error)}")
     probabilities = [f"{p:.5f}" for p in song.probabilities]

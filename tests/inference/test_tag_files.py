@@ -18,6 +18,7 @@ from conftest import ODD_NAMES, RATE
 from filelock import FileLock
 
 from experiments import tag
+from gtzan_lightning.data import decoding
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.catalogue import GENRES
 from gtzan_lightning.data.listing import state_of
@@ -308,6 +309,18 @@ def test_a_device_that_stopped_ends_the_command_and_keeps_its_rows(
         tag.main([str(music), "--run", checkpoint, "--out", str(tmp_path / "x.csv")])
     assert list(tmp_path.glob(".x.csv.*.part"))
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_a_machine_without_processes_ends_the_command_and_blames_no_song(
+    checkpoint, music, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(decoding, "_idle", [])
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "COMMAND", ["/nowhere"])
+        with pytest.raises(UserError, match="no process that decodes sound can be started"):
+            tag.main([str(music), "--run", checkpoint, "--out", str(tmp_path / "x.csv")])
+    tag.main([str(music), "--run", checkpoint, "--out", str(tmp_path / "x.csv")])
+    assert sum(row["error"] == "" for row in read_table(tmp_path / "x.csv")) == 6
 
 
 def test_a_real_kill(checkpoint, music, tmp_path):
