@@ -54,8 +54,8 @@ def test_what_a_run_would_stumble_over_is_a_problem(ask, tmp_path):
     (tmp_path / "data").write_text("a file")
     status, said = ask("--offline", "--data.root", "none")
     assert status == 1
-    assert "problem store sqlite:" in said
-    assert "file is not a database mend: repair it" in said
+    assert "problem store the runs' database" in said
+    assert "mlflow.db is damaged (file is not a database): bring back a copy of it" in said
     assert "problem disk data/packed can't be written to" in said
     assert "problem music there is no GTZAN at none" in said
 

@@ -11,11 +11,10 @@ import os
 import signal
 import struct
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -36,22 +35,21 @@ class Request(TypedDict):
 
 def main() -> None:
     """Answer until the input ends."""
-    answers, notes = _own_streams()
+    answers = _own_output()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this decides when it ends
     _bound_memory()
     for line in sys.stdin.buffer:
-        for kind, content in _answer(json.loads(line), notes):
+        for kind, content in _answer(json.loads(line)):
             _write(answers, HEAD.pack(kind, len(content)))
             _write(answers, content)
 
 
-def _own_streams() -> tuple[int, BinaryIO]:
-    """Where answers go, and a file that gets what decoders print, on either stream."""
-    notes = tempfile.TemporaryFile()  # noqa: SIM115  open until this process ends
-    answers = os.dup(1)
-    os.dup2(notes.fileno(), 1)
-    os.dup2(notes.fileno(), 2)
-    return answers, notes
+def _own_output() -> int:
+    """Where answers go; what decoders print, on either stream, goes nowhere."""
+    answers, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    return answers
 
 
 def _bound_memory() -> None:
@@ -68,7 +66,7 @@ def _bound_time() -> None:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
 
 
-def _answer(request: Request, notes: BinaryIO) -> Iterator[tuple[bytes, bytes | memoryview]]:
+def _answer(request: Request) -> Iterator[tuple[bytes, bytes | memoryview]]:
     try:
         for content in _decoded(request):
             _bound_time()
@@ -77,15 +75,13 @@ def _answer(request: Request, notes: BinaryIO) -> Iterator[tuple[bytes, bytes | 
             else:
                 yield BLOCK, np.ascontiguousarray(content).data.cast("B")
     except BrokenSong as broken:
-        yield BROKEN, json.dumps([broken.what, broken.detail, _last(notes)]).encode()
+        yield BROKEN, json.dumps([broken.what, broken.detail]).encode()
     except MemoryError:
         detail = f"it takes more than {MEMORY // 2**20} MB to decode"
-        yield BROKEN, json.dumps(["unreadable", detail, ""]).encode()
+        yield BROKEN, json.dumps(["unreadable", detail]).encode()
     except Exception as error:  # of whatever kind a decoder has
         detail = f"the decoder failed: {error}"
-        yield BROKEN, json.dumps(["unreadable", detail, _last(notes)]).encode()
-    notes.seek(0)
-    notes.truncate()
+        yield BROKEN, json.dumps(["unreadable", detail]).encode()
 
 
 def _decoded(request: Request) -> Iterator[np.ndarray | dict[str, Any]]:
@@ -102,14 +98,6 @@ def _decoded(request: Request) -> Iterator[np.ndarray | dict[str, Any]]:
                 yield resampler(mono)
             yield resampler.rest()
         yield {**asdict(file.header), "decoded": samples / file.header.rate}
-
-
-def _last(notes: BinaryIO) -> str:
-    """The last line that decoders printed."""
-    notes.seek(0)
-    lines = notes.read(4096).decode(errors="replace").split("\n")
-    said = [" ".join(line.split()) for line in lines if line.strip()]
-    return "".join(c for c in said[-1] if c.isprintable())[:100] if said else ""
 
 
 def _write(answers: int, content: bytes | memoryview) -> None:

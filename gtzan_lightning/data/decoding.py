@@ -57,10 +57,10 @@ def probe_seconds(path: Path) -> float:
         BrokenSong: the file can't be read as sound, is empty, or is shorter than it states.
     """
     header = _ask({"path": os.fspath(path), "rate": None, "longest": None})
-    if header.seconds <= 0:
-        raise BrokenSong("too short", "no samples")
     if header.cut:
         raise BrokenSong("truncated", header.cut)
+    if header.seconds <= 0:
+        raise BrokenSong("too short", "no samples")
     return header.seconds
 
 
@@ -76,6 +76,7 @@ def decode(path: Path, sample_rate: int | None = None, longest: float | None = N
     most = LONGEST if longest is None else longest
     decoded = _ask({"path": os.fspath(path), "rate": sample_rate, "longest": most})
     if not len(decoded.wave):
+        decoded.check_whole()
         raise BrokenSong("too short", "no samples")
     return decoded
 
@@ -219,6 +220,5 @@ def _ask(request: Request) -> Decoded:
                 _keep(wave, content)
     said = json.loads(content)
     if kind == BROKEN:
-        what, detail, note = said
-        raise BrokenSong(what, f"{detail} ({note})" if note else detail)
+        raise BrokenSong(*said)
     return Decoded(wave.whole(), **said)

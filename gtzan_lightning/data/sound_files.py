@@ -130,16 +130,24 @@ class SoundFile:
             raise BrokenSong("unreadable", f"a sample rate of {rate} Hz, not of {bounds}")
         if not 1 <= channels <= CHANNELS:
             raise BrokenSong("unreadable", f"{channels} channels, not 1 to {CHANNELS}")
-        # libsndfile reads a cut file as if it ended there; its log alone tells what was promised
-        log = self._file.extra_info
+        return Header(rate, channels, self._file.frames / rate, self._missing())
+
+    def _missing(self) -> str:
+        """What the header promises beyond what is there.
+
+        libsndfile reads a cut file as if it ended there; its log alone tells what was promised.
+        """
+        log, frames = self._file.extra_info, self._file.frames
         found = re.search(r"(?:data|SSND)\s*(?:size)?\s*: (\d+) \(should be (\d+)\)", log, re.I)
-        cut = ""
         if found and int(found[2]) < int(found[1]) < 0xFFFFFF00:
-            cut = f"{found[2]} of {found[1]} bytes are there"
-        counts = re.search(r"count (\d+) does not match value from 'ds64' chunk of (\d+)", log)
-        if counts and int(counts[1]) < int(counts[2]):
-            cut = f"{counts[1]} of {counts[2]} samples are there"
-        return Header(rate, channels, self._file.frames / rate, cut)
+            return f"{found[2]} of {found[1]} bytes are there"
+        found = re.search(r"ds64.*\n\s*Frames\s*: (\d+)", log, re.S)
+        if found and frames < int(found[1]):
+            return f"{frames} of {found[1]} samples are there"
+        found = re.search(r"Data Size\s*: (\d+)\n", log)
+        if found and not frames and int(found[1]) > self._bytes:
+            return f"{self._bytes} of {found[1]} bytes are there"
+        return ""
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
