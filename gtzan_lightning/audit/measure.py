@@ -12,11 +12,11 @@ import torch
 from rich.progress import Progress
 
 from gtzan_lightning.audit.songs import Sound
-from gtzan_lightning.data.audio import resample
+from gtzan_lightning.data.audio import in_blocks, resample
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.decoding import decode
 from gtzan_lightning.data.features import PictureSpec
-from gtzan_lightning.data.pictures import Features
+from gtzan_lightning.data.pictures import Features, bytes_to_decibels, stored_picture
 from gtzan_lightning.recipe.settings import DataSettings
 
 Item = TypeVar("Item")
@@ -26,7 +26,8 @@ SILENT_DB = -60.0  # below the song's peak
 BLOCK_SECONDS = 0.02  # of which a level is taken
 FLOOR_DB = -75.0  # a frequency without sound, below the strongest one
 STEEP_DB, STEEP_HZ = 15.0, 300.0  # an edge that no instrument has
-LONGEST = 3600.0  # seconds of a song that is measured as a whole
+LONGEST = 1200.0  # seconds of a song that is measured as a whole: 1 GB
+PIECE = 2**21  # samples whose spectrum is taken at once
 FLAT, TOP = 3, 0.99  # equal samples in a row near the peak are clipped ones
 
 
@@ -51,19 +52,20 @@ def of_wave(
     id_: str, wave: np.ndarray, rate: int, mel: Features, kind: str = "", path: Path | None = None
 ) -> Sound:
     """Measure (sample,) floats in [-1, 1]."""
-    peak = float(np.abs(wave).max(initial=1e-9))
+    peak = float(max(wave.max(initial=1e-9), -wave.min(initial=-1e-9)))
     size = max(1, round(BLOCK_SECONDS * rate))
-    blocks = np.abs(wave[: len(wave) // size * size]).reshape(-1, size).max(1)
+    blocks = wave[: len(wave) // size * size].reshape(-1, size)
+    blocks = np.maximum(blocks.max(1), -blocks.min(1))
     sounding = blocks > peak * 10 ** (SILENT_DB / 20)
     bandwidth, steep = _bandwidth(wave, rate)
     plain = resample(wave, rate, RATE) if rate != RATE else wave
     with torch.inference_mode():
-        picture = mel.plain(torch.from_numpy(plain.astype(np.float32))[None])[0].numpy()
+        picture = _picture(plain.astype(np.float32, copy=False), mel)
     return Sound(
         id=id_,
         envelope=bands(picture),
         seconds=len(wave) / rate,
-        loudness=10 * float(np.log10(np.square(wave, dtype=np.float64).mean() + 1e-12)),
+        loudness=10 * float(np.log10(_power(wave) + 1e-12)),
         edges=_edges(sounding) * BLOCK_SECONDS,
         silent=float(1 - sounding.mean()) if peak > 1e-4 and len(blocks) else 1.0,
         bandwidth=bandwidth,
@@ -135,14 +137,41 @@ def _edges(sounding: np.ndarray) -> int:
 
 def _clipped(wave: np.ndarray, peak: float) -> float:
     """Share of samples in runs of at least ``FLAT`` equal ones near the peak."""
-    same = (np.diff(wave) == 0) & (np.abs(wave[1:]) >= TOP * peak)
-    runs = np.convolve(same, np.ones(FLAT - 1), "valid") >= FLAT - 1
-    return float(runs.mean()) if len(runs) else 0.0
+    loud = (wave[1:] >= TOP * peak) | (wave[1:] <= -TOP * peak)
+    same = (wave[1:] == wave[:-1]) & loud
+    if len(same) < FLAT - 1:
+        return 0.0
+    return float(np.lib.stride_tricks.sliding_window_view(same, FLAT - 1).all(1).mean())
+
+
+def _power(wave: np.ndarray) -> float:
+    """The mean square."""
+    total = sum(float(np.square(one, dtype=np.float64).sum()) for one in in_blocks(wave))
+    return total / max(1, len(wave))
+
+
+def _picture(wave: np.ndarray, mel: Features) -> np.ndarray:
+    """Decibels (bin, frame); of a long song to a third of one, as a corpus of pictures has them."""
+    if len(wave) <= PIECE:
+        return mel.plain(torch.from_numpy(wave)[None])[0].numpy()
+    return bytes_to_decibels(stored_picture(mel, wave)).numpy()
+
+
+def _spectrum(wave: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hertz and mean power; of a long song the mean of its pieces'."""
+    segment = min(4096, len(wave))
+    pieces = [wave[n : n + PIECE] for n in range(0, len(wave), PIECE)]
+    each = [
+        scipy.signal.welch(piece, rate, nperseg=segment)
+        for piece in pieces
+        if len(piece) >= segment
+    ]
+    return each[0][0], np.mean([power for _, power in each], axis=0)
 
 
 def _bandwidth(wave: np.ndarray, rate: int) -> tuple[float, bool]:
     """Hz above which the mean spectrum stays below ``FLOOR_DB``, and whether it falls steeply."""
-    hertz, power = scipy.signal.welch(wave, rate, nperseg=min(4096, len(wave)))
+    hertz, power = _spectrum(wave, rate)
     level = 10 * np.log10(power / max(power.max(), 1e-20) + 1e-12)
     above = np.flatnonzero(level > FLOOR_DB)
     edge = above[-1] if len(above) else 0
