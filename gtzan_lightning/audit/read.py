@@ -171,7 +171,8 @@ def _of_folder(folder: Path) -> Subject:
         digest = ""
         if isinstance(sound, Sound):
             sounds.append(sound)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         else:
             problems.append(Problem(getattr(sound, "what", "unreadable"), id_, str(sound)))
         songs.append(named(id_, genre, digest=digest))
