@@ -32,7 +32,7 @@ class RecordFile:
             raise OSError(errno.EINVAL, "something else than a file is in its place", str(file))
         self.file = file
         self._sink = file.open("ab", buffering=0)
-        self.size = _whole(file)
+        self.size = whole_lines(file)
         self._sink.truncate(self.size)
 
     def add(self, record: Any) -> None:
@@ -65,7 +65,7 @@ def _line(text: bytes) -> bytes:
     return b'["%08x", %b]\n' % (zlib.crc32(text), text)
 
 
-def _whole(file: Path) -> int:
+def whole_lines(file: Path) -> int:
     """Bytes up to the end of the last line that has one."""
     with file.open("rb") as content:
         end = content.seek(0, os.SEEK_END)

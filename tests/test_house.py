@@ -62,7 +62,7 @@ OWNERS = {
     "argparse": {"recipe/command_line.py", "recipe/recipe_flags.py"},
     "argcomplete": {"recipe/completion.py"},
     "mutagen": {"inference/file_tags.py"},
-    "optuna": {"tuning/sweep.py", "tuning/study.py"},
+    "optuna": {"tuning/sweep.py", "tuning/study.py", "tuning/storage.py"},
     "gradio": {"inference/web.py"},
     "starlette": {"inference/web_guard.py", "inference/web_server.py"},
     "uvicorn": {"inference/web_server.py"},

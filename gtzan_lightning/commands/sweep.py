@@ -29,16 +29,18 @@ def main(argv: list[str]) -> None:
     trials = own.trials or (6 if quick else 30)
     first_word(f"opening study {name}")
     from gtzan_lightning.training.hardware import keep_freed_memory
+    from gtzan_lightning.tuning.storage import told
     from gtzan_lightning.tuning.study import Search
     from gtzan_lightning.tuning.sweep import join, sweep
 
     keep_freed_memory()
     search = Search(own.sampler, own.sampler_seed, own.startup, prune=not own.no_prune)
-    if own.worker:
-        join(space, name, trials, own.storage, search)
-        return
     command = [sys.executable, "-m", "gtzan_lightning", "sweep", *argv, "--worker"]
-    print(sweep(space, name, trials, own.storage, search, own.workers, command))
+    with told(own.storage):
+        if own.worker:
+            join(space, name, trials, own.storage, search)
+        else:
+            print(sweep(space, name, trials, own.storage, search, own.workers, command))
 
 
 def _parser() -> Parser:

@@ -1,21 +1,16 @@
-"""Optuna's studies: where they are kept, how they are opened, and who is at which trial."""
+"""Optuna's studies: how they are opened, and who is at which trial."""
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import EXTRAS, UserError
-from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.terminal import shown
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.tracking.processes import is_alive
 from gtzan_lightning.tuning.space import Space
 
@@ -47,36 +42,6 @@ class Search:
         if self.prune:
             return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         return optuna.pruners.NopPruner()
-
-
-def storage(url: str | None, track: TrackSettings, name: str) -> BaseStorage:
-    """A journal file beside the runs, or the database of a URL (one of its own, not MLflow's).
-
-    Raises:
-        UserError: the database can't be opened.
-        ModuleNotFoundError: the database needs a driver that an extra brings.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial raises its own
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    if url:
-        return _database(url)
-    folder = Path(track.folder) / "sweeps"
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / f"{name}.journal")))
-
-
-def _database(url: str, again: bool = True) -> BaseStorage:
-    try:
-        return optuna.storages.RDBStorage(url, heartbeat_interval=60)
-    except Exception as error:  # the drivers of many databases, each with errors of its own
-        missing = error.__cause__
-        if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
-            raise missing from None
-        if again:  # of several that make the tables of a new database at once, one succeeds
-            time.sleep(2)
-            return _database(url, again=False)
-        reason = " ".join(str(error).split())[:150]
-        raise UserError(f"--storage {shown(url)} can't be opened: {shown(reason)}") from None
 
 
 def open_study(

@@ -1,7 +1,7 @@
 """Sweeps: Optuna proposes recipes of a space, every trial is a run under one parent run.
 
 The objective is the best epoch's song accuracy on the validation part; the test part stays closed.
-Only this file and study.py import optuna.
+Only this file, study.py and storage.py import optuna.
 """
 
 import time
@@ -29,6 +29,7 @@ from gtzan_lightning.training.series import run_workers
 from gtzan_lightning.training.train import train
 from gtzan_lightning.tuning.screen import shown
 from gtzan_lightning.tuning.space import Space
+from gtzan_lightning.tuning.storage import storage
 from gtzan_lightning.tuning.study import (
     ENDED,
     Search,
@@ -36,7 +37,6 @@ from gtzan_lightning.tuning.study import (
     open_study,
     places_before,
     revive,
-    storage,
 )
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.tuning import study as studies
 from gtzan_lightning.tuning import sweep as sweeps
 from gtzan_lightning.tuning.space import Corner, Space, read_space
-from gtzan_lightning.tuning.study import Search, ended, open_study, revive, storage
+from gtzan_lightning.tuning.storage import storage
+from gtzan_lightning.tuning.study import Search, ended, open_study, revive
 
 ROOT = Path(__file__).parents[2]
 SPACES = ROOT / "experiments" / "recipes" / "spaces"
