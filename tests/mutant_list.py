@@ -55,6 +55,10 @@ SERIES = "gtzan_lightning/training/series.py"
 JOURNAL = "gtzan_lightning/tracking/journal.py"
 PREPARED = "gtzan_lightning/data/prepared.py"
 CORPUS_SONGS = "gtzan_lightning/inference/corpus_songs.py"
+SOUND_FILES = "gtzan_lightning/data/sound_files.py"
+DECODING = "gtzan_lightning/data/decoding.py"
+RECORDINGS = "gtzan_lightning/data/recordings.py"
+RECORDS = "gtzan_lightning/records.py"
 
 OF_PROTOCOLS = "tests/data/test_protocols.py"
 MEMBERSHIPS = (f"{OF_PROTOCOLS}::test_memberships_never_change",)
@@ -362,5 +366,41 @@ MUTANTS = [
     Mutant("a system of many clips outweighs the others", "gtzan_lightning/results/ensemble.py",
            "voted = [vote(m[m[\"part\"] == part])", "voted = [m[m[\"part\"] == part]",
            ("tests/results/test_ensemble.py",)),
+    Mutant(
+        "a bomb is unpacked to its end", SOUND_FILES,
+        "if done * header.channels > most:",
+        "if done * header.channels > most * 1_000_000:",
+        ("tests/data/test_decoding.py::test_sound_ends_at_its_bounds",),
+    ),
+    Mutant(
+        "a named pipe is opened", SOUND_FILES,
+        "if why := why_no_file(self.path):",
+        "if why := why_no_file(self.path) and '':",
+        ("tests/data/test_decoding.py::test_what_is_no_file_is_named_and_never_opened",),
+    ),
+    Mutant(
+        "a decoder that hung is given the next file", DECODING,
+        "        if process.is_fit:\n",
+        "        if True:\n",
+        ("tests/data/test_decoding.py::test_a_decoder_that_ends_or_hangs_costs_its_file",),
+    ),
+    Mutant(
+        "the working folder's files stand in for libraries", DECODING,
+        'COMMAND = [sys.executable, "-P", "-m"',
+        'COMMAND = [sys.executable, "-m"',
+        ("tests/data/test_decoding.py::test_files_of_the_working_folder_are_no_libraries",),
+    ),
+    Mutant(
+        "the first block of a clip is never checked", RECORDINGS,
+        "while (at := self._unread.find(1, at, end)) >= 0:",
+        "while (at := self._unread.find(1, at + 1, end)) >= 0:",
+        ("tests/data/test_recordings.py",),
+    ),
+    Mutant(
+        "a damaged record counts", RECORDS,
+        "        if line == _line(text):",
+        "        if line[-1:] == b'\\n' and text[:1] == b'[':",
+        ("tests/test_records.py",),
+    ),
 ]
 # fmt: on
