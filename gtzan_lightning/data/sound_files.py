@@ -180,8 +180,14 @@ def _is_text(beginning: bytes) -> bool:
 
 
 def write(path: Path, wave: np.ndarray, rate: int) -> None:
-    """(sample,) floats as a 16-bit wav file, quieter only where it would clip."""
-    soundfile.write(path, wave / max(1.0, float(np.abs(wave).max(initial=0))), rate, format="WAV")
+    """(sample,) floats as a 16-bit wav file, quieter only where it would clip.
+
+    Raises:
+        OSError: the disk can't take it.
+    """
+    memory = io.BytesIO()  # libsndfile does not say what a disk refused
+    soundfile.write(memory, wave / max(1.0, float(np.abs(wave).max(initial=0))), rate, format="WAV")
+    path.write_bytes(memory.getvalue())
 
 
 def to_mp3(wave: np.ndarray, rate: int) -> bytes:

@@ -4,6 +4,7 @@ The page holds its plots, the clip and what the map marks of it (``explained.htm
 """
 
 import base64
+import contextlib
 import io
 from pathlib import Path
 
@@ -31,16 +32,16 @@ def write_explained(why: Explained, name: str, sound: Sound, model: str, out: Pa
     Raises:
         UserError: the folder can't be written.
     """
-    files = [out / f"{name}.{kind}" for kind in ("png", "html")]
+    files = [out / f"{name}.{kind}" for kind in ("png", "html", "wav")]
+    if why.marked is None:
+        files.pop()
     try:
-        with replacing(files[0]) as part:
-            why.plot.whole().savefig(part, format="png", dpi=DPI)
-        with replacing(files[1]) as part:
-            part.write_text(page(why, name, sound, model), encoding="utf-8")
-        if why.marked is not None:
-            files.append(out / f"{name}.wav")
-            with replacing(files[-1]) as part:
-                write(part, why.marked, why.rate)
+        with contextlib.ExitStack() as all_or_none:
+            parts = [all_or_none.enter_context(replacing(file)) for file in files]
+            parts[0].write_bytes(png(why.plot.whole()))
+            parts[1].write_text(page(why, name, sound, model), encoding="utf-8")
+            if why.marked is not None:
+                write(parts[2], why.marked, why.rate)
     except OSError as error:
         reason = f"explanations can't be written to {out}: {error.strerror}"
         raise UserError(reason) from None

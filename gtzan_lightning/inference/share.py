@@ -3,10 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from gtzan_lightning.files import replacing
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.models.checkpoint import Checkpoint
+from gtzan_lightning.models.tensors import write_tensors
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
 
@@ -14,7 +13,11 @@ FILE = Path(__file__).parent / "ready.ckpt"  # the one that comes with the packa
 
 
 def write_shareable(checkpoint: Checkpoint, out: Path) -> None:
-    """Write the network of a checkpoint in half precision, without folders and files of its run."""
+    """Write the network of a checkpoint in half precision, without folders and files of its run.
+
+    Raises:
+        UserError: ``out`` can't be written.
+    """
     halves = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in checkpoint.state_dict.items()
@@ -23,8 +26,10 @@ def write_shareable(checkpoint: Checkpoint, out: Path) -> None:
     content: dict[str, object] = {"state_dict": halves}
     recipe = _placeless(checkpoint.contents.recipe)
     replace(checkpoint.contents, recipe=recipe).write(content)
-    with replacing(out) as part:
-        torch.save(content, part)
+    try:
+        write_tensors(out, content)
+    except OSError as error:
+        raise UserError(f"{out} can't be written: {error.strerror}") from None
 
 
 def _placeless(recipe: Recipe) -> Recipe:

@@ -72,7 +72,10 @@ def library(
         each.append(tagger.recording_to_vector(song[None]))
         told(len(each), len(corpus.songs))
     vectors = np.stack(each)
-    write_arrays(file, vectors=vectors)
+    try:
+        write_arrays(file, vectors=vectors)
+    except OSError as error:
+        print(f"{file} can't be written ({error.strerror}): the next start makes it anew")
     return Library(corpus, vectors)
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from gtzan_lightning.data.features import MOST_PIXELS, PictureSpec
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import replacing
-from gtzan_lightning.models.tensors import check_tensors, read_tensors
+from gtzan_lightning.models.tensors import check_tensors, read_tensors, write_tensors
 from gtzan_lightning.recipe.bounded import check_plain
 from gtzan_lightning.recipe.recipes import Recipe, stored_recipe
 from gtzan_lightning.recipe.section import Shape
@@ -182,8 +181,7 @@ def keep_temperature(path: Path, temperature: float) -> None:
     """Write a temperature, which is known after the training only, into a checkpoint."""
     checkpoint = _read(path)
     checkpoint[KEY]["temperature"] = temperature
-    with replacing(path) as part:
-        torch.save(checkpoint, part)
+    write_tensors(path, checkpoint)
 
 
 def of_another_version(version: str, error: Exception) -> UserError:

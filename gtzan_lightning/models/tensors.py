@@ -1,4 +1,7 @@
-"""Files of tensors, read so that no file can run code, fill the memory or bring a NaN."""
+"""Files of tensors, read so that no file can run code, fill the memory or bring a NaN.
+
+They are written so that they are there whole or not at all.
+"""
 
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import replacing
 
 TAIL = 22  # bytes with which a zip file of torch ends
 ENTRIES = 100_000
@@ -32,6 +36,22 @@ def read_tensors(file: Path) -> Any:
     if zipfile.is_zipfile(file):
         _check_archive(file)
     return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def write_tensors(file: Path, content: object) -> None:
+    """Plain values and tensors into a file, whole or not at all.
+
+    Raises:
+        OSError: the disk can't take it.
+    """
+    # given a name in place of an open file, torch does not say what the disk refused
+    try:
+        with replacing(file) as part, part.open("wb") as sink:
+            torch.save(content, sink)
+    except RuntimeError as error:  # of torch, which ends its archive whatever happened
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def check_tensors(tensors: Mapping[str, Tensor], size: int, where: str) -> None:

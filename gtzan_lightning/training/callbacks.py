@@ -16,7 +16,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from gtzan_lightning.files import replacing
+from gtzan_lightning.models.tensors import write_tensors
 from gtzan_lightning.recipe.recipes import Recipe
 
 LEARNING_RATE = "watch/learning_rate"  # MLflow's page sorts names: below final, train and valid
@@ -63,8 +63,7 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        with replacing(Path(path)) as part:
-            torch.save(checkpoint, part)
+        write_tensors(Path(path), checkpoint)
 
 
 class Checkpoint(ModelCheckpoint):
