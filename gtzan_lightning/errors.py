@@ -70,4 +70,6 @@ def refused(error: BaseException) -> str | None:
     is_library = "can't allocate memory" in said or "failed to map segment" in said
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_library:
         return "no memory left: take a smaller fit.batch_size, free memory or raise its limit"
+    if said.startswith("DataLoader worker"):
+        return "a process of the loader has died: take data.workers 0, or free memory"
     return None

@@ -16,6 +16,7 @@ from gtzan_lightning.data.packing import prepare
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.prepared import Prepared, part_grid, prepare_clips
 from gtzan_lightning.data.protocols import Split, concrete
+from gtzan_lightning.data.shared_memory import check_shared_memory
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.identity import recipe_key
 from gtzan_lightning.recipe.recipes import Recipe
@@ -60,7 +61,7 @@ class GenreData(lightning.LightningDataModule):
         """Open the corpus and cut it into parts.
 
         Raises:
-            UserError: an empty part, or a clip longer than every song.
+            UserError: an empty part, a clip longer than every song, or too little shared memory.
         """
         if self._prepared is not None:
             return
@@ -75,6 +76,9 @@ class GenreData(lightning.LightningDataModule):
         # what is recorded names the protocol, not "auto"
         self.recipe = self.recipe.model_copy(update={"data": settings})
         self._prepared = prepare_clips(settings, self.corpus)
+        if not settings.resident:
+            clip = self.corpus.empty(self.clip_steps).nbytes * (1 + bool(self._wave_augmentation()))
+            check_shared_memory(settings.workers, clip * self.recipe.fit.batch_size)
 
     @property
     def corpus(self) -> Corpus:

@@ -148,6 +148,7 @@ def test_a_run_is_completed_in_a_folder_of_another_name_with_notes_that_are_not_
         (MemoryError(), "no memory left"),
         (ImportError("x.so: failed to map segment from shared object"), "no memory left"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: ..."), "no memory left"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), "workers 0"),
     ],
 )
 def test_a_limit_of_the_machine_is_one_line_and_names_the_run(
