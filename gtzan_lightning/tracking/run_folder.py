@@ -132,6 +132,6 @@ def stopwatch(folder: Path, is_kept: bool) -> Iterator[Callable[[], float]]:
     try:
         yield minutes
     finally:
-        if is_kept:
+        if is_kept and folder.exists():
             with replacing(file) as part:
                 part.write_text(f"{minutes():.3f}")

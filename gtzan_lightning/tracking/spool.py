@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.files import replacing
 from gtzan_lightning.records import RecordFile, records_of
 
@@ -109,7 +110,13 @@ class Spool:
         return sent if 0 <= sent <= self._records.size else 0
 
     def add(self, record: Record) -> None:
-        """Keep a record; it is sent soon. Raises OSError if the disk is full."""
+        """Keep a record; it is sent soon.
+
+        Raises:
+            UserError: the run's folder has vanished.
+            OSError: the disk is full.
+        """
+        self._check_there()
         with self._change:
             self._records.add(record)
             self._change.notify_all()
@@ -127,8 +134,10 @@ class Spool:
             waiting: called once if it takes longer than a few.
 
         Raises:
+            UserError: the run's folder has vanished.
             Exception: the last error of sending, where that is hopeless or patience is at its end.
         """
+        self._check_there()
         start, has_called = time.monotonic(), False
         with self._change:
             while self._sent < self._records.size:
@@ -150,6 +159,13 @@ class Spool:
             self._change.notify_all()
         self._thread.join(timeout=30)
         self._records.close()
+
+    def _check_there(self) -> None:
+        if not self.file.exists():  # an open file outlives its name: writing alone would not tell
+            raise UserError(
+                f"{self.file} has vanished in mid-run, with its folder or disk: bring it back and "
+                "resume the run, or start a new one"
+            )
 
     def _run(self) -> None:
         wait = 0.0

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from gtzan_lightning.errors import UserError
+
 
 @contextlib.contextmanager
 def system_metrics(
@@ -28,7 +30,8 @@ def system_metrics(
                 return
             monitor.collect_metrics()
             values = monitor.aggregate_metrics()
-            with contextlib.suppress(OSError):  # a full disk is for the training to report
+            # a full disk or a folder that is gone is for the training to report
+            with contextlib.suppress(OSError, UserError):
                 keep({f"system/{name}": value for name, value in values.items()}, step)
             for part in monitor.monitors:
                 part.clear_metrics()

@@ -42,7 +42,7 @@ def main(run_id: str, lock: str) -> None:
     from filelock import FileLock, Timeout
 
     for _ in range(TRIES):
-        if not Path(lock).parent.exists():  # the lock would make the folder of a run that is gone
+        if not Path(lock).exists():  # of a run that is gone: its folder and store would be made
             return
         try:
             # locked as briefly as can be: a resumed run waits for it, and then ends the run itself

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.tracking import watchdog
 from gtzan_lightning.tracking.spool import Spool
 
@@ -27,6 +29,23 @@ class Place:
 
 def never(error):
     return False
+
+
+def test_a_folder_that_vanishes_in_mid_run_is_said_at_the_next_record(tmp_path):
+    place = Place()
+    place.away = True
+    folder = tmp_path / "run"
+    folder.mkdir()
+    spool = Spool(folder, place, never)
+    spool.add({"n": 0})
+    shutil.rmtree(folder)
+    for act in (lambda: spool.add({"n": 1}), lambda: spool.drain(20.0, lambda: None)):
+        start = time.monotonic()
+        with pytest.raises(UserError, match="has vanished in mid-run"):
+            act()
+        assert time.monotonic() - start < 1
+    spool.close()
+    assert not folder.exists()
 
 
 def test_records_arrive_in_order_and_none_waits_for_a_place_that_is_away(tmp_path):
