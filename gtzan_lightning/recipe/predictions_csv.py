@@ -6,6 +6,7 @@ time.
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,9 +42,23 @@ def read_predictions_csv(file: Path, what: str) -> pd.DataFrame:
         need = f"a column {lacking[0]!r}" if lacking else "rows, or columns of two genres"
         raise UserError(f"{where} is no table of predictions: it lacks {need}")
     numbers = ["start", *genres]
-    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
+    table[numbers] = table[numbers].apply(_as_numbers)
     _check(table, genres, where)
     return table
+
+
+def _as_numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
+    """NaN for cells that are none; pandas' own ``to_numeric`` fails at integers of 400 digits."""
+    if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
+        return column.map(_number).astype(float)
+    return column.astype(float)
+
+
+def _number(cell: object) -> float:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return float("nan")
 
 
 def _check(table: pd.DataFrame, genres: list[str], where: str) -> None:
