@@ -28,7 +28,7 @@ from gtzan_lightning.inference.web_files import CHECKED, KEPT
 from gtzan_lightning.inference.web_guard import Guard
 from gtzan_lightning.inference.web_parts import CSS, alike, details, heading, reasons
 from gtzan_lightning.inference.web_password import Guesses, checker
-from gtzan_lightning.inference.web_server import LOCAL, listen, own_names, run
+from gtzan_lightning.inference.web_server import LOCAL, listen, own_names, run, share_memory
 
 LONGEST = 600  # seconds of a song
 LARGEST = "60mb"
@@ -179,6 +179,7 @@ def serve(
     Raises:
         UserError: the port is in use, or the address is none of this machine.
     """
+    share_memory()
     with listen(host, port) as at:
         examples = []
         for genre, number in EXAMPLES.items():
