@@ -60,14 +60,20 @@ class Resampler:
     """``resample`` of a waveform that comes in blocks, to the same samples."""
 
     def __init__(self, rate: int, sample_rate: int) -> None:
-        self.stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        self.stream = None  # soxr gives back what it gets at an equal rate
+        if rate != sample_rate:
+            self.stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """(sample,) float32 -> what can be said already."""
-        return np.clip(self.stream.resample_chunk(block), -1.0, 1.0)
+        if self.stream is not None:
+            block = self.stream.resample_chunk(block)
+        return np.clip(block, -1.0, 1.0)
 
     def rest(self) -> np.ndarray:
         """What was held back for a next block."""
+        if self.stream is None:
+            return np.empty(0, np.float32)
         return np.clip(self.stream.resample_chunk(np.empty(0, np.float32), last=True), -1.0, 1.0)
 
 

@@ -1,12 +1,14 @@
 """Opens one sound file after the other for another process, which may end it: ``decoding``.
 
-A request is a line of JSON on the standard input. Its answer is any number of blocks, then an end,
-each a head (kind, size) and its bytes. Time, memory and samples are bounded: a file can only make
-this process end, which costs that file.
+A request is a line of JSON on the standard input. Its answer is any number of parts, then an end,
+each a head (kind, size) and its bytes. Samples lie in memory that both processes share, as long as
+it has room; those of longer songs come as blocks. Time, memory and samples are bounded: a file can
+only make this process end, which costs that file.
 """
 
 import contextlib
 import json
+import mmap
 import os
 import signal
 import struct
@@ -22,7 +24,8 @@ from gtzan_lightning.data.audio import BrokenSong, Resampler, to_mono
 from gtzan_lightning.data.sound_files import SoundFile
 
 HEAD = struct.Struct("<cQ")
-BLOCK, END, BROKEN = b"b", b"e", b"x"
+COUNT = struct.Struct("<Q")  # of the samples in the shared memory
+SHARED, BLOCK, END, BROKEN = b"s", b"b", b"e", b"x"
 MEMORY = 600 * 2**20  # bytes, of which numpy and the decoders take 60
 SECONDS = 4.0  # of a core, for a block; the slowest codec takes a hundredth
 
@@ -35,11 +38,11 @@ class Request(TypedDict):
 
 def main() -> None:
     """Answer until the input ends."""
-    answers = _own_output()
+    answers, shared = _own_output(), _shared_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this decides when it ends
     _bound_memory()
     for line in sys.stdin.buffer:
-        for kind, content in _answer(json.loads(line)):
+        for kind, content in _answer(json.loads(line), shared):
             _write(answers, HEAD.pack(kind, len(content)))
             _write(answers, content)
 
@@ -50,6 +53,13 @@ def _own_output() -> int:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     return answers
+
+
+def _shared_memory() -> np.ndarray:
+    """(sample,) float32 of the file whose number is the argument; none without one."""
+    if len(sys.argv) < 2:
+        return np.empty(0, np.float32)
+    return np.frombuffer(mmap.mmap(int(sys.argv[1]), 0), np.float32)
 
 
 def _bound_memory() -> None:
@@ -66,13 +76,22 @@ def _bound_time() -> None:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
 
 
-def _answer(request: Request) -> Iterator[tuple[bytes, bytes | memoryview]]:
+def _answer(request: Request, shared: np.ndarray) -> Iterator[tuple[bytes, bytes | memoryview]]:
+    count, has_room = 0, True
     try:
         for content in _decoded(request):
             _bound_time()
             if isinstance(content, dict):
+                if count and has_room:
+                    yield SHARED, COUNT.pack(count)
                 yield END, json.dumps(content).encode()
+            elif has_room and count + len(content) <= len(shared):
+                shared[count : count + len(content)] = content
+                count += len(content)
             else:
+                if count and has_room:
+                    yield SHARED, COUNT.pack(count)
+                has_room = False
                 yield BLOCK, np.ascontiguousarray(content).data.cast("B")
     except BrokenSong as broken:
         yield BROKEN, json.dumps([broken.what, broken.detail]).encode()

@@ -6,6 +6,7 @@ long waveform is kept in a file without a name, so that songs of hours need no m
 
 import contextlib
 import json
+import mmap
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from typing import BinaryIO
 import numpy as np
 
 from gtzan_lightning.data.audio import BrokenSong, check_whole
-from gtzan_lightning.data.decoder import BLOCK, BROKEN, HEAD, SECONDS, Request
+from gtzan_lightning.data.decoder import BLOCK, BROKEN, COUNT, HEAD, SECONDS, SHARED, Request
 from gtzan_lightning.data.sound_files import LONGEST
 from gtzan_lightning.errors import UserError
 
@@ -29,7 +30,6 @@ PATIENCE = 60.0  # seconds without an answer: the disk does not answer
 IN_MEMORY = 600 * 22_050  # samples; longer waveforms are kept in a file
 # -P: no file of the folder that is worked in may stand in for a library
 COMMAND = [sys.executable, "-P", "-m", "gtzan_lightning.data.decoder"]
-PIPE = 2**20  # bytes, where the system allows a pipe that long
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class _Waveform:
 
     def whole(self) -> np.ndarray:
         if self.file is None:
-            return np.concatenate(self.blocks) if self.blocks else np.empty(0, np.float32)
+            one = len(self.blocks) == 1
+            return self.blocks[0] if one else np.concatenate([*self.blocks, np.empty(0, "f4")])
         self.file.flush()
         return np.memmap(self.file, np.float32, "r+")
 
@@ -115,10 +116,11 @@ class _Process:
         package = Path(__file__).parents[2]
         path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
         try:
+            passed = self._share()
             self.process = subprocess.Popen(
-                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, bufsize=0,
-                start_new_session=True,
+                [*COMMAND, *map(str, passed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, bufsize=0, start_new_session=True, pass_fds=passed,
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         except OSError as error:
             raise UserError(
@@ -128,11 +130,23 @@ class _Process:
         assert self.process.stdin
         assert self.process.stdout
         self.requests, self.answers = self.process.stdin, self.process.stdout
+        for number in passed:
+            os.close(number)
         self.is_fit = True
-        with contextlib.suppress(ImportError, AttributeError, OSError):  # Linux alone has it
-            import fcntl
 
-            fcntl.fcntl(self.answers, fcntl.F_SETPIPE_SZ, PIPE)
+    def _share(self) -> list[int]:
+        """Memory that the decoder writes samples to; the number of its file, none on Windows."""
+        self.shared = np.empty(0, np.float32)
+        if os.name != "posix":
+            return []
+        if hasattr(os, "memfd_create"):
+            number = os.memfd_create("gtzan")
+        else:
+            with tempfile.TemporaryFile(prefix="gtzan-") as file:
+                number = os.dup(file.fileno())
+        os.truncate(number, IN_MEMORY * self.shared.itemsize)
+        self.shared = np.frombuffer(mmap.mmap(number, 0), np.float32)
+        return [number]
 
     def answer(self, request: Request) -> Iterator[tuple[bytes, bytearray]]:
         """Kind and content of each part of an answer.
@@ -144,7 +158,7 @@ class _Process:
         with contextlib.suppress(BrokenPipeError):
             self.requests.write(json.dumps(request).encode() + b"\n")
         kind = BLOCK
-        while kind == BLOCK:
+        while kind in (SHARED, BLOCK):
             kind, size = HEAD.unpack(self._read(HEAD.size))
             yield kind, self._read(size)
         self.is_fit = True
@@ -202,9 +216,9 @@ def _borrowed() -> Iterator[_Process]:
             process.end()
 
 
-def _keep(wave: _Waveform, content: bytearray) -> None:
+def _keep(wave: _Waveform, block: np.ndarray) -> None:
     try:
-        wave.add(np.frombuffer(content, np.float32))
+        wave.add(block)
     except OSError as error:
         raise BrokenSong(
             "too long", f"its sound finds no room in {tempfile.gettempdir()} "
@@ -216,8 +230,10 @@ def _ask(request: Request) -> Decoded:
     wave = _Waveform()
     with _borrowed() as process:
         for kind, content in process.answer(request):
-            if kind == BLOCK:
-                _keep(wave, content)
+            if kind == SHARED:
+                _keep(wave, process.shared[: COUNT.unpack(content)[0]].copy())
+            elif kind == BLOCK:
+                _keep(wave, np.frombuffer(content, np.float32))
     said = json.loads(content)
     if kind == BROKEN:
         raise BrokenSong(*said)

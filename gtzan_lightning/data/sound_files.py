@@ -28,7 +28,7 @@ LONGEST = 12 * 3600  # seconds
 # unpacks to more is silence, or made to fill a memory; ten minutes may be silent.
 SAMPLES_PER_BYTE = 150
 MAY_BE_SILENT = 10 * 60 * 48_000 * 2  # samples
-BLOCK = 2**18  # samples of all channels
+BLOCK = 2**17  # samples of all channels
 # how files of formats that libsndfile knows begin
 BEGINNINGS = (b"RIFF", b"RF64", b"FORM", b".snd", b"fLaC", b"OggS", b"ID3")
 
