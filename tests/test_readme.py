@@ -140,3 +140,9 @@ def test_python_compiles_and_imports_what_there_is(block):
     for module, names in re.findall(r"^from (gtzan_lightning[\w.]*) import (.*)$", block, re.M):
         for name in names.split(", "):
             assert hasattr(importlib.import_module(module), name), name
+
+
+def test_the_counts_of_the_attack_are_those_of_its_page():
+    page = (ROOT / "docs" / "attack.md").read_text()
+    (counts,) = re.findall(r"^tried .*$", page, re.M)
+    assert f"[Attacked](docs/attack.md): {counts}." in README.read_text()
