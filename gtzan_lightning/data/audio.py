@@ -92,7 +92,8 @@ def in_blocks(wave: np.ndarray) -> Iterator[np.ndarray]:
 
 def to_int16(wave: np.ndarray) -> np.ndarray:
     """float32 in [-1, 1] -> int16; ``/ 32767`` brings it back."""
-    return np.round(wave * 32767).astype(np.int16)
+    scaled = wave * np.float32(32767)
+    return np.rint(scaled, out=scaled).astype(np.int16)
 
 
 def check_song(wave: np.ndarray, sample_rate: int, min_seconds: float) -> None:
