@@ -44,6 +44,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file's content, which is read in blocks. Raises OSError if it can't be read."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def digest(content: bytes) -> str:
     """Twelve hexadecimal digits, equal for equal contents."""
     return hashlib.sha256(content).hexdigest()[:12]

@@ -23,6 +23,7 @@ from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.listing import sounds_under, why_no_file
 from gtzan_lightning.data.protocols import make_split
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import file_sha256
 from gtzan_lightning.recipe.bounded import TABLE_BYTES, text_of
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
 from gtzan_lightning.recipe.settings import DataSettings
@@ -171,8 +172,7 @@ def _of_folder(folder: Path) -> Subject:
         digest = ""
         if isinstance(sound, Sound):
             sounds.append(sound)
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = file_sha256(path)
         else:
             problems.append(Problem(getattr(sound, "what", "unreadable"), id_, str(sound)))
         songs.append(named(id_, genre, digest=digest))

@@ -81,18 +81,18 @@ def _answer(request: Request, shared: np.ndarray) -> Iterator[tuple[bytes, bytes
     try:
         for content in _decoded(request):
             _bound_time()
-            if isinstance(content, dict):
-                if count and has_room:
-                    yield SHARED, COUNT.pack(count)
-                yield END, json.dumps(content).encode()
-            elif has_room and count + len(content) <= len(shared):
+            fits = isinstance(content, np.ndarray) and count + len(content) <= len(shared)
+            if has_room and fits:
                 shared[count : count + len(content)] = content
                 count += len(content)
-            else:
-                if count and has_room:
-                    yield SHARED, COUNT.pack(count)
-                has_room = False
+                continue
+            if count and has_room:
+                yield SHARED, COUNT.pack(count)
+            has_room = False
+            if isinstance(content, np.ndarray):
                 yield BLOCK, np.ascontiguousarray(content).data.cast("B")
+            else:
+                yield END, json.dumps(content).encode()
     except BrokenSong as broken:
         yield BROKEN, json.dumps([broken.what, broken.detail]).encode()
     except MemoryError:

@@ -1,10 +1,10 @@
 """Digests beside the files of a packed corpus, by which one that has changed is found."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import file_sha256
 
 SUMS = "digests.sha256"  # as sha256sum writes them, so that sha256sum -c checks them too
 
@@ -26,7 +26,7 @@ def changed(file: Path, where: str = "") -> Changed:
 
 def keep_digests(folder: Path, names: Iterable[str]) -> None:
     """Write the digests of files of a folder beside them."""
-    lines = [f"{_digest(folder / name)}  {name}\n" for name in names]
+    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in names]
     (folder / SUMS).write_text("".join(lines))
 
 
@@ -43,13 +43,8 @@ def check_digests(folder: Path) -> None:
     for line in sums.read_bytes().splitlines():
         digest, _, name = line.decode(errors="replace").partition("  ")
         try:
-            as_written = _digest(folder / name) == digest
+            as_written = file_sha256(folder / name) == digest
         except (FileNotFoundError, ValueError):  # the name is what has changed
             raise changed(sums) from None
         if not as_written:
             raise changed(folder / name)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -5,7 +5,6 @@ command resumes: ``hf_hub_download`` of huggingface_hub 2.4 resumes a cut connec
 call, but throws everything away when the call ends.
 """
 
-import hashlib
 import shutil
 import sys
 import tarfile
@@ -23,7 +22,7 @@ from rich import progress
 
 from gtzan_lightning.data.catalogue import find_gtzan, gtzan_song
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.files import new_folder
+from gtzan_lightning.files import file_sha256, new_folder
 
 HUB = "marsyas/gtzan"
 ARCHIVE = "data/genres.tar.gz"
@@ -167,8 +166,7 @@ def _compare(archive: Path, sha256: str) -> None:
     """Raises UserError where the archive is not the one that the hub describes."""
     if not sha256:
         return
-    with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(archive)
     if found != sha256:
         archive.unlink()
         raise UserError(

@@ -64,9 +64,10 @@ def tag_files(
     check_out(out)
     columns = [*COLUMNS, *tagger.genres]
     make = rows or (lambda files: rows_of(tagger, files, os.cpu_count() or 1))
+    journal = _journal(tagger, out)
     with _alone(out), _written(out):
-        tagged = _tagged(journal_of(tagger, out), files, files, out, columns, make)
-        journal_of(tagger, out).unlink()
+        tagged = _tagged(journal, files, files, out, columns, make)
+        journal.unlink()
     return tagged
 
 
@@ -85,7 +86,7 @@ def watch_files(
     Raises:
         UserError: as ``tag_files`` does; of ``look``.
     """
-    journal = journal_of(tagger, out)
+    journal = _journal(tagger, out)
     if not journal.exists():
         check_out(out)
     columns = [*COLUMNS, *tagger.genres]
@@ -107,7 +108,7 @@ def watch_files(
             time.sleep(every)
 
 
-def journal_of(tagger: Tagger | Ensemble, out: Path) -> Path:
+def _journal(tagger: Tagger | Ensemble, out: Path) -> Path:
     """Where the rows of a table are kept while it is made."""
     return out.with_name(f".{out.name}.{tagger.digest}.part")
 

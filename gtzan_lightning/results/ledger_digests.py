@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.files import file_sha256
 from gtzan_lightning.recipe.command_line import write_output
 
 Digests = dict[str, str]  # of "line RUN" and of "FOLDER/FILE"
@@ -72,7 +73,7 @@ def _of_line(line: Mapping[Hashable, str]) -> str:
 def _of_files(ledger: Path) -> Digests:
     folder = ledger.with_suffix("")
     return {
-        f"{folder.name}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest()
+        f"{folder.name}/{file.name}": file_sha256(file)
         for file in (folder.iterdir() if folder.is_dir() else [])
         if not file.name.startswith(".")
     }
