@@ -36,8 +36,11 @@ from gtzan_lightning.results import ledger, tables
 from gtzan_lightning.tuning.space import read_space
 
 MOST_SECONDS = 3.0  # of the processor, on a slow machine
-# 200 examples a kind by make many, the first of them in every run of the tests
-EXAMPLES = [30, pytest.param(200, marks=pytest.mark.many)]
+# the same 200 examples a kind in every make many, the first of them in every run of the tests;
+# make nightly draws others each time
+DRAWN = 2000
+EXAMPLES = [30, pytest.param(200, marks=pytest.mark.many),
+            pytest.param(DRAWN, marks=pytest.mark.slow)]  # fmt: skip
 RECIPE = Recipe.load(
     "small_cnn",
     {"model.channels": (4, 4), "data.sample_rate": 8000, "data.n_fft": 512, "data.bins": 32,
@@ -67,7 +70,11 @@ PREDICTIONS = "part,song,artist,start,genre,pop,rock\n" + "".join(
 
 def examples_of(examples: int) -> settings:
     checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=examples, deadline=None, suppress_health_check=checks)
+    fixed = examples < DRAWN
+    return settings(
+        max_examples=examples, derandomize=fixed, deadline=None, suppress_health_check=checks,
+        database=None if fixed else settings.default.database,
+    )  # fmt: skip
 
 
 def held(read, file: Path, content: bytes) -> None:

@@ -82,12 +82,18 @@ class Space:
 
     model: str
     layers: list[tuple[str, dict[str, Any]]]  # recipes under the trial, as build_recipe takes them
-    dimensions: dict[str, Any]
+    dimensions: dict[str, list[Any] | Range]  # choices, or what a number may be
 
     @property
     def text(self) -> str:
         """Equal for equal spaces."""
-        return json.dumps([self.model, [layer for _, layer in self.layers], self.dimensions])
+        plain = {
+            name: dimension.model_dump(by_alias=True, exclude_defaults=True)
+            if isinstance(dimension, Range)
+            else dimension
+            for name, dimension in self.dimensions.items()
+        }
+        return json.dumps([self.model, [layer for _, layer in self.layers], plain])
 
     @property
     def track(self) -> TrackSettings:
@@ -127,16 +133,15 @@ def read_space(
     if len(dimensions) > MOST or not isinstance(content.get("base") or {}, dict):
         needs = f"takes {MOST} parameters at most, and a 'base' of sections with keys"
         raise UserError(f"space {file} {needs}")
-    for name, dimension in dimensions.items():
-        _check(file, model, name, dimension)
+    checked = {name: _checked(file, model, name, given) for name, given in dimensions.items()}
     under = [*layers, (str(file), content.get("base") or {}), ("", flags)]
-    space = Space(model, under, dimensions)
+    space = Space(model, under, checked)
     for end in (0, -1):
         space.draw(Corner(end))
     return space
 
 
-def _check(file: Path, model: str, name: object, dimension: object) -> None:
+def _checked(file: Path, model: str, name: object, dimension: object) -> list[Any] | Range:
     section, _, key = str(name).partition(".")
     cls = section_of(section, model)
     if cls is None or key not in cls.model_fields:
@@ -153,14 +158,14 @@ def _check(file: Path, model: str, name: object, dimension: object) -> None:
             "could not be compared: give it as a flag, for all of them"
         )
     if isinstance(dimension, list) and dimension:
-        return
+        return dimension
     if not isinstance(dimension, dict):
         raise UserError(
             f"space {file}: {name} must be a list of choices, or int: or float: with bounds (and "
             "log, step, layers, each)"
         )
     try:
-        Range.model_validate(dimension)
+        return Range.model_validate(dimension)
     except ValidationError as error:
         raise UserError(
             f"space {file}: {name} needs int: [low, high] or float: [low, high] (and may have "
@@ -168,28 +173,27 @@ def _check(file: Path, model: str, name: object, dimension: object) -> None:
         ) from None
 
 
-def _suggest(trial: Suggests, name: str, dimension: Any) -> Any:
+def _suggest(trial: Suggests, name: str, dimension: list[Any] | Range) -> Any:
     if isinstance(dimension, list):
         # Optuna's categories are plain values: a list of layers is named by its text
         texts = {json.dumps(choice): choice for choice in dimension}
         return texts[trial.suggest_categorical(name, list(texts))]
-    if "layers" not in dimension:
+    count = dimension.layers
+    if count is None:
         return _number(trial, name, dimension)
-    count = dimension["layers"]
-    if isinstance(count, list):
+    if isinstance(count, tuple):
         count = trial.suggest_int(f"{name}.layers", *count, step=1, log=False)
-    if dimension.get("each"):
+    if dimension.each:
         return [_number(trial, f"{name}.{n + 1}", dimension) for n in range(count)]
     return [_number(trial, name, dimension)] * count
 
 
-def _number(trial: Suggests, name: str, dimension: dict[str, Any]) -> float:
-    log = bool(dimension.get("log"))
-    if "int" in dimension:
-        low, high = dimension["int"]
-        return trial.suggest_int(name, low, high, step=int(dimension.get("step") or 1), log=log)
-    low, high = dimension["float"]
-    return trial.suggest_float(name, low, high, step=dimension.get("step"), log=log)
+def _number(trial: Suggests, name: str, number: Range) -> float:
+    if number.whole is not None:
+        low, high = number.whole
+        return trial.suggest_int(name, low, high, step=int(number.step or 1), log=number.log)
+    assert number.real is not None  # _can_be_drawn
+    return trial.suggest_float(name, *number.real, step=number.step, log=number.log)
 
 
 class Corner:

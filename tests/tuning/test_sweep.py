@@ -20,7 +20,7 @@ from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.tracking.reading import runs_table
 from gtzan_lightning.tuning import study as studies
 from gtzan_lightning.tuning import sweep as sweeps
-from gtzan_lightning.tuning.space import Corner, Space, read_space
+from gtzan_lightning.tuning.space import Corner, Range, Space, read_space
 from gtzan_lightning.tuning.storage import storage
 from gtzan_lightning.tuning.study import Search, ended, open_study, revive
 
@@ -60,7 +60,7 @@ def test_every_space_file_is_one_of_its_model(file):
 def test_the_searched_cnns_space_holds_what_was_published():
     file = SPACES / "navas-baseline_cnn.yaml"
     space = read_space(file, *parse_layers(["--model", "baseline_cnn"], "sweep"))
-    bounds = {name: d["int"] for name, d in space.dimensions.items() if "int" in d}
+    bounds = {name: d.whole for name, d in space.dimensions.items() if isinstance(d, Range)}
     for name, value in (("convolutions", 4), ("kernel", 4), ("kernels", 88), ("stride", 2)):
         low, high = bounds[f"model.{name}"]
         assert low <= value <= high
@@ -86,6 +86,17 @@ def test_layers_of_one_width_and_of_their_own():
         assert len(set(recipe.model.dense)) == 3
         assert 1e-5 <= recipe.fit.learning_rate <= 0.1
     assert counts == {1, 2, 3, 4, 5}
+
+
+def test_what_is_null_in_a_space_is_not_given(tmp_path):
+    file = tmp_path / "space.yaml"
+    texts = []
+    for more in ("", ", layers: null, step: null, float: null"):
+        file.write_text(f"space: {{fit.batch_size: {{int: [8, 64]{more}}}}}")
+        space = read_space(file, "small_cnn", [], {})
+        assert space.draw(Corner(-1)).fit.batch_size == 64
+        texts.append(space.text.replace(str(file), ""))
+    assert texts[0] == texts[1]
 
 
 def test_a_sweep_is_a_parent_run_with_a_run_for_each_trial_and_resumes(flags, tmp_path, capsys):
