@@ -19,6 +19,12 @@ EXTRAS = {
 
 
 LONGEST = 2000  # characters of a message: names in it may be of any length
+SAID = 160  # characters of what a library said
+
+
+def in_a_line(said: object) -> str:
+    """The beginning of what a library's error says, as part of a line; else the error's kind."""
+    return " ".join(str(said).split())[:SAID] or type(said).__name__
 
 
 class UserError(Exception):

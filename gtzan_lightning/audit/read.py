@@ -22,7 +22,7 @@ from gtzan_lightning.data.catalogue import (
 from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.listing import sounds_under, why_no_file
 from gtzan_lightning.data.protocols import make_split
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.files import file_sha256
 from gtzan_lightning.recipe.bounded import TABLE_BYTES, text_of
 from gtzan_lightning.recipe.protocol_names import PROTOCOLS
@@ -132,9 +132,8 @@ def _csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(io.StringIO(text_of(path, "", TABLE_BYTES)))
     except (ValueError, OverflowError, RecursionError) as error:
-        said = " ".join(str(error).split())
         raise UserError(
-            f"{path} can't be read as CSV ({said}): give a table with a header"
+            f"{path} can't be read as CSV ({in_a_line(error)}): give a table with a header"
         ) from None
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gtzan_lightning.errors import in_a_line
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -108,8 +110,7 @@ def measured(key: str, what: str, values: list[float], target: Target, worst: bo
 
 def unmeasured(key: str, what: str, against: str, target: Target, reason: str) -> Row:
     """The row of a library that can't be used here, and why."""
-    reason = " ".join(reason.split())[:140]
-    against = f"{against}: can't be measured here ({reason})"
+    against = f"{against}: can't be measured here ({in_a_line(reason)})"
     return Row(key, (what, "", against, "", str(target), ""), float("nan"))
 
 

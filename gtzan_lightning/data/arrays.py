@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gtzan_lightning.errors import in_a_line
 from gtzan_lightning.files import replacing
 
 
@@ -21,8 +22,7 @@ def read_arrays(file: Path, *names: str) -> list[np.ndarray] | None:
             return [kept[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError,
             MemoryError, tokenize.TokenError, zipfile.BadZipFile) as error:  # fmt: skip
-        said = " ".join(str(error).split())[:100]
-        print(f"{file} is damaged ({said}): what it held is computed again", flush=True)
+        print(f"{file} is damaged ({in_a_line(error)}): what it held is computed again", flush=True)
         return None
 
 

@@ -21,7 +21,7 @@ from huggingface_hub.utils import build_hf_headers
 from rich import progress
 
 from gtzan_lightning.data.catalogue import find_gtzan, gtzan_song
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.files import file_sha256, new_folder
 
 HUB = "marsyas/gtzan"
@@ -82,7 +82,7 @@ def _from_kaggle(root: Path, songs: Path) -> str:
         folder = Path(kagglehub.dataset_download(KAGGLE))
     except Exception as error:  # its client fails in many ways, requests' and its own
         raise UserError(
-            f"GTZAN can't be downloaded from Kaggle ({_reason(error)}): go online, set "
+            f"GTZAN can't be downloaded from Kaggle ({in_a_line(error)}): go online, set "
             "KAGGLE_API_TOKEN to a token of your account there, and give the same command again"
         ) from None
     base = find_gtzan(folder)
@@ -141,7 +141,7 @@ def _receive(url: str, sink: BinaryIO, has: int, size: int | None) -> None:
         if isinstance(error, OSError) and error.errno:
             raise  # of the disk
         came = f"{sink.tell():,} of {size or 0:,} bytes of GTZAN came"
-        raise UserError(f"{came} ({_reason(error)}): the same command resumes") from None
+        raise UserError(f"{came} ({in_a_line(error)}): the same command resumes") from None
 
 
 def _refusal(error: Exception) -> str:
@@ -154,7 +154,7 @@ def _refusal(error: Exception) -> str:
         403: f"ask for access on its page there, {elsewhere}",
         404: f"look where it is now, {elsewhere}",
     }.get(status, "go online and give the same command again")
-    return f"GTZAN can't be downloaded from {HUB} on the hub ({_reason(error)}): {advice}"
+    return f"GTZAN can't be downloaded from {HUB} on the hub ({in_a_line(error)}): {advice}"
 
 
 def _sha256_of(etag: str) -> str:
@@ -191,8 +191,8 @@ def _unpack(archive: Path, folder: Path) -> None:
     except (tarfile.TarError, EOFError, zlib.error) as error:
         archive.unlink()
         raise UserError(
-            f"the archive of GTZAN can't be unpacked ({_reason(error)}): it was removed; the same "
-            "command downloads it anew, gtzan data --from kaggle takes another"
+            f"the archive of GTZAN can't be unpacked ({in_a_line(error)}): it was removed; the "
+            "same command downloads it anew, gtzan data --from kaggle takes another"
         ) from None
 
 
@@ -220,7 +220,3 @@ def _check_room(root: Path, wanted: int) -> None:
 
 def _is_quiet() -> bool:
     return not sys.stdout.isatty()
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -26,7 +26,7 @@ from gtzan_lightning.data.spectra import (
     pitch_classes,
     reflected,
 )
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.recipe.settings import DataSettings, Side
 
 MOST_PIXELS = 2**24  # of a picture: one of 3 s has some 16,000, a waveform of 30 s 700,000
@@ -104,8 +104,9 @@ class PictureSpec:
             spec = replace(cls.of(asked), **{**own, **known})
             return cls.from_dict({**asdict(spec), "window": known.get("window", spec.n_fft)})
         except (TypeError, ValueError, OverflowError) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"corpus.json states pictures that can't be: {said}") from None
+            raise UserError(
+                f"corpus.json states pictures that can't be: {in_a_line(error)}"
+            ) from None
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "PictureSpec":

@@ -13,7 +13,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.recipe.settings import DataSettings, TrackSettings
 
 Mark = Literal["ok", "missing", "problem"]
@@ -265,5 +265,4 @@ def _has(name: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split()).partition(" [SQL")[0]
-    return f"{type(error).__name__} {said[:150]}"
+    return f"{type(error).__name__} {in_a_line(str(error).partition('[SQL')[0])}"

@@ -16,6 +16,7 @@ from mutagen.wave import WAVE
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.decoding import probe_seconds
 from gtzan_lightning.data.listing import why_no_file
+from gtzan_lightning.errors import in_a_line
 from gtzan_lightning.inference.tag_table import read_table
 from gtzan_lightning.terminal import harmless, printable
 
@@ -53,8 +54,8 @@ def _one_line() -> Iterator[None]:
     except BrokenSong:
         raise
     except Exception as error:
-        said = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise BrokenSong("no tag", said or type(error).__name__) from None
+        said = getattr(error, "strerror", None) or error
+        raise BrokenSong("no tag", in_a_line(said)) from None
 
 
 @_one_line()

@@ -25,7 +25,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.exceptions import ExecutionTimeoutError, SystemException
 from ray.exceptions import RayError
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.inference.tag_files import rows_of
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.models.checkpoint import Checkpoint
@@ -160,4 +160,4 @@ def _cores_of_a_gpu() -> int:
 def _in_a_line(error: BaseException) -> str:
     """What is at the bottom of an error that came from another process."""
     cause = getattr(error, "cause", None) or error.__cause__ or error
-    return " ".join(str(cause).partition("Traceback")[0].split())[:200].rstrip(": ")
+    return in_a_line(str(cause).partition("Traceback")[0]).rstrip(": ")

@@ -12,7 +12,7 @@ import torch
 from timm.models import group_modules
 from torch import Tensor, nn
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.models.layers import Trunked
 from gtzan_lightning.models.weights import read_weights
 from gtzan_lightning.recipe.pretrained_settings import Pretrained, TimmSettings
@@ -124,7 +124,7 @@ def _create(
         if not (overlay or settings.pretrained):
             raise
         # timm, the hub client and the file's own format each fail in their own ways
-        reason = " ".join(str(error).split())[:200]
+        reason = in_a_line(error)
         raise UserError(
             f"model.weights {settings.weights} are no {timm_name} weights: {reason}"
             if overlay

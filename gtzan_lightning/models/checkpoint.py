@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
 from gtzan_lightning.data.features import MOST_PIXELS, PictureSpec
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.models.tensors import check_tensors, read_tensors, write_tensors
 from gtzan_lightning.recipe.bounded import check_plain
 from gtzan_lightning.recipe.recipes import Recipe, stored_recipe
@@ -127,7 +127,7 @@ def _read(path: Path) -> Any:
     try:
         return read_tensors(path)
     except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
-        reason = " ".join(str(error).split())[:120]
+        reason = in_a_line(error)
         raise UserError(
             f"checkpoint {path} can't be read, it is truncated, changed or not one of ours "
             f"({reason}): train again, or take another checkpoint"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import logging
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.models.layers import Trunked
 from gtzan_lightning.recipe.pretrained_settings import EncoderSettings
 from gtzan_lightning.recipe.section import Shape
@@ -77,7 +77,7 @@ def _had(hub: str, load: Callable[..., Any]) -> Any:
     try:
         return load(hub, trust_remote_code=False)
     except Exception as error:  # transformers, the hub's client and files fail in their own ways
-        reason = " ".join(str(error).split())[:160]
+        reason = in_a_line(error)
         if "trust_remote_code" in str(error):
             reason = "it asks to run code of its own, which is never done"
         raise UserError(

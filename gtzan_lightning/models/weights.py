@@ -11,7 +11,7 @@ import torch
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from torch import Tensor, nn
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.models.tensors import check_tensors, read_tensors
 from gtzan_lightning.recipe.pretrained_settings import HeardSettings
 
@@ -62,8 +62,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         content = read_tensors(file)
         weights = {name: t for name, t in content.items() if isinstance(t, Tensor)}
     except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"model.weights {file} can't be read: {reason}") from None
+        raise UserError(f"model.weights {file} can't be read: {in_a_line(error)}") from None
     check_tensors(weights, file.stat().st_size, f"model.weights {file}")
     return weights
 

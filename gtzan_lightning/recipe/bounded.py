@@ -17,7 +17,7 @@ import yaml
 from yaml.events import AliasEvent, NodeEvent
 from yaml.nodes import MappingNode, Node
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 
 RECIPE_BYTES = 200_000  # the largest of the package has 20,000
 TABLE_BYTES = 500_000_000
@@ -82,11 +82,11 @@ def yaml_of(file: Path, what: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        said = " ".join(f"{error.problem or error.context}".split())
+        said = in_a_line(error.problem or error.context)
         raise UserError(f"{where}{line} is no plain YAML: {said}") from None
     # such as a day 99, a number of 5,000 digits, or a character that YAML has not
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise UserError(f"{where} is no plain YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{where} is no plain YAML: {in_a_line(error)}") from None
     check_plain(content, where)
     return content
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.recipe.bounded import TABLE_BYTES, bytes_of
 
 KEYS = ("part", "song", "artist", "start", "genre")  # columns; each other one is a genre
@@ -34,7 +34,7 @@ def read_predictions_csv(file: Path, what: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(content), dtype=words, keep_default_na=False)
     except (ValueError, OverflowError, RecursionError) as error:
-        said = " ".join(str(error).split())
+        said = in_a_line(error)
         raise UserError(f"{where} is no table of predictions ({said}): test the run anew") from None
     genres = [name for name in table.columns if name not in KEYS]
     lacking = [name for name in NEEDED if name not in table]

@@ -12,7 +12,7 @@ from http.client import HTTPException
 import mlflow
 from sqlalchemy.exc import SQLAlchemyError
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.terminal import shown
 from gtzan_lightning.tracking.database import check_database, file_of, is_missing
@@ -88,7 +88,7 @@ def complaint(uri: str, error: Exception) -> str:
 def reason(error: Exception) -> str:
     """What an error says, on one line, without passwords, SQL and advertisement."""
     text = str(error).partition("[SQL:")[0].partition("(Background on")[0]
-    return shown(" ".join(text.split())[:200])
+    return shown(in_a_line(text))
 
 
 def check_store(uri: str, writes: bool) -> None:

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
 from gtzan_lightning.data.module import GenreData
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.models.checkpoint import check_resumable
 from gtzan_lightning.models.classifier import GenreClassifier
 from gtzan_lightning.tracking.run_folder import stopwatch
@@ -53,5 +53,6 @@ def _compiler_named(compiled: bool) -> Iterator[None]:
     except Exception as error:
         if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._ind")):
             raise
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"fit.compile: torch.compile can't ({reason}): leave it out") from None
+        raise UserError(
+            f"fit.compile: torch.compile can't ({in_a_line(error)}): leave it out"
+        ) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.recipe.settings import TrackSettings
@@ -55,9 +55,8 @@ def _started(logger: WandbLogger) -> Callable[..., None]:
     try:
         run = logger.experiment
     except Exception as error:  # of whatever kind the library has
-        reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"track.also wandb: it does not start ({reason}): try wandb login, or "
+            f"track.also wandb: it does not start ({in_a_line(error)}): try wandb login, or "
             "WANDB_MODE=offline"
         ) from None
     return lambda kind, *error: run.finish(exit_code=int(kind is not None))

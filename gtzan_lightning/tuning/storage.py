@@ -15,7 +15,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-from gtzan_lightning.errors import EXTRAS, UserError, refused
+from gtzan_lightning.errors import EXTRAS, UserError, in_a_line, refused
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.records import whole_lines
 from gtzan_lightning.terminal import shown
@@ -135,4 +135,4 @@ def _reason(error: BaseException) -> str:
     """What the database's driver said, without the statement that it was asked."""
     inner = error.__cause__ if isinstance(error, StorageInternalError) else error
     said = getattr(inner, "orig", None) or inner or error
-    return shown(" ".join(str(said).split())[:200])
+    return shown(in_a_line(said))
