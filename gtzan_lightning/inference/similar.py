@@ -16,6 +16,7 @@ from gtzan_lightning.data.decoding import decode
 from gtzan_lightning.data.sound_files import MP3_RATE
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.tagger import Tagger
+from gtzan_lightning.models.layers import EMBEDDINGS
 
 PLAYED = 10.0  # seconds from the middle of a song
 
@@ -63,7 +64,7 @@ def library(
     Args:
         told: is told after each song how many of how many are done.
     """
-    file = folder / f"likeness-{tagger.digest}-{corpus.fingerprint}.npz"
+    file = folder / f"likeness-{EMBEDDINGS}-{tagger.digest}-{corpus.fingerprint}.npz"
     if kept := read_arrays(file, "vectors"):
         return Library(corpus, kept[0])
     each = []

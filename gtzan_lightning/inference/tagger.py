@@ -215,7 +215,7 @@ class Tagger:
     def recording_to_vector(self, recording: Tensor) -> np.ndarray:
         """A recording of one song -> (number,) unit vector.
 
-        The mean over clips of its embeddings: of the trunk's map, or of its logits without a trunk.
+        The mean over clips of its embeddings (``Trunked.embed``), of its logits without a trunk.
         """
         recording, steps = self._clippable(recording)
         starts = grid_starts(recording.shape[-1], steps)

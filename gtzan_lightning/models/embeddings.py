@@ -3,7 +3,7 @@
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.models import build_network, check_rate
 from gtzan_lightning.models.kept import Kept, weights_digest
-from gtzan_lightning.models.layers import Trunked
+from gtzan_lightning.models.layers import EMBEDDINGS, Trunked
 from gtzan_lightning.recipe.model_settings import embedding_settings
 from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.recipe.settings import DataSettings
@@ -18,7 +18,9 @@ def embeddings(data: GenreData) -> Kept:
     network = embedding_network(data.recipe.data, data.shape)
     check_rate(network, data.spec)
     weights = weights_digest(network, network.new_layer)
-    key = f"embedding {weights} {data.spec} {data.corpus.fingerprint} {data.clip_steps}"
+    key = (
+        f"embedding {EMBEDDINGS} {weights} {data.spec} {data.corpus.fingerprint} {data.clip_steps}"
+    )
     return Kept(data.recipe.data.packed, key, lambda clips: network.embed(data.features(clips)))
 
 

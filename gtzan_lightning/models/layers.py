@@ -17,6 +17,10 @@ LARGEST = 10**9
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU, "swish": nn.SiLU}
 
 
+# raised when a network's ``embed`` changes, so that what is kept of the former one is not used
+EMBEDDINGS = 2
+
+
 class Trunked(nn.Module):
     """A network in two steps: convolutions that make a map, and what makes logits of the map."""
 

@@ -6,6 +6,7 @@ knowledge distillation, ICASSP 2023. torchvision builds the network.
 
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.mobilenetv3 import (
     InvertedResidual,
@@ -49,7 +50,8 @@ class Mn(Trunked):
     """MobileNetV3-Large of any width on log-mel pictures. (clip, 1, bin, frame) -> (clip, genre)
 
     Deviation from torchvision's: squeeze and excitation end in a sigmoid, as EfficientAT's do.
-    With weights the last layer is new, unless ``tags`` keeps AudioSet's classes.
+    With weights the last layer is new, unless ``tags`` keeps AudioSet's classes. An embedding is
+    the means of all stages: linear probe and nearest songs gain by it over the last one's.
 
     Raises:
         UserError: the weights can't be had or are of another width.
@@ -82,6 +84,13 @@ class Mn(Trunked):
 
     def head(self, maps: Tensor) -> Tensor:  # (clip, map, y, x) -> (clip, genre)
         return self.classifier(maps.mean((2, 3)))
+
+    def embed(self, picture: Tensor) -> Tensor:
+        maps, means = picture, []
+        for layer in self.features:
+            maps = layer(maps)
+            means.append(maps.mean((2, 3)))
+        return torch.cat(means, 1)
 
     def stages(self) -> list[list[nn.Module]]:
         return [[layer] for layer in self.features]

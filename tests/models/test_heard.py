@@ -129,7 +129,7 @@ def test_a_network_of_timm_starts_from_a_local_file(real_data, model):
 @pytest.mark.parametrize("name", SHAPES)
 def test_embeddings_are_numbers_of_a_clip(name):
     net, picture = network(name).eval(), torch.randn(2, *SHAPES[name])
-    size = {"mn": 384, "fcn": 512, "musicnn": 2 * 753, "crnn": 480}[name]
+    size = {"mn": 896, "fcn": 512, "musicnn": 2 * 753, "crnn": 480}[name]
     with torch.inference_mode():
         vectors = net.embed(picture)
     assert vectors.shape == (2, size)
