@@ -164,7 +164,8 @@ def remarks(rows: Sequence[Measured]) -> list[str]:
     ]
     if any(row.part == "valid" for row in rows):
         sentences.append(
-            "A network's best epoch was chosen on the valid part, where that is what was measured."
+            "A network's best epoch was chosen on the valid part, where that is what was measured, "
+            "unless its recipe keeps the last."
         )
     if any(row.is_control for row in rows):
         sentences.append(

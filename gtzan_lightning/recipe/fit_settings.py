@@ -16,6 +16,7 @@ def _of_a_trunk(words: str) -> str:
 
 Trunk = Annotated[str, BeforeValidator(joined), AfterValidator(_of_a_trunk)]
 Patience = Annotated[int, Field(ge=0, le=10**6)]
+LAST = "last"  # of fit.monitor: the last epoch is kept
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 
 
@@ -98,10 +99,11 @@ class FitSettings(TrainerSettings):
     compile: bool = part(False)
     """compile the network with torch.compile, for GPUs (no faster on two cores); takes a minute or
     more before the first step, changes the draws of dropout, needs a C++ compiler"""
-    monitor: Literal["valid/song_accuracy", "valid/song_loss", "valid/loss"] = part(
+    monitor: Literal["valid/song_accuracy", "valid/song_loss", "valid/loss", "last"] = part(
         "valid/song_accuracy"
     )
-    """score that selects the best checkpoint; valid/loss is that of single clips"""
+    """score of the epoch that is kept (valid/loss is that of single clips); last: the last epoch is
+    kept, whatever its score, so that validation songs choose nothing"""
     patience: Patience = part(0)
     """stop after this many validations without improvement; 0: never, as a schedule that ends at a
     low learning rate needs its last epochs"""
@@ -116,5 +118,14 @@ class FitSettings(TrainerSettings):
             raise ValueError(
                 f"fit.check_val_every_n_epoch {self.check_val_every_n_epoch} is above "
                 f"fit.max_epochs {self.max_epochs}: the best epoch could not be chosen"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stops_by_a_score(self) -> "FitSettings":
+        if self.patience and self.monitor == LAST:
+            raise ValueError(
+                "fit.patience stops by a score: give fit.monitor valid/song_accuracy, "
+                "valid/song_loss or valid/loss"
             )
         return self

@@ -20,8 +20,8 @@ from gtzan_lightning.results.rows import Reader, code
 
 _ABOUT = [
     "run_id", "system", "form", "model", "features", "recipe", "corpus", "songs_fingerprint",
-    "songs", "protocol", "leak_valid", "leak_test", "warning", "tuned_on", "part", "n", "seed",
-    "fold", "precision", "epochs", "minutes", "parameters", "machine", "commit", "date",
+    "songs", "protocol", "leak_valid", "leak_test", "warning", "tuned_on", "kept", "part", "n",
+    "seed", "fold", "precision", "epochs", "minutes", "parameters", "machine", "commit", "date",
 ]  # fmt: skip
 _SCORES = [
     "songs", "artists", "song_accuracy", "song_accuracy_low", "song_accuracy_high",

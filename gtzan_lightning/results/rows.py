@@ -35,6 +35,7 @@ class Row:
         wilson_low, wilson_high: Wilson's, which takes songs as independent.
         last: accuracy of the last epoch on valid songs, beside that of the best one.
         tuned_on: songs on which the recipe's settings were chosen; "" where none were.
+        kept: "last epoch" of a network that kept it; "" where valid songs chose the best one.
         opened: of a test part, how often recipes of this model opened it, deleted runs included.
         minutes: of a training.
         device: that it ran on, such as ``cpu``; several are joined, "" is unknown.
@@ -53,6 +54,7 @@ class Row:
     unfinished: int
     warning: str
     tuned_on: str
+    kept: str
     n: int | None
     artists: int | None
     accuracy: float | None
@@ -192,6 +194,7 @@ def make_row(runs: pd.DataFrame, part: str, read: Reader | None, opened: Mapping
         unfinished=int((runs["status"] != "FINISHED").sum()),
         warning=next((w for w in column(runs, "warning", "").fillna("") if w), ""),
         tuned_on=str(column(runs, "tuned_on", "").fillna("").iloc[0]),
+        kept=str(column(runs, "kept", "").fillna("").iloc[0]),
         **_scores(done, part, read),
         last=float(last.mean()) if part == "valid" and len(last) else None,
         opened=opened.get(str(first["model"])),

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from gtzan_lightning.recipe.fit_settings import LAST
 from gtzan_lightning.results import calibration, known_faults
 from gtzan_lightning.results.predictions import per_genre
 
@@ -62,7 +63,7 @@ def markdown(
         scores, predictions: of the run.
         history: points of the learning curves and of ``epoch``, which counts from 0; empty where
             nothing was trained epoch by epoch.
-        monitor: the metric that chose the best checkpoint.
+        monitor: the metric that chose the best checkpoint, or ``last``.
         use: commands of a shell, or "".
     """
     part = scored_part(scores)
@@ -86,15 +87,17 @@ def _curves(history: History, monitor: str) -> list[dict[str, object]]:
         for step, value in points:
             if name != "epoch" and step in epochs:
                 values.setdefault(int(epochs[step]), {})[name] = value
-    choice = {epoch: row[monitor] for epoch, row in values.items() if monitor in row}
+    by = "valid/loss" if monitor == LAST else monitor
+    choice = {epoch: row[by] for epoch, row in values.items() if by in row}
     if not choice:
         return []
     best = (min if monitor.endswith("loss") else max)(choice, key=lambda epoch: choice[epoch])
-    shown = _spread(sorted(choice), best)
+    kept, word = (max(choice), "kept") if monitor == LAST else (best, "best")
+    shown = _spread(sorted(choice), kept)
     names = [name for name in history if name != "epoch"]
     return [
         {
-            "epoch": f"{epoch + 1}{' (best)' * (epoch == best)}",
+            "epoch": f"{epoch + 1}{f' ({word})' * (epoch == kept)}",
             **{name.removesuffix("_epoch"): values[epoch].get(name) for name in names},
         }
         for epoch in shown

@@ -58,8 +58,11 @@ class Table:
         remark = (
             "Measured on the validation part (the test part stays closed until it is asked for)"
         )
-        if any(row.parameters is not None for row in self.rows):  # of networks
+        networks = [row for row in self.rows if row.parameters is not None]
+        if any(not row.kept for row in networks):
             remark += ", on which each network's best epoch was chosen: such scores are optimistic"
+            if last := dict.fromkeys(row.model for row in networks if row.kept):
+                remark += f" (not of {', '.join(last)}, which kept the last epoch)"
         return [f"{remark}.", *warnings]
 
     def _luck_remark(self) -> list[str]:
@@ -186,7 +189,10 @@ class Choice:
         part = part_words(self.table.part, self.table.protocol).replace("valid ", "validation ")
         words = [f"the {part} of {self.table.corpus}, {self.table.protocol}"]
         words += [self.table.leak] if self.table.leak else []
-        if self.table.part == "valid" and column(of_runs, "parameters").notna().any():
+        chose = column(of_runs, "parameters").notna() & (
+            column(of_runs, "kept", "").fillna("") == ""
+        )
+        if self.table.part == "valid" and chose.any():
             words.append("on which best epochs were chosen")
         seeds = sorted(set(column(of_runs, "seed", "").astype(str)))
         words += [f"seeds {' '.join(seeds)}", *warnings]

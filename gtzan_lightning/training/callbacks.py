@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from gtzan_lightning.models.tensors import write_tensors
+from gtzan_lightning.recipe.fit_settings import LAST
 from gtzan_lightning.recipe.recipes import Recipe
 
 LEARNING_RATE = "watch/learning_rate"  # MLflow's page sorts names: below final, train and valid
@@ -27,15 +28,17 @@ say = rank_zero_only(print)
 def run_callbacks(recipe: Recipe, folder: str | Path) -> list[Callback]:
     """What a recipe asks of any trainer: ``best.ckpt``, ``last.ckpt``, averaging, stopping.
 
-    The best checkpoint is the one with the best ``fit.monitor`` on the validation part.
+    The best checkpoint is the one with the best ``fit.monitor`` on the validation part, or that
+    of the last validation where this is ``last``.
 
     Args:
         folder: where the checkpoints go.
     """
     fit = recipe.fit
     mode = "max" if fit.monitor == "valid/song_accuracy" else "min"
+    score = None if fit.monitor == LAST else fit.monitor
     best = Checkpoint(
-        dirpath=folder, filename="best", monitor=fit.monitor, mode=mode, save_weights_only=True,
+        dirpath=folder, filename="best", monitor=score, mode=mode, save_weights_only=True,
         enable_version_counter=False, save_on_train_epoch_end=False,
     )  # fmt: skip
     best.lenience = min(fit.min_delta, 0.0) if fit.patience else 0.0
@@ -74,6 +77,11 @@ class Checkpoint(ModelCheckpoint):
     """
 
     lenience = 0.0
+
+    @property
+    def state_key(self) -> str:
+        """Of two that keep the newest weights, as Lightning's key would be that of both."""
+        return f"{super().state_key} {self.filename}"
 
     def check_monitor_top_k(
         self, trainer: lightning.Trainer, current: Tensor | None = None

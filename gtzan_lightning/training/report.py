@@ -14,6 +14,7 @@ from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
 from gtzan_lightning.files import digest, replacing
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
+from gtzan_lightning.recipe.fit_settings import LAST
 from gtzan_lightning.recipe.identity import flat
 from gtzan_lightning.recipe.model_settings import CustomSettings, embedding_settings
 from gtzan_lightning.recipe.pretrained_settings import Pretrained
@@ -51,6 +52,7 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "split_fingerprint": data.split.fingerprint,
         "warning": data.warning,
         "tuned_on": recipe.tuned_on,
+        "kept": "last epoch" if recipe.fit.monitor == LAST else "",
         "precision": "" if isinstance(recipe.model, ClassicalSettings) else recipe.fit.precision,
         "mlflow.source.name": "experiments/run.py",
         "mlflow.source.git.commit": made_with["commit"],
@@ -164,7 +166,8 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         reliable = plots.reliability_plot(calibration.reliabilities(predictions, part), title)
         tracker.log(reliable, file_name(f"{part}_reliability.png", data))
     monitor = data.recipe.fit.monitor
-    history = {name: tracker.history(name) for name in dict.fromkeys([*CURVES, monitor])}
+    scores_of = dict.fromkeys([*CURVES, *([] if monitor == LAST else [monitor])])
+    history = {name: tracker.history(name) for name in scores_of}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(plots.learning_curves(history), file_name("learning_curves.png", data))
     history["epoch"] = tracker.history("epoch")

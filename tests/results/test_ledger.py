@@ -166,6 +166,8 @@ def test_the_header_of_a_recipe_says_what_its_runs_scored():
         "songs)."
     )
     assert measured(tables(runs), "r2") == ["# Not measured yet."]
+    last = " ".join(measured(tables(runs.assign(kept="last epoch")), "r1"))
+    assert last.endswith("2.0 minutes on cpu).")
 
 
 def test_a_page_with_an_unknown_block_is_named(tmp_path):

@@ -54,6 +54,9 @@ def test_the_curves_have_the_first_the_best_and_the_last_epoch(predictions):
     assert [cell.strip() for cell in best.split("|")[2:4]] == ["1.780", "0.700"]
     by_loss = page(predictions, accuracies, monitor="valid/loss")
     assert any("| 40 (best)" in line for line in by_loss)
+    by_none = page(predictions, accuracies, monitor="last")
+    assert any("| 40 (kept)" in line for line in by_none)
+    assert not any("(best)" in line for line in by_none)
 
 
 def test_a_baseline_has_no_curves_and_a_genre_keeps_its_table_whole(predictions):

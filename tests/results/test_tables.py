@@ -162,6 +162,12 @@ def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic()
     assert "optimistic" in table.markdown()
     assert column(table, "n") == ["197"]
     assert column(table, "song accuracy") == ["0.600"]
+    runs = [run("a", **scores), run("b", **scores, recipe="r2", model="vgg", kept="last epoch")]
+    (both,), (last,) = (tables(pd.DataFrame(of)) for of in (runs, runs[1:]))
+    assert "optimistic (not of vgg, which kept the last epoch)" in both.markdown()
+    assert "optimistic" not in last.markdown()
+    assert choose(pd.DataFrame(runs[1:]), ["vgg"]).context.count("best epochs") == 0
+    assert choose(pd.DataFrame(runs[:1]), ["small_cnn"]).context.count("best epochs") == 1
 
 
 def test_one_baseline_in_a_table_of_networks_takes_no_remark_away():

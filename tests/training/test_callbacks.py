@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.training.callbacks import run_callbacks
 from gtzan_lightning.training.screen import WIDTHS, Screen, duration
@@ -72,6 +73,14 @@ def test_the_validation_part_chooses_the_epoch_and_stops_the_training(tmp_path, 
     assert len(model.validated) == 4  # the best, and two that were no better
     assert kept(tmp_path, "best") == 2 * STEPS
     assert kept(tmp_path, "last") == 4 * STEPS
+
+
+def test_the_last_epoch_is_kept_whatever_its_score(tmp_path):
+    model = fitted(tmp_path, monitor="last", average_epochs=0)
+    assert len(model.validated) == 6
+    assert kept(tmp_path, "best") == 6 * STEPS
+    with pytest.raises(UserError, match=r"fit\.patience stops by a score"):
+        fitted(tmp_path, monitor="last", patience=2)
 
 
 def test_a_negative_min_delta_takes_a_worse_loss_for_better(tmp_path):
