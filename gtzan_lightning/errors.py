@@ -23,8 +23,10 @@ SAID = 160  # characters of what a library said
 
 
 def in_a_line(said: object) -> str:
-    """The beginning of what a library's error says, as part of a line; else the error's kind."""
-    return " ".join(str(said).split())[:SAID] or type(said).__name__
+    """The beginning of what a library's error says, as part of a line; of one without words, its
+    kind."""
+    kind = type(said).__name__ if isinstance(said, BaseException) else ""
+    return " ".join(str(said).split())[:SAID] or kind
 
 
 class UserError(Exception):

@@ -6,7 +6,7 @@ import pytest
 from conftest import quick_flags
 
 from experiments import augmentation, models
-from gtzan_lightning.errors import UserError
+from gtzan_lightning.errors import UserError, in_a_line
 from gtzan_lightning.models import BASELINES, MODELS
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.tracking.reading import runs_table
@@ -56,3 +56,9 @@ def test_every_model_beats_chance_after_ten_epochs(name, quick):
         flags += ["--data.picture_size", "80", "80", "--data.clips_per_song", "12"]
     figures = train(quick(*flags, model=name)).scores
     assert figures["final/valid/song_accuracy"] > 0.25  # ten genres: chance is 0.1
+
+
+def test_an_error_without_words_is_named_and_an_empty_text_is_not():
+    assert in_a_line(ValueError(" two\nlines ")) == "two lines"
+    assert in_a_line(ValueError()) == "ValueError"
+    assert in_a_line("") == ""

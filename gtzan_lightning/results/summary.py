@@ -91,8 +91,11 @@ def _curves(history: History, monitor: str) -> list[dict[str, object]]:
     choice = {epoch: row[by] for epoch, row in values.items() if by in row}
     if not choice:
         return []
-    best = (min if monitor.endswith("loss") else max)(choice, key=lambda epoch: choice[epoch])
-    kept, word = (max(choice), "kept") if monitor == LAST else (best, "best")
+    if monitor == LAST:
+        kept, word = max(choice), "kept"
+    else:
+        better = min if monitor.endswith("loss") else max
+        kept, word = better(choice, key=lambda epoch: choice[epoch]), "best"
     shown = _spread(sorted(choice), kept)
     names = [name for name in history if name != "epoch"]
     return [

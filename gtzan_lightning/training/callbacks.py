@@ -80,7 +80,7 @@ class Checkpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Of two that keep the newest weights, as Lightning's key would be that of both."""
+        """Another for each file: two may keep the newest weights, and Lightning's would be one."""
         return f"{super().state_key} {self.filename}"
 
     def check_monitor_top_k(

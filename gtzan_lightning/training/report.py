@@ -166,8 +166,8 @@ def report(tracker: Tracker, predictions: pd.DataFrame, data: GenreData) -> dict
         reliable = plots.reliability_plot(calibration.reliabilities(predictions, part), title)
         tracker.log(reliable, file_name(f"{part}_reliability.png", data))
     monitor = data.recipe.fit.monitor
-    scores_of = dict.fromkeys([*CURVES, *([] if monitor == LAST else [monitor])])
-    history = {name: tracker.history(name) for name in scores_of}
+    shown = [*CURVES, monitor] if monitor != LAST else CURVES
+    history = {name: tracker.history(name) for name in dict.fromkeys(shown)}
     if any(history.values()):  # a baseline without epochs has none
         tracker.log(plots.learning_curves(history), file_name("learning_curves.png", data))
     history["epoch"] = tracker.history("epoch")

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from gtzan_lightning.errors import NoNumber, Untrainable, UserError, in_a_line
+from gtzan_lightning.errors import NoNumber, Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe, with_settings
 from gtzan_lightning.recipe.settings import TrackSettings
 from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
@@ -145,7 +145,7 @@ def _accuracy(
     except (Untrainable, NoNumber, torch.OutOfMemoryError) as error:
         # a corner of the space that no network can be made of has no accuracy to report; were it
         # one of Optuna's failures, it would be tried again for ever
-        print(f"trial {trial.number} can't be trained: {in_a_line(error)}")
+        print(f"trial {trial.number} can't be trained: {str(error).splitlines()[0]}")
         trial.set_user_attr("failed", True)
         raise optuna.TrialPruned from None
     trial.set_user_attr("run", outcome.run_id)
