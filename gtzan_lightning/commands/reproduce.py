@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import time
 from functools import partial
 from pathlib import Path
@@ -36,10 +37,13 @@ def main(argv: list[str], recipes: Path = RECIPES) -> None:
     if not (recipes / "systems.yaml").exists():
         raise UserError(f"--recipes {recipes}: there is no systems.yaml; name that of a checkout")
     first_word("reading the runs")
-    from gtzan_lightning.results.reproductions import commands, markdown
+    from gtzan_lightning.results.reproductions import every, markdown
 
     if args["list"]:
-        print("\n".join(commands(Path(os.path.relpath(recipes)))))
+        args["recipes"] = recipes = Path(os.path.relpath(recipes))
+        cells = _missing(args) if args["missing"] else every(recipes)
+        for argv in cells:
+            print(shlex.join(("python", "experiments/run.py", *argv, *settings)))
         return
     out = Path(args["out"]) if args["out"] else None
     if out and out.is_dir():
@@ -59,7 +63,10 @@ def _parser(recipes: Path) -> Parser:
         "published, corrected, and on the artist-clean protocol. Cells without a run are empty; "
         "leaky runs are marked.",
     )
-    parser.add_argument("--list", action="store_true", help="print the commands and stop")
+    parser.add_argument(
+        "--list", action="store_true",
+        help="print the commands, with --missing those of the empty cells, and stop",
+    )  # fmt: skip
     parser.add_argument(
         "--missing", action="store_true",
         help="run the empty cells, the cheapest first; an interrupted one is resumed. Flags of "
@@ -98,20 +105,12 @@ def _measured(args: dict[str, Any], recipes: Path) -> tuple[Any, ...]:
 
 def _fill(args: dict[str, Any], settings: list[str]) -> None:
     """Run the empty cells; one that can't be run here is named with its reason."""
-    import pandas as pd
-
-    from gtzan_lightning.results.reproductions import missing
-    from gtzan_lightning.tracking.reading import has_store
     from gtzan_lightning.training.hardware import keep_freed_memory
 
     keep_freed_memory()
-    track, start = track_of(args), time.monotonic()
-    known = args["ledger"] or has_store(track)
-    runs = _measured(args, args["recipes"])[0] if known else pd.DataFrame()
+    track, start, cells = track_of(args), time.monotonic(), _missing(args)
     same = [w for key, value in args.items() if key.startswith("track.") and value is not None
             for w in (f"--{key}", value)]  # fmt: skip
-    cells = [argv for argv in missing(runs, args["recipes"])
-             if any(word in Path(argv[1]).stem for word in args["only"])]  # fmt: skip
     for number, argv in enumerate(cells, 1):
         if time.monotonic() - start > 3600 * args["hours"]:
             print(f"{len(cells) - number + 1} cells are left: --hours {args['hours']:g} are over")
@@ -121,6 +120,19 @@ def _fill(args: dict[str, Any], settings: list[str]) -> None:
             _run([*argv, *settings, *same], args["ledger"], track)
         except UserError as error:
             print(f"not run: {as_flags(str(error))}", flush=True)
+
+
+def _missing(args: dict[str, Any]) -> list[list[str]]:
+    """Flags of ``run.py`` for the empty cells that ``--only`` names, the cheapest first."""
+    import pandas as pd
+
+    from gtzan_lightning.results.reproductions import missing
+    from gtzan_lightning.tracking.reading import has_store
+
+    known = args["ledger"] or has_store(track_of(args))
+    runs = _measured(args, args["recipes"])[0] if known else pd.DataFrame()
+    return [argv for argv in missing(runs, args["recipes"])
+            if any(word in Path(argv[1]).stem for word in args["only"])]  # fmt: skip
 
 
 def _run(argv: list[str], checkout: Path | None, track: TrackSettings) -> None:

@@ -125,13 +125,9 @@ def _on(one: System, feature: str, score: float | None) -> System:
     )
 
 
-def commands(folder: Path) -> list[str]:
-    """The command of every cell, system by system."""
-    return [
-        " ".join(("python experiments/run.py", *one.argv(folder, form)))
-        for one in systems(folder)
-        for form in one.forms
-    ]
+def every(folder: Path) -> list[list[str]]:
+    """Flags of ``run.py`` for every cell and defect, system by system."""
+    return [one.argv(folder, form) for one in systems(folder) for form in one.forms]
 
 
 def key(folder: Path, one: System, form: str) -> str:

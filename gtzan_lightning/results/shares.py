@@ -5,22 +5,30 @@ from dataclasses import dataclass
 import pandas as pd
 from tabulate import tabulate
 
+from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
+from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
 from gtzan_lightning.results.intervals import wilson
 from gtzan_lightning.results.rows import Reader
-from gtzan_lightning.results.together import accuracy, runs_of
+from gtzan_lightning.results.together import accuracy, one_recipe, with_predictions
 
 PROTOCOL = "filtered"
+CLASSES = ("classical", "from scratch", "ImageNet", "heard before")
 
 
 @dataclass(frozen=True)
 class Share:
-    """Song accuracy of a system that was trained on so many songs, with its 95 % interval."""
+    """Song accuracy of a system that was trained on so many songs, with its 95 % interval.
+
+    Attributes:
+        minutes: of one training.
+    """
 
     songs: int
     accuracy: float
     low: float
     high: float
     seeds: int
+    minutes: float
 
 
 def shares(lines: pd.DataFrame, read: Reader) -> dict[str, list[Share]]:
@@ -44,28 +52,41 @@ def shares(lines: pd.DataFrame, read: Reader) -> dict[str, list[Share]]:
 
 
 def markdown(systems: dict[str, list[Share]]) -> str:
-    """A row for each system, a column for each number of training songs."""
+    """A row for each system, by class, and a column for each number of training songs."""
     sizes = sorted({share.songs for of_system in systems.values() for share in of_system})
     rows = []
     for name, of_system in systems.items():
         cells = {share.songs: _cell(share) for share in of_system}
-        rows.append([name, *(cells.get(size, "") for size in sizes)])
-    headers = ["system", *(f"{size} songs" for size in sizes)]
+        minutes = f"{of_system[-1].minutes:.1f}"
+        rows.append([class_of(name), name, *(cells.get(size, "") for size in sizes), minutes])
+    rows.sort(key=lambda row: CLASSES.index(row[0]))
+    headers = ["class", "system", *(f"{size} songs" for size in sizes), "minutes, all songs"]
     if not rows:
         return "Not measured yet."
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
-def _share(songs: int, runs: pd.DataFrame, read: Reader) -> Share:
-    """Of all seeds of a recipe, as ``runs_of`` chooses it."""
-    kept = runs_of(runs, read, "valid")
-    if kept:
-        own = accuracy(kept, "valid")
-        return Share(songs, own.accuracy, own.low, own.high, len(kept))
-    for column in ("recipe", "precision"):
-        runs = runs[runs[column] == runs[column].iloc[0]]
-    share = float(runs["final/valid/song_accuracy"].mean())
-    return Share(songs, share, *wilson(share, int(runs["final/valid/songs"].iloc[0])), len(runs))
+def class_of(system: str) -> str:
+    """Of ``CLASSES``; a system is named as ``shares`` does, with features as in a run's tags."""
+    model, _, features = system.partition(": ")
+    settings = MODEL_SETTINGS.get(model, CustomSettings)
+    if "; heard " in features:
+        return "heard before"
+    if "; saw ImageNet" in features:
+        return "ImageNet"
+    return "classical" if issubclass(settings, ClassicalSettings) else "from scratch"
+
+
+def _share(songs: int, lines: pd.DataFrame, read: Reader) -> Share:
+    """Of all seeds of a recipe; with predictions the interval is by artist, else Wilson's."""
+    kept, runs = with_predictions(lines, read, "valid")
+    if runs:
+        own = accuracy(runs, "valid")
+        return Share(songs, own.accuracy, own.low, own.high, len(runs), kept["minutes"].mean())
+    lines = one_recipe(lines)
+    score = float(lines["final/valid/song_accuracy"].mean())
+    ends = wilson(score, int(lines["final/valid/songs"].iloc[0]))
+    return Share(songs, score, *ends, len(lines), lines["minutes"].mean())
 
 
 def _cell(share: Share) -> str:

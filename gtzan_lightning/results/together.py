@@ -37,23 +37,30 @@ def accuracy(runs: Runs, part: str) -> Accuracy:
     return Accuracy(len(songs), share, low, high)
 
 
-def runs_of(lines: pd.DataFrame, read: Reader, part: str) -> Runs:
-    """Predictions of a system's lines, by seed and fold; of lines whose predictions are kept.
-
-    Of a model that was trained by several recipes its own counts, else the newest; of one recipe
-    the newest precision.
-    """
-    tables = {run: table for run in lines["run_id"] if (table := read(run)) is not None}
-    tables = {run: table for run, table in tables.items() if (table["part"] == part).any()}
-    lines = lines[lines["run_id"].isin(list(tables))]
-    if lines.empty:
-        return {}
+def one_recipe(lines: pd.DataFrame) -> pd.DataFrame:
+    """Of a system's lines those of its own recipe, else of the newest; of the newest precision."""
     own = lines[lines["form"].str.contains(r"\bown\b")]
     lines = own if len(own) else lines
     for column in ("recipe", "precision"):
         lines = lines[lines[column] == lines[column].iloc[0]]
+    return lines
+
+
+def with_predictions(lines: pd.DataFrame, read: Reader, part: str) -> tuple[pd.DataFrame, Runs]:
+    """``one_recipe`` of a system's lines with predictions of a part; these by seed and fold."""
+    tables = {run: table for run in lines["run_id"] if (table := read(run)) is not None}
+    tables = {run: table for run, table in tables.items() if (table["part"] == part).any()}
+    lines = lines[lines["run_id"].isin(list(tables))]
+    if lines.empty:
+        return lines, {}
+    lines = one_recipe(lines)
     keys = zip(lines["seed"].astype(str), lines["fold"].astype(str), strict=True)
-    return dict(zip(keys, (tables[run] for run in lines["run_id"]), strict=True))
+    return lines, dict(zip(keys, (tables[run] for run in lines["run_id"]), strict=True))
+
+
+def runs_of(lines: pd.DataFrame, read: Reader, part: str) -> Runs:
+    """Predictions of a system's lines, as ``with_predictions`` chooses them."""
+    return with_predictions(lines, read, part)[1]
 
 
 def markdown(lines: pd.DataFrame, read: Reader, part: str) -> str:

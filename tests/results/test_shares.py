@@ -2,20 +2,21 @@ import pandas as pd
 import pytest
 
 from gtzan_lightning.results.plots import shares_plot
-from gtzan_lightning.results.shares import markdown, shares
+from gtzan_lightning.results.shares import class_of, markdown, shares
 
 
-def line(run, model, songs, accuracy, protocol, seed="0", recipe="a"):
+def line(run, model, songs, accuracy, protocol, seed="0", recipe="a", minutes=2.0):
     return {
         "run_id": run, "model": model, "features": "mel 128", "recipe": recipe, "precision": "",
         "seed": seed, "fold": "0", "form": "", "protocol": protocol, "songs": songs,
         "final/valid/song_accuracy": accuracy, "final/valid/songs": 100.0,
+        "minutes": minutes,
     }  # fmt: skip
 
 
 LINES = pd.DataFrame([
     line("1", "mn", "train 442 of 443, valid 197", 0.8, "filtered"),
-    line("2", "mn", "train 442 of 443, valid 197", 0.7, "filtered", seed="1"),
+    line("2", "mn", "train 442 of 443, valid 197", 0.7, "filtered", seed="1", minutes=3.0),
     line("3", "mn", "train 44, valid 197", 0.5, "filtered, train 44", recipe="b"),
     line("4", "knn", "train 442 of 443, valid 197", 0.4, "filtered"),
     line("5", "cnn", "train 44, valid 197", 0.2, "filtered, train 44"),
@@ -39,7 +40,23 @@ def test_systems_with_several_numbers_of_training_songs_have_a_curve():
     assert "44 songs" in table[0]
     assert "442 songs" in table[0]
     assert "0.750 [0.657, 0.825], 2 seeds" in table[3]
+    assert table[3].split("|")[-2].strip() == "2.5"  # minutes, of all songs
     assert markdown({}) == "Not measured yet."
+
+
+@pytest.mark.parametrize(
+    ("system", "known"),
+    [
+        ("knn: mfcc 20, 3 s", "classical"),
+        ("small_cnn: mel 128, 3.9 s", "from scratch"),
+        ("own.module:Net: mel 128, 3.9 s", "from scratch"),
+        ("efficientnet: mel 128, 3.9 s; saw ImageNet", "ImageNet"),
+        ("mn: kaldi 128, 10 s; heard AudioSet", "heard before"),
+        ("logistic_regression: embedding crnn of htk 96, 10 s; heard MSD", "heard before"),
+    ],
+)
+def test_a_systems_class_is_what_it_has_learnt_from(system, known):
+    assert class_of(system) == known
 
 
 def test_the_plot_names_the_systems():
