@@ -13,7 +13,8 @@ def headline(tables: Sequence[Table]) -> str:
     """Markdown of the tables of one protocol's valid and test part, a line for each model.
 
     Of its recipes and precisions on one kind of picture the one that opened the test part, else the
-    best on valid songs. The best on valid songs is first, as not every recipe opened the test part.
+    best on valid songs; those that kept the last epoch count apart. The best on valid songs is
+    first, as not every recipe opened the test part.
     """
     parts = {
         part: {_key(row): row for table in tables if table.part == part for row in table.rows}
@@ -96,7 +97,7 @@ def _one_each(
     for key in keys:
         row = parts["valid"].get(key) or parts["test"][key]
         cells = row.cells()
-        kind = (cells["model"], cells["features"])
+        kind = (cells["model"], cells["features"])  # "small_cnn, last epoch" is another
         if kind not in chosen or (key in parts["test"] and chosen[kind] not in parts["test"]):
             chosen[kind] = key
     return [key for key in keys if key in chosen.values()]

@@ -95,8 +95,9 @@ class Row:
         unfinished += f" ({self.repeats} repeated)" if self.repeats else ""
         leaky = f" {marker(self.warning)}" if self.warning else ""
         this = " <- this run" * (own in self.runs)
+        kept = f", {self.kept}" if self.kept else ""
         return {
-            "model": self.model + leaky + unfinished + this,
+            "model": self.model + kept + leaky + unfinished + this,
             "features": self.features,
             "n": _text(self.n, "d"),
             "artists": _text(self.artists, "d"),

@@ -148,6 +148,10 @@ def test_the_headline_has_test_and_valid_scores_of_a_recipe_in_one_line():
     assert first[5].startswith("0.700 [")
     assert first[5].endswith("*")  # artists are unknown
     assert second[1:5] == ["svm", "AudioSet", "kaldi 128, 10 s", ""]
+    kept = run("e", **valid, kept="last epoch", recipe="r4")
+    both = headline(tables(pd.DataFrame([*runs, kept])))
+    assert "| small_cnn " in both
+    assert "| small_cnn, last epoch " in both
     runs[0]["tuned_on"] = "filtered, valid"
     last = headline(tables(pd.DataFrame(runs))).splitlines()[-1]
     assert last == "Settings chosen on filtered, valid: small_cnn."

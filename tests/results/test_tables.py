@@ -164,7 +164,8 @@ def test_without_test_songs_the_validation_part_is_shown_and_called_optimistic()
     assert column(table, "song accuracy") == ["0.600"]
     runs = [run("a", **scores), run("b", **scores, recipe="r2", model="vgg", kept="last epoch")]
     (both,), (last,) = (tables(pd.DataFrame(of)) for of in (runs, runs[1:]))
-    assert "optimistic (not of vgg, which kept the last epoch)" in both.markdown()
+    assert 'optimistic (but for those with "last epoch", which kept that one)' in both.markdown()
+    assert "| vgg, last epoch " in both.markdown()
     assert "optimistic" not in last.markdown()
     assert choose(pd.DataFrame(runs[1:]), ["vgg"]).context.count("best epochs") == 0
     assert choose(pd.DataFrame(runs[:1]), ["small_cnn"]).context.count("best epochs") == 1
