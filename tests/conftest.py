@@ -114,6 +114,7 @@ def quick_flags(packed: Path, folder: Path, model: str = "small_cnn") -> list[st
     more = ["--data.fractions", "0.5", "0.25", "0.25"]
     if model == "small_cnn":
         more += ["--model.channels", "16", "32", "64"]
+        more += ["--fit.monitor", "valid/song_accuracy"]  # as most models; its own is last
     return [*(word for pair in flags.items() for word in pair), *more]
 
 

@@ -32,6 +32,8 @@ def main(argv: list[str]) -> None:
     if not (root / RECIPES / "systems.yaml").exists():
         raise UserError(f"--root {root} is no checkout: it has no {RECIPES}/systems.yaml")
     first_word("reading the ledger")
+    from gtzan_lightning.results.ledger import name_anew
+
     if args["what"] == "add":
         if not args["run"]:
             raise UserError("give the runs to add: names, or the beginnings of their ids")
@@ -40,6 +42,8 @@ def main(argv: list[str]) -> None:
         return
     if args["run"]:
         raise UserError("'tables' takes no run")
+    if renamed := name_anew(root / LEDGER, measures(root)):
+        print(f"recipes have changed: {renamed} lines measure something else now")
     for page, text in pages(root).items():
         write_output(root / page, text)
         print(f"{page}: written")
@@ -72,22 +76,34 @@ def add_runs(words: list[str], root: Path, track: TrackSettings) -> list[str]:
         UserError: a word means no run or several, or a run may have no line.
     """
     from gtzan_lightning.results import ledger
-    from gtzan_lightning.results.reproductions import cells
     from gtzan_lightning.tracking.finding import one
     from gtzan_lightning.tracking.reading import predictions_if_any, runs_table
 
-    runs, lines = runs_table(track), {}
-    filled = cells(root / RECIPES)
-    own = own_recipes()
+    runs, lines, known = runs_table(track), {}, measures(root)
     for word in words:
         run = one(runs, word)
         ledger.check(run)
-        names, forms = filled.get(run["recipe"], ([], []))
-        forms = [*forms, *["own"] * (run["recipe"] in own)]
-        lines[run["run_id"]] = ledger.line(run, " ".join(names), " ".join(forms))
+        lines[run["run_id"]] = ledger.line(run, *known.get(run["recipe"], ("", "")))
     gone = ledger.add(root / LEDGER, lines, partial(predictions_if_any, track=track))
     added = [f"added {line['model']} {line['recipe']}, run {run}" for run, line in lines.items()]
     return added + [f"replaced run {run}" for run in gone]
+
+
+def measures(root: Path) -> dict[str, tuple[str, str]]:
+    """Recipe key -> the systems of sources that its runs measure, and how; "own": a model's own.
+
+    Args:
+        root: of a checkout.
+    """
+    from gtzan_lightning.results.reproductions import cells
+
+    filled, own = cells(root / RECIPES), own_recipes()
+    found = {}
+    for recipe in filled.keys() | own.keys():
+        names, forms = filled.get(recipe, ([], []))
+        forms = [*forms, *["own"] * (recipe in own)]
+        found[recipe] = (" ".join(names), " ".join(forms))
+    return found
 
 
 def own_recipes() -> dict[str, str]:

@@ -164,6 +164,26 @@ def add(file: Path, lines: Mapping[str, dict[str, object]], read_run: Reader) ->
     return gone
 
 
+def name_anew(file: Path, measures: Mapping[str, tuple[str, str]]) -> int:
+    """Say of each line what its recipe measures now, since recipes of models and systems change.
+
+    Args:
+        measures: recipe key -> system and form, as ``line`` takes them.
+
+    Returns:
+        How many lines are other than before.
+    """
+    old = _words_of(file)
+    check_digests(file, old)
+    named = [measures.get(recipe, ("", "")) for recipe in old["recipe"]]
+    new = old.assign(**dict(zip(("system", "form"), zip(*named, strict=True), strict=True)))
+    count = int((new != old).any(axis=1).sum())
+    if count:
+        write_output(file, new.to_csv(index=False, lineterminator="\n"))
+        keep_digests(file, new)
+    return count
+
+
 def _answers(run: str, read_run: Reader) -> bytes:
     """The predictions of a run that are kept."""
     predictions = read_run(run)

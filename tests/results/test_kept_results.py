@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gtzan_lightning.commands.results import measures
 from gtzan_lightning.ladder.table import read_csv as read_ladder
 from gtzan_lightning.results import ledger
 from gtzan_lightning.results.by_artist import clusters, interval
@@ -27,6 +28,12 @@ def test_a_line_of_the_ledger_follows_from_its_predictions(run):
             column = f"final/{part}/{name}"
             if column in LINES:
                 assert line[column] == pytest.approx(value, abs=1e-4), column
+
+
+def test_every_line_says_what_its_recipe_measures_now():
+    known = measures(DOCS.parent)
+    for run, line in LINES.iterrows():
+        assert (line["system"], line["form"]) == known.get(line["recipe"], ("", "")), run
 
 
 def test_lines_without_predictions_claim_no_artists():

@@ -62,6 +62,18 @@ def test_lines_come_back_as_runs_with_their_predictions(tmp_path):
     assert ledger.reader(file)("another") is None
 
 
+def test_lines_say_anew_what_their_recipes_measure_when_recipes_have_changed(tmp_path):
+    file = tmp_path / "results.csv"
+    add(file, series("a" * 32), series("b" * 32, recipe="r2"))
+    measures = {"r1": ("s", "corrected"), "r2": ("s t", "corrected own")}
+    assert ledger.name_anew(file, measures) == 1
+    lines = ledger.read(file).set_index("recipe")[["system", "form"]]  # the digests fit, too
+    assert list(lines.loc["r2"]) == ["s t", "corrected own"]
+    assert ledger.name_anew(file, measures) == 0
+    assert ledger.name_anew(file, {}) == 2
+    assert set(ledger.read(file)["form"]) == {""}
+
+
 def test_counts_are_kept_to_their_last_digit_and_tables_name_the_device(tmp_path):
     file = tmp_path / "results.csv"
     add(file, series(parameters=15_762_770.0, machine="Linux x86_64, 16 cores, NVIDIA H100"))

@@ -50,6 +50,7 @@ class Counter(lightning.LightningModule):
 
 
 def fitted(folder, more=(), **fit):
+    fit = {"monitor": "valid/song_accuracy", **fit}
     recipe = Recipe.load("small_cnn", {f"fit.{name}": value for name, value in fit.items()})
     trainer = lightning.Trainer(
         max_epochs=6, logger=False, accelerator="cpu", enable_progress_bar=False,
