@@ -32,8 +32,6 @@ def main(argv: list[str]) -> None:
     if not (root / RECIPES / "systems.yaml").exists():
         raise UserError(f"--root {root} is no checkout: it has no {RECIPES}/systems.yaml")
     first_word("reading the ledger")
-    from gtzan_lightning.results.ledger import name_anew
-
     if args["what"] == "add":
         if not args["run"]:
             raise UserError("give the runs to add: names, or the beginnings of their ids")
@@ -42,6 +40,8 @@ def main(argv: list[str]) -> None:
         return
     if args["run"]:
         raise UserError("'tables' takes no run")
+    from gtzan_lightning.results.ledger import name_anew
+
     if renamed := name_anew(root / LEDGER, measures(root)):
         print(f"recipes have changed: {renamed} lines measure something else now")
     for page, text in pages(root).items():

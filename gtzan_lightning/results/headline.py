@@ -5,7 +5,7 @@ from textwrap import wrap
 
 from tabulate import tabulate
 
-from gtzan_lightning.results.rows import Row
+from gtzan_lightning.results.rows import Row, learnt_before
 from gtzan_lightning.results.tables import Table, chosen_on
 
 
@@ -31,9 +31,7 @@ def headline(tables: Sequence[Table]) -> str:
         row = valid or test
         assert row is not None
         cells = row.cells()
-        # as report.features writes it: "...; heard AudioSet" or "...; saw ImageNet"
-        features, _, before = cells["features"].partition("; ")
-        before = before.removeprefix("heard ").removeprefix("saw ")
+        features, before = learnt_before(cells["features"])
         lines.append({
             "model": cells["model"],
             "learnt before from": before or "nothing",

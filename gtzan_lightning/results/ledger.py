@@ -176,7 +176,7 @@ def name_anew(file: Path, measures: Mapping[str, tuple[str, str]]) -> int:
     old = _words_of(file)
     check_digests(file, old)
     named = [measures.get(recipe, ("", "")) for recipe in old["recipe"]]
-    new = old.assign(**dict(zip(("system", "form"), zip(*named, strict=True), strict=True)))
+    new = old.assign(system=[system for system, _ in named], form=[form for _, form in named])
     count = int((new != old).any(axis=1).sum())
     if count:
         write_output(file, new.to_csv(index=False, lineterminator="\n"))

@@ -119,6 +119,15 @@ class Row:
         }
 
 
+def learnt_before(features: str) -> tuple[str, str]:
+    """A run's tag ``features`` without what its network learnt from before, and that, such as MSD.
+
+    As ``report`` writes it: "...; heard AudioSet" or "...; saw ImageNet".
+    """
+    own, _, before = features.partition("; ")
+    return own, before.removeprefix("heard ").removeprefix("saw ")
+
+
 def short(runs: Sequence[str]) -> str:
     """Such as ``1a2b3c4d``, or ``1a2b3c4d +2`` of three."""
     return f"{runs[0][:SHORT]} +{len(runs) - 1}" if len(runs) > 1 else runs[0][:SHORT]

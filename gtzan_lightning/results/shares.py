@@ -8,7 +8,7 @@ from tabulate import tabulate
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
 from gtzan_lightning.results.intervals import wilson
-from gtzan_lightning.results.rows import Reader
+from gtzan_lightning.results.rows import Reader, learnt_before
 from gtzan_lightning.results.together import accuracy, one_recipe, with_predictions
 
 PROTOCOL = "filtered"
@@ -69,11 +69,9 @@ def markdown(systems: dict[str, list[Share]]) -> str:
 def class_of(system: str) -> str:
     """Of ``CLASSES``; a system is named as ``shares`` does, with features as in a run's tags."""
     model, _, features = system.partition(": ")
+    if before := learnt_before(features)[1]:
+        return "ImageNet" if before == "ImageNet" else "heard before"
     settings = MODEL_SETTINGS.get(model, CustomSettings)
-    if "; heard " in features:
-        return "heard before"
-    if "; saw ImageNet" in features:
-        return "ImageNet"
     return "classical" if issubclass(settings, ClassicalSettings) else "from scratch"
 
 

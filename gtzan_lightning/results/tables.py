@@ -61,8 +61,8 @@ class Table:
         networks = [row for row in self.rows if row.parameters is not None]
         if any(not row.kept for row in networks):
             remark += ", on which each network's best epoch was chosen: such scores are optimistic"
-            if kept := {row.kept for row in networks} - {""}:
-                remark += f' (but for those with "{kept.pop()}", which kept that one)'
+            if any(row.kept for row in networks):
+                remark += ' (but for those with "last epoch", which kept that one)'
         return [f"{remark}.", *warnings]
 
     def _luck_remark(self) -> list[str]:

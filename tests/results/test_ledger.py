@@ -72,6 +72,9 @@ def test_lines_say_anew_what_their_recipes_measure_when_recipes_have_changed(tmp
     assert ledger.name_anew(file, measures) == 0
     assert ledger.name_anew(file, {}) == 2
     assert set(ledger.read(file)["form"]) == {""}
+    empty = tmp_path / "empty.csv"
+    empty.write_text(file.read_text().splitlines()[0] + "\n")
+    assert ledger.name_anew(empty, measures) == 0
 
 
 def test_counts_are_kept_to_their_last_digit_and_tables_name_the_device(tmp_path):
