@@ -15,9 +15,9 @@ _KINDS = {
 }
 
 
-def has_audio_name(path: Path) -> bool:
+def has_audio_name(path: str | Path) -> bool:
     """Whether its suffix is that of a sound file."""
-    return path.suffix.lower() in AUDIO
+    return os.path.splitext(path)[1].lower() in AUDIO
 
 
 def visible(folder: Path) -> list[Path]:
@@ -77,25 +77,26 @@ def sounds_under(folder: Path) -> Iterator[Path]:
     Not all of it is a file: ask ``why_no_file``. Links to folders are named and not followed, so
     that no loop of them matters. A folder that is named as a sound file is listed and looked into.
     """
-    waiting = [folder]
+    waiting = [str(folder)]
     while waiting:
         place = waiting.pop()
+        found, folders = [], []
         try:
             with os.scandir(place) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                for entry in listing:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    if not entry.name.startswith(".") and _looks_like_sound(entry):
+                        found.append(entry.path)
         except OSError:
-            yield place
+            yield Path(place)
             continue
-        folders = []
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(path)
-            if entry.name.startswith("."):
-                continue
-            if has_audio_name(path) or (entry.is_symlink() and os.path.isdir(path)):
-                yield path
-        waiting += reversed(folders)
+        yield from map(Path, sorted(found))
+        waiting += sorted(folders, reverse=True)
+
+
+def _looks_like_sound(entry: os.DirEntry[str]) -> bool:
+    return has_audio_name(entry.name) or (entry.is_symlink() and os.path.isdir(entry.path))
 
 
 def _why_nothing(path: Path, error: OSError) -> str:
