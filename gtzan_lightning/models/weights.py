@@ -64,7 +64,18 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     except Exception as error:  # zip, pickle and torch each have their own errors for bad bytes
         raise UserError(f"model.weights {file} can't be read: {in_a_line(error)}") from None
     check_tensors(weights, file.stat().st_size, f"model.weights {file}")
-    return weights
+    return {name: _without_denormals(t) for name, t in weights.items()}
+
+
+def _without_denormals(tensor: Tensor) -> Tensor:
+    """Zero for numbers below 1e-38, which processors compute with a hundred times more slowly.
+
+    Channels that a training's weight decay let die are full of them: a fifth to a half of what Won
+    et al. published.
+    """
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.masked_fill(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0)
 
 
 def fetch(url: str, kept: str) -> Path:

@@ -146,6 +146,13 @@ def test_weights_of_another_network_are_refused(tmp_path, weights_file):
             network("mn", weights=str(tmp_path / file))
 
 
+def test_weights_that_are_slow_to_compute_with_become_zero(tmp_path):
+    smallest = torch.finfo(torch.float32).tiny
+    torch.save({"a": torch.tensor([1e-40, -1e-40, smallest, 0.5])}, tmp_path / "w.pth")
+    read = weights.read_weights(tmp_path / "w.pth")["a"]
+    assert read.tolist() == [0, 0, smallest, 0.5]
+
+
 class Server(BaseHTTPRequestHandler):
     """Gives ``content`` and breaks off once, after its first half."""
 
