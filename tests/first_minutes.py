@@ -102,7 +102,9 @@ def _section(
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    # those of make would have the commands' own make tell its folder
+    others = ("MLFLOW_", "MAKE", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     kept.pop("PYTHONPATH", None)
     return {**kept, "PATH": f"{home}/.venv/bin:{os.environ['PATH']}", "COLUMNS": "100"}
 
