@@ -255,6 +255,8 @@ def embedding_settings(data: DataSettings) -> HeardSettings:
         own = {"hub": data.embedding_weights or ""}
     elif data.embedding == "crnn":
         own["variant"] = "won"
+    if data.embedding_learnt_from:
+        own["learnt_from"] = data.embedding_learnt_from
     settings = MODEL_SETTINGS[str(data.embedding)].model_validate({"pretrained": True, **own})
     assert isinstance(settings, HeardSettings)
     return settings

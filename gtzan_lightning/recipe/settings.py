@@ -107,6 +107,8 @@ class DataSettings(Section):
     """network that has listened before, of which data.features embedding takes its numbers"""
     embedding_weights: str | None = file(None)
     """local file of its weights, instead of the download; of an encoder its name or folder"""
+    embedding_learnt_from: Literal["msd", "jamendo", "mtat"] | None = part(None)
+    """songs that they learnt from, of fcn, crnn and musicnn (none: those of model.learnt_from)"""
     bins: Annotated[int, Field(ge=8, le=512)] = part(128)
     """mel bins of a mel picture, and those an mfcc picture is computed from"""
     coefficients: Annotated[int, Field(ge=2, le=128)] = part(20)
@@ -170,6 +172,8 @@ class DataSettings(Section):
             raise ValueError("data.features raw takes no data.scale, picture_size or colour")
         if (self.features == "embedding") != (self.embedding is not None):
             raise ValueError("data.features embedding goes with data.embedding, such as mn")
+        if self.embedding_learnt_from and self.embedding not in ("fcn", "crnn", "musicnn"):
+            raise ValueError("data.embedding_learnt_from is of data.embedding fcn, crnn or musicnn")
         if self.picture in TAGGERS and (self.scale or self.colour or self.range_db != 80):
             raise ValueError(
                 f"data.features {self.features} takes no data.scale, colour or range_db: a network "

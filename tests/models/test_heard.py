@@ -25,6 +25,7 @@ from gtzan_lightning.recipe.fit_settings import FitSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.tracking.reading import runs_table
+from gtzan_lightning.training.report import heard_before
 from gtzan_lightning.training.train import train
 
 MUSIC, SILENCE = 137, 500  # classes of AudioSet
@@ -230,10 +231,13 @@ def test_a_recipe_holds_the_picture_that_its_weights_expect():
     assert Recipe.load("mn", {"model.pretrained": False}).data.features == "mel"
     embedding = {"data.features": "embedding", "data.embedding": "fcn"}
     assert Recipe.load("svm", embedding).data.sample_rate == 16000
+    of_tags = Recipe.load("svm", {**embedding, "data.embedding_learnt_from": "mtat"})
+    assert heard_before(of_tags) == "MagnaTagATune"
     for model, settings, said in (
         ("mn", {"data.sample_rate": 22050}, r"data.sample_rate 22050: .* expect 32000"),
         ("svm", {**embedding, "data.bins": 128}, r"data.bins 128: .* expect 96"),
         ("small_cnn", embedding, "embedding is for knn"),
+        ("svm", {"data.embedding_learnt_from": "mtat"}, "is of data.embedding fcn, crnn"),
         ("svm", {"data.features": "embedding"}, "goes with data.embedding"),
         ("crnn", {"model.pretrained": True}, "take model.variant won"),
         ("mn", {"model.width": 3}, "should be 0.4, 0.5, 1, 2 or 4"),
