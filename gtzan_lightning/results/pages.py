@@ -37,7 +37,8 @@ def of_models(
             [*_left_out(lines[folds & excerpts], read), *tables(lines[own & excerpts], read)]
         ),
         "excerpts_together": lambda: together.markdown(lines[own & excerpts], read, "valid"),
-        "shares": lambda: shares.markdown(shares.shares(lines, read)),
+        "shares": lambda: shares.markdown(shares.shares(lines[~excerpts], read)),
+        "apart": lambda: shares.apart(lines[~excerpts], read),
     }
 
 

@@ -1,5 +1,6 @@
 """What more training songs are worth: scores of systems trained on shares of a protocol's songs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -7,6 +8,7 @@ from tabulate import tabulate
 
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.model_settings import MODEL_SETTINGS, CustomSettings
+from gtzan_lightning.results import significance
 from gtzan_lightning.results.intervals import wilson
 from gtzan_lightning.results.rows import Reader, learnt_before
 from gtzan_lightning.results.together import accuracy, one_recipe, with_predictions
@@ -37,17 +39,9 @@ def shares(lines: pd.DataFrame, read: Reader) -> dict[str, list[Share]]:
     Of the ledger's lines those of ``PROTOCOL``, whole or with ``data.train_share``; systems that
     were trained on one number of songs are left out.
     """
-    protocol = lines["protocol"]
-    own = lines[(protocol == PROTOCOL) | protocol.str.startswith(f"{PROTOCOL}, train ")]
-    own = own[own["songs"].str.startswith("train ")]  # lines of lost runs do not say
-    sizes = own["songs"].str.extract(r"train (\d+)")[0].astype(int)
     systems: dict[str, list[Share]] = {}
-    named = own["model"] + ": " + own["features"]
-    for name, of_system in own.groupby(named):
-        runs = of_system.groupby(sizes[of_system.index])
-        if len(runs) < 2:
-            continue
-        systems[str(name)] = [_share(int(str(size)), group, read) for size, group in runs]
+    for name, size, group in _trained(lines):
+        systems.setdefault(name, []).append(_share(size, group, read))
     return systems
 
 
@@ -66,6 +60,32 @@ def markdown(systems: dict[str, list[Share]]) -> str:
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
+def apart(lines: pd.DataFrame, read: Reader) -> str:
+    """A row for each two systems that can be told apart, by the number of training songs.
+
+    As ``significance.pairs`` compares all that were trained on as many songs; ``lines`` as
+    ``shares`` takes them.
+    """
+    of_size: dict[int, list[significance.System]] = {}
+    for name, size, group in _trained(lines):
+        runs = with_predictions(group, read, "valid")[1]
+        if runs:
+            own = significance.system(name, list(runs.values()), "valid")
+            of_size.setdefault(size, []).append(own)
+    rows = []
+    for size, systems in sorted(of_size.items()):
+        pairs = [pair.from_better() for pair in significance.pairs(systems)]
+        rows += [
+            [str(size), pair.first, pair.second, f"{pair.difference:.3f}",
+             f"{pair.low:.3f} to {pair.high:.3f}", pair.p_text.removeprefix("= "), str(len(pairs))]
+            for pair in pairs if pair.apart
+        ]  # fmt: skip
+    if not rows:
+        return "None can be told apart."
+    headers = ["songs", "better", "than", "difference", "interval", "p", "pairs compared"]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
 def class_of(system: str) -> str:
     """Of ``CLASSES``; a system is named as ``shares`` does, with features as in a run's tags."""
     model, _, features = system.partition(": ")
@@ -73,6 +93,21 @@ def class_of(system: str) -> str:
         return "ImageNet" if before == "ImageNet" else "heard before"
     settings = MODEL_SETTINGS.get(model, CustomSettings)
     return "classical" if issubclass(settings, ClassicalSettings) else "from scratch"
+
+
+def _trained(lines: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """Systems, numbers of training songs in order, and the lines of both."""
+    protocol = lines["protocol"]
+    own = lines[(protocol == PROTOCOL) | protocol.str.startswith(f"{PROTOCOL}, train ")]
+    own = own[own["songs"].str.startswith("train ")]  # lines of lost runs do not say
+    sizes = own["songs"].str.extract(r"train (\d+)")[0].astype(int)
+    named = own["model"] + ": " + own["features"]
+    for name, of_system in own.groupby(named):
+        runs = of_system.groupby(sizes[of_system.index])
+        if len(runs) < 2:
+            continue
+        for size, group in runs:
+            yield str(name), int(str(size)), group
 
 
 def _share(songs: int, lines: pd.DataFrame, read: Reader) -> Share:

@@ -16,7 +16,7 @@ Two systems are told apart where the test says so and the interval leaves out ze
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
 
@@ -87,6 +87,15 @@ class Pair:
         """As ``p_text``, of McNemar's test."""
         return _shown(self.mcnemar)
 
+    def from_better(self) -> "Pair":
+        """The same pair, with the system of the higher accuracy first."""
+        if self.difference >= 0:
+            return self
+        return replace(
+            self, first=self.second, second=self.first, difference=-self.difference,
+            low=-self.high, high=-self.low,
+        )  # fmt: skip
+
     def sentence(self, context: str = "") -> str:
         """Such as "b is better than a on these 197 songs (74 artists): …".
 
@@ -95,15 +104,13 @@ class Pair:
         Args:
             context: such as the part, protocol and corpus; stands behind the songs.
         """
-        better, other = self.first, self.second
-        low, high, difference = self.low, self.high, self.difference
-        if difference < 0:
-            better, other, low, high, difference = other, better, -high, -low, -difference
+        own = self.from_better()
+        better, other, difference = own.first, own.second, own.difference
         by = "artists unknown" if self.artists is None else f"{self.artists} artists"
         songs = f"on these {self.songs} songs ({by}){context}"
         numbers = (
-            f"difference {difference:+.3f} [{low:+.3f}, {high:+.3f}] ({self.level:.3g} % interval)"
-            f", sign flips p {self.p_text}, McNemar of single songs p "
+            f"difference {difference:+.3f} [{own.low:+.3f}, {own.high:+.3f}] "
+            f"({self.level:.3g} % interval), sign flips p {self.p_text}, McNemar of single songs p "
             f"{self.mcnemar_text}{self.remark}"
         )
         if self.apart:

@@ -66,6 +66,9 @@ def runs_of(lines: pd.DataFrame, read: Reader, part: str) -> Runs:
 def markdown(lines: pd.DataFrame, read: Reader, part: str) -> str:
     """A row for each of the best systems, then for the best two, three and four together.
 
+    All rows are of the seeds and folds that these systems share, so that a vote can be held against
+    its members; a system that shares none with better ones is left out.
+
     Args:
         lines: of a ledger, of one protocol and corpus; a system is a model with a kind of picture.
         part: the part that is scored.
@@ -73,18 +76,26 @@ def markdown(lines: pd.DataFrame, read: Reader, part: str) -> str:
     named = lines["model"] + ": " + lines["features"]
     systems = {str(name): runs_of(own, read, part) for name, own in lines.groupby(named)}
     scored = {name: accuracy(runs, part) for name, runs in systems.items() if runs}
-    ranked = sorted(scored, key=lambda name: -scored[name].accuracy)[:MOST]
-    rows = [[name, *_cells(scored[name])] for name in ranked]
-    for number in range(2, len(ranked) + 1):
-        voted = shared_runs([systems[name] for name in ranked[:number]])
-        if voted:
-            rows.append([f"the first {number} together", *_cells(accuracy(voted, part))])
-    if not rows:
+    ranked: list[str] = []
+    shared: set[tuple[str, str]] = set()
+    for name in sorted(scored, key=lambda name: -scored[name].accuracy):
+        keys = shared.intersection(systems[name]) if ranked else set(systems[name])
+        if keys and len(ranked) < MOST:
+            ranked, shared = [*ranked, name], keys
+    if not ranked:
         return "Not measured yet."
-    headers = ["system", "n", "song accuracy", "95 % interval"]
+    same = [{key: systems[name][key] for key in sorted(shared)} for name in ranked]
+    rows = [[name, *_cells(runs, part)] for name, runs in zip(ranked, same, strict=True)]
+    rows += [
+        [f"the first {number} together", *_cells(shared_runs(same[:number]), part)]
+        for number in range(2, len(same) + 1)
+    ]
+    headers = ["system", "n", "seeds", "song accuracy", "95 % interval"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
-def _cells(scored: Accuracy) -> list[str]:
+def _cells(runs: Runs, part: str) -> list[str]:
+    scored = accuracy(runs, part)
     ends = f"{scored.low:.3f}-{scored.high:.3f}"
-    return [str(scored.songs), f"{scored.accuracy:.3f}", ends]
+    seeds = len({seed for seed, _ in runs})
+    return [str(scored.songs), str(seeds), f"{scored.accuracy:.3f}", ends]

@@ -1,8 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from gtzan_lightning.results.plots import shares_plot
-from gtzan_lightning.results.shares import class_of, markdown, shares
+from gtzan_lightning.results.shares import apart, class_of, markdown, shares
 
 
 def line(run, model, songs, accuracy, protocol, seed="0", recipe="a", minutes=2.0):
@@ -42,6 +43,26 @@ def test_systems_with_several_numbers_of_training_songs_have_a_curve():
     assert "0.750 [0.657, 0.825], 2 seeds" in table[3]
     assert table[3].split("|")[-2].strip() == "2.5"  # minutes, of all songs
     assert markdown({}) == "Not measured yet."
+
+
+def answers(right):
+    """Predictions of 60 jazz songs of as many artists; the first ones are right."""
+    rows = [
+        ["valid", f"s{n}", f"a{n}", 0.0, "jazz", *np.log([0.9, 0.1][:: 1 if n < right else -1])]
+        for n in range(60)
+    ]
+    columns = ["part", "song", "artist", "start", "genre", "jazz", "rock"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_systems_that_can_be_told_apart_are_named_by_their_number_of_songs():
+    right = {"1": 50, "2": 50, "3": 50, "5": 20, "6": 48}
+    table = apart(LINES, {run: answers(n) for run, n in right.items()}.get)
+    (row,) = table.splitlines()[2:]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == ["44", "mn: mel 128", "cnn: mel 128", "0.500"]
+    assert cells[-1] == "1"
+    assert apart(LINES, lambda run: None) == "None can be told apart."
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ LINES = pd.DataFrame(
 def test_the_best_are_joined_one_by_one():
     lines = markdown(LINES, TABLES.get, "test").splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert [(name, score) for name, _, score, _ in cells] == [
+    assert [(name, score) for name, _, _, score, _ in cells] == [
         ("mn: mel", "0.750"),
         ("cnn: mel", "0.500"),
         ("knn: mel", "0.000"),
@@ -42,6 +42,17 @@ def test_the_best_are_joined_one_by_one():
         ("the first 3 together", "0.000"),
     ]
     assert markdown(LINES, lambda run: None, "test") == "Not measured yet."
+
+
+def test_a_vote_stands_beside_the_same_seeds_of_its_members():
+    """mn's second seed, 0 of 8, has no counterpart, and svm's only seed none among the better."""
+    again = pd.DataFrame([
+        {**LINES.iloc[0], "run_id": "3", "seed": "1"},
+        {**LINES.iloc[0], "run_id": "2", "seed": "7", "model": "svm"},
+    ])  # fmt: skip
+    lines = markdown(pd.concat([LINES.iloc[:2], again]), TABLES.get, "test")
+    assert "| mn: mel              | 8   | 1       | 0.750 " in lines
+    assert "svm" not in lines
 
 
 def test_of_several_recipes_a_models_own_counts():
