@@ -72,7 +72,8 @@ def sentences(tables: Sequence[Table], recipe: str) -> list[str]:
 def _sentence(table: Table, row: Row) -> str:
     """Such as ``Measured on the test part of filtered, gtzan, n = 290: song accuracy 0.638 …``."""
     is_chosen = table.part == "valid" and bool(row.parameters) and not row.kept
-    chosen = "; best epoch chosen on these songs" * is_chosen
+    last = "" if row.last is None else f", the last has {row.last:.3f}"
+    chosen = f"; best epoch chosen on these songs{last}" * is_chosen
     seeds = f"{row.seeds} seed{'s' * (row.seeds > 1)}"
     minutes = "" if row.minutes is None else f"{row.minutes:.1f} minutes"
     where = " on ".join(filter(None, (minutes, row.device)))
