@@ -300,7 +300,7 @@ MUTANTS = [
            "multinomial(len(values), share, DRAWS)", "multinomial(len(values), share, 1)",
            OF_SIGNIFICANCE),
     Mutant("the sentence says the other sign", SIGNIFICANCE,
-           "-high, -low, -difference", "low, high, difference", OF_SIGNIFICANCE),
+           "low=-self.high, high=-self.low", "low=self.low, high=self.high", OF_SIGNIFICANCE),
     Mutant("other code is averaged", TABLES,
            'runs.groupby(states(runs))', 'runs.groupby(runs["recipe"])', OF_TABLES),
     Mutant("sd of incomplete seeds", ROWS,
