@@ -11,7 +11,7 @@ from gtzan_lightning.inference.explained import write_explained
 from gtzan_lightning.inference.sound import wave_to_sound
 from gtzan_lightning.inference.tagger import Tagger
 from gtzan_lightning.results.html import html, html_of_pairs
-from gtzan_lightning.results.significance import pairs, system
+from gtzan_lightning.results.significance import of_run, pairs
 from gtzan_lightning.results.tables import tables
 
 pytestmark = pytest.mark.many
@@ -42,7 +42,7 @@ def files(tmp_path_factory, checkpoint):
         lambda run_id: f"http://127.0.0.1:1/#/runs/{run_id}", "",
     )  # fmt: skip
     (folder / "compare.html").write_text(compared)
-    systems = [system(name, [answers(right)], "test") for name, right in (("a", 0.9), ("b", 0.3))]
+    systems = [of_run(name, answers(right), "test") for name, right in (("a", 0.9), ("b", 0.3))]
     (folder / "pairs.html").write_text(html_of_pairs(pairs(systems), "the test part of gtzan"))
     tagger = Tagger.load(checkpoint)
     sound = wave_to_sound(render("jazz", 1, 0, 4.0, RATE), RATE, tagger.sample_rate)

@@ -112,7 +112,8 @@ def ensemble(*systems: str, track: TrackSettings | None = None) -> "list[pd.Data
     """
     from gtzan_lightning.results.ensemble import of_systems
 
-    return of_systems(list(_runs(systems, track or TrackSettings())[1].values()))
+    of_words = _runs(systems, track or TrackSettings())[1]
+    return list(of_systems(list(of_words.values())).values())
 
 
 def predictions(run: str, track: TrackSettings | None = None) -> "pd.DataFrame":
@@ -140,7 +141,7 @@ def _systems(chosen: "Choice", runs: "dict[str, Runs]") -> "list[System]":
     from gtzan_lightning.results.significance import system
 
     part = chosen.table.part
-    return [system(word, list(of_word.values()), part) for word, of_word in runs.items()]
+    return [system(word, of_word, part) for word, of_word in runs.items()]
 
 
 def _runs(

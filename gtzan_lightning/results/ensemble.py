@@ -33,7 +33,7 @@ def shared_runs(systems: Sequence[Runs]) -> Runs:
     return {key: ensemble([runs[key] for runs in systems]) for key in shared}
 
 
-def of_systems(systems: Sequence[Runs]) -> list[pd.DataFrame]:
+def of_systems(systems: Sequence[Runs]) -> Runs:
     """The ensembles of ``shared_runs``.
 
     Raises:
@@ -42,7 +42,7 @@ def of_systems(systems: Sequence[Runs]) -> list[pd.DataFrame]:
     voted = shared_runs(systems)
     if not voted:
         raise UserError("an ensemble's systems have no seed and fold in common")
-    return list(voted.values())
+    return voted
 
 
 def _of_part(members: Sequence[pd.DataFrame], part: str) -> pd.DataFrame:

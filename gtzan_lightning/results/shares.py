@@ -70,7 +70,7 @@ def apart(lines: pd.DataFrame, read: Reader) -> str:
     for name, size, group in _trained(lines):
         runs = with_predictions(group, read, "valid")[1]
         if runs:
-            own = significance.system(name, list(runs.values()), "valid")
+            own = significance.system(name, runs, "valid")
             of_size.setdefault(size, []).append(own)
     rows = []
     for size, systems in sorted(of_size.items()):

@@ -26,6 +26,7 @@ from scipy import stats
 
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.results.by_artist import DRAWS, artist_of, clusters, resampled, sign_flips
+from gtzan_lightning.results.ensemble import Runs
 from gtzan_lightning.results.predictions import predicted, vote
 
 ALPHA = 0.05
@@ -128,33 +129,39 @@ def _shown(p: float, floor: float = 0.0) -> str:
     return f"= {p:.3g}"
 
 
-def system(name: str, predictions: Sequence[pd.DataFrame], part: str) -> System:
-    """A system from the predictions of its runs.
+def system(name: str, runs: Runs, part: str) -> System:
+    """A system from the predictions of its runs, by seed and fold.
 
     Raises:
         UserError: a run has no predictions of that part.
     """
-    columns, artists = [], []
-    for table in predictions:
+    answers, artists = [], []
+    seeds: dict[str, list[pd.Series]] = {}
+    for (seed, _), table in runs.items():
         rows = table[table["part"] == part]
         if rows.empty:
             raise UserError(f"a run of {name} has no predictions of the {part} part")
         songs = vote(rows).set_index("song")
-        columns.append((songs["genre"] == predicted(songs)).astype(float))
+        right = (songs["genre"] == predicted(songs)).astype(float)
+        answers.append(right)
+        seeds.setdefault(seed, []).append(right)
         artists.append(artist_of(rows))
     # folds test different songs: a song counts the runs that tested it
-    answers = pd.concat(columns, axis=1)
+    mean = pd.concat(answers, axis=1).mean(axis=1)
     known = pd.concat(artists).groupby(level=0).first()
-    return System(name, len(predictions), answers.mean(axis=1), _of_seeds(answers), known)
+    return System(name, len(runs), mean, _of_seeds(seeds), known)
 
 
-def _of_seeds(answers: pd.DataFrame) -> pd.DataFrame | None:
-    """(song, run) -> (seed, song): the n-th answer of every song is the n-th seed's."""
-    counts = answers.notna().sum(axis=1)
-    if counts.nunique() > 1 or counts.iloc[0] < 2:  # not every seed tested every song
-        return None
-    rows = [row[row.notna()].to_numpy() for _, row in answers.iterrows()]
-    return pd.DataFrame(np.stack(rows, axis=1), columns=answers.index)
+def of_run(name: str, predictions: pd.DataFrame, part: str) -> System:
+    """``system`` of a single run."""
+    return system(name, {("", ""): predictions}, part)
+
+
+def _of_seeds(seeds: dict[str, list[pd.Series]]) -> pd.DataFrame | None:
+    """(seed, song): the answers of each seed's folds, joined."""
+    joined = {seed: pd.concat(folds).groupby(level=0).mean() for seed, folds in seeds.items()}
+    table = pd.DataFrame(joined).T
+    return table if len(table) > 1 and table.notna().all(axis=None) else None
 
 
 def compare(a: pd.DataFrame, b: pd.DataFrame, part: str = "test") -> Pair:
@@ -163,7 +170,7 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, part: str = "test") -> Pair:
     Raises:
         UserError: they were not measured on the same songs, or on none of that part.
     """
-    return pairs([system("a", [a], part), system("b", [b], part)])[0]
+    return pairs([of_run("a", a, part), of_run("b", b, part)])[0]
 
 
 def pairs(systems: Sequence[System]) -> list[Pair]:

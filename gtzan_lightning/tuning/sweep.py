@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gtzan_lightning.errors import NoNumber, Untrainable, UserError
 from gtzan_lightning.recipe.recipes import Recipe, with_settings
 from gtzan_lightning.recipe.settings import TrackSettings
-from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, system
+from gtzan_lightning.results.significance import ALPHA, System, holm, mcnemar, of_run
 from gtzan_lightning.tracking.processes import process_id
 from gtzan_lightning.tracking.reading import check_output, read_predictions
 from gtzan_lightning.tracking.tracker import Tracker
@@ -233,7 +233,7 @@ def _alike(
 
 def _system(trial: FrozenTrial, track: TrackSettings) -> System:
     """Which validation songs a trial got right."""
-    return system(str(trial.number), [read_predictions(trial.user_attrs["run"], track)], "valid")
+    return of_run(str(trial.number), read_predictions(trial.user_attrs["run"], track), "valid")
 
 
 class _Pruning(Callback):

@@ -8,7 +8,7 @@ import pytest
 from conftest import run
 
 from gtzan_lightning.results import latex
-from gtzan_lightning.results.significance import pairs, system
+from gtzan_lightning.results.significance import of_run, pairs
 from gtzan_lightning.results.tables import tables
 
 PREAMBLE = r"\documentclass[twocolumn]{article}\usepackage{booktabs,graphicx}\begin{document}"
@@ -32,7 +32,7 @@ def comparison():
 
     good = np.where(np.arange(60) % 10, 0.9, 0.1)
     bad = np.where(np.arange(60) % 3, 0.2, 0.8)
-    systems = [system("a_b", [answers(good)], "test"), system("c", [answers(bad)], "test")]
+    systems = [of_run("a_b", answers(good), "test"), of_run("c", answers(bad), "test")]
     return latex.of_pairs(pairs(systems), "the test part of gtzan, 5 % left out")
 
 

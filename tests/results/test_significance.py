@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from gtzan_lightning.errors import UserError
-from gtzan_lightning.results.significance import System, compare, pairs, system
+from gtzan_lightning.results.significance import System, compare, of_run, pairs, system
 
 
 def made(name, right, runs=1):
@@ -100,10 +100,23 @@ def predictions(answers, part="valid"):
 
 
 def test_seeds_are_averaged_by_song_and_folds_are_joined():
-    runs = [predictions({"a": 0.9, "b": 0.2}), predictions({"a": 0.6, "b": 0.8})]
+    both = predictions({"a": 0.9, "b": 0.2}), predictions({"a": 0.6, "b": 0.8})
+    runs = {("0", ""): both[0], ("1", ""): both[1]}
     assert system("m", runs, "valid").right.to_dict() == {"a": 1.0, "b": 0.5}
-    folds = [predictions({"a": 0.9}), predictions({"b": 0.2})]
+    folds = {("0", "0"): predictions({"a": 0.9}), ("0", "1"): predictions({"b": 0.2})}
     assert system("m", folds, "valid").right.to_dict() == {"a": 1.0, "b": 0.0}
+
+
+def test_the_order_of_seeds_and_folds_changes_nothing():
+    """The first seed is right about all, the second about none, whichever fold was run first."""
+    good = [predictions({f"{fold}{n}": 0.9 for n in range(9)}) for fold in "ab"]
+    bad = [predictions({f"{fold}{n}": 0.2 for n in range(9)}) for fold in "ab"]
+    runs = {("0", "0"): good[0], ("0", "1"): good[1], ("1", "0"): bad[0], ("1", "1"): bad[1]}
+    mixed = {key: runs[key] for key in [("1", "1"), ("0", "0"), ("1", "0"), ("0", "1")]}
+    base = of_run("base", pd.concat(bad), "valid")
+    one, other = (pairs([system("m", own, "valid"), base])[0] for own in (runs, mixed))
+    assert one == other
+    assert (one.low, one.high) == (0, 1)
 
 
 def test_two_tables_of_predictions_are_compared_at_once():
@@ -111,7 +124,7 @@ def test_two_tables_of_predictions_are_compared_at_once():
     b = predictions({song: 0.2 for song in "abcdefgh"}, "test")
     pair = compare(a, b)
     assert (pair.first, pair.second, pair.songs, pair.difference) == ("a", "b", 8, 1)
-    assert pair == pairs([system("a", [a], "test"), system("b", [b], "test")])[0]
+    assert pair == pairs([of_run("a", a, "test"), of_run("b", b, "test")])[0]
     with pytest.raises(UserError, match="a has no predictions of the valid part"):
         compare(a, b, "valid")
 
@@ -120,7 +133,7 @@ def test_what_can_not_be_paired_is_one_line():
     with pytest.raises(UserError, match="not measured on the same songs"):
         pairs([made("a", [1, 0]), made("b", [1, 0, 1])])
     with pytest.raises(UserError, match="no predictions of the test part"):
-        system("m", [predictions({"a": 0.9})], "test")
+        of_run("m", predictions({"a": 0.9}), "test")
 
 
 def of_artists(name, right, each, runs=1):
@@ -191,9 +204,10 @@ def test_interval_verdict_and_p_never_contradict():
 def test_seeds_are_a_chance_of_their_own_and_unequal_numbers_are_said():
     songs = {f"s{n}": 0.9 if n % 2 else 0.2 for n in range(60)}
     worse = {song: 0.2 for song in songs}
-    same = system("same", [predictions(songs)] * 2, "valid")
-    varied = system("varied", [predictions(songs), predictions(worse)], "valid")
-    base = system("base", [predictions(worse)], "valid")
+    good, bad = predictions(songs), predictions(worse)
+    same = system("same", {("0", ""): good, ("1", ""): good}, "valid")
+    varied = system("varied", {("0", ""): good, ("1", ""): bad}, "valid")
+    base = of_run("base", bad, "valid")
     steady, shaky = (pairs([one, base])[0] for one in (same, varied))
     assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
     assert "runs: same 2, base 1" in steady.sentence()
