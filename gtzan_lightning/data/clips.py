@@ -110,9 +110,23 @@ class ResidentSongs:
         return self.array[at.add_(first)].movedim(1, -1)
 
 
+def drawn_clips(
+    rows: np.ndarray, spare: np.ndarray, clips_per_song: int, random: np.random.Generator
+) -> list[Clip]:
+    """Every song ``clips_per_song`` times, in random order, at random starts.
+
+    Args:
+        rows: of the songs.
+        spare: (song,) the latest start, in steps.
+    """
+    songs = np.concatenate([random.permutation(len(rows)) for _ in range(clips_per_song)])
+    starts = random.integers(0, spare[songs] + 1)
+    return [(int(rows[n]), int(start), 0) for n, start in zip(songs, starts, strict=True)]
+
+
 @dataclass(eq=False)
 class TrainBatches(Sampler[list[Clip]]):
-    """Batches of an epoch: every song ``clips_per_song`` times, at random starts.
+    """Batches of an epoch: ``drawn_clips``, or the fixed ones in an order of its own.
 
     The clips are a function of (seed, epoch) alone, so a resumed run sees the same ones; each of
     several processes takes every n-th clip of the same global batch. An incomplete last batch is
@@ -141,11 +155,7 @@ class TrainBatches(Sampler[list[Clip]]):
         if self.fixed is not None:
             clips = [self.fixed[n] for n in random.permutation(self.total)]
         else:
-            songs = np.concatenate(
-                [random.permutation(len(self.rows)) for _ in range(self.clips_per_song)]
-            )
-            starts = random.integers(0, self.spare[songs] + 1)
-            clips = [(int(self.rows[n]), int(s), 0) for n, s in zip(songs, starts, strict=True)]
+            clips = drawn_clips(self.rows, self.spare, self.clips_per_song, random)
         seeds = random.integers(0, 2**32, self.total)
         clips = [(row, start, int(s)) for (row, start, _), s in zip(clips, seeds, strict=True)]
         for n in range(len(self)):

@@ -9,7 +9,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from gtzan_lightning.data.augment import PictureAugmentation, WaveAugmentation
-from gtzan_lightning.data.clips import Batch, Clip, Clips, ResidentSongs, TrainBatches
+from gtzan_lightning.data.clips import (
+    Batch,
+    Clip,
+    Clips,
+    ResidentSongs,
+    TrainBatches,
+    drawn_clips,
+)
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.data.packing import prepare
@@ -126,19 +133,26 @@ class GenreData(lightning.LightningDataModule):
         return self.prepared.genre_numbers
 
     def train_dataloader(self) -> DataLoader:
-        """Random clips of the training songs, drawn anew in each epoch."""
+        """Clips of the training songs, drawn or at least shuffled anew in each epoch."""
         data, fit = self.recipe.data, self.recipe.fit
         rows = self._rows("train")
+        spare = np.maximum(self.corpus.lengths[rows] - self.clip_steps, 0)
+        fixed = None
+        # the leaky protocol owns clips of the grid, not songs
+        if self.split.by_clip or data.windows == "pieces":
+            fixed = self.grid("train")
+        elif data.windows == "once":
+            first = np.random.default_rng([self.recipe.seed, 0])
+            fixed = drawn_clips(rows, spare, data.clips_per_song, first)
         batches = TrainBatches(
             rows=rows,
-            spare=np.maximum(self.corpus.lengths[rows] - self.clip_steps, 0),
+            spare=spare,
             clips_per_song=data.clips_per_song,
             batch_size=fit.batch_size,
             seed=self.recipe.seed,
-            epoch=self._draw_of_epoch,
+            epoch=lambda: self.trainer.current_epoch if self.trainer else 0,
             shard=self._shard(),
-            # the leaky protocol owns clips of the grid, not songs
-            fixed=self.grid("train") if self.split.by_clip or data.windows == "pieces" else None,
+            fixed=fixed,
         )
         return self._loader(batches, self._wave_augmentation())
 
@@ -232,12 +246,6 @@ class GenreData(lightning.LightningDataModule):
         if self.corpus.is_pictures or not WaveAugmentation.changes(self.recipe.augment):
             return None
         return WaveAugmentation(self.recipe.augment, self.recipe.data.sample_rate)
-
-    def _draw_of_epoch(self) -> int:
-        """Number of the draw of clips: the epoch's, or always the first."""
-        if self.recipe.data.windows == "once" or self.trainer is None:
-            return 0
-        return self.trainer.current_epoch
 
     def _rows(self, part: str) -> np.ndarray:
         row = {id_: n for n, id_ in enumerate(self.corpus.ids)}

@@ -55,7 +55,7 @@ def _unsteady(data: GenreData, module: Any) -> str:
     """Why maps can't be kept; empty where they can."""
     recipe = data.recipe
     if recipe.data.windows != "pieces":
-        return "clips are drawn anew (data.windows pieces keeps them)"
+        return "clips are drawn at random (data.windows pieces cuts the same ones)"
     if PictureAugmentation.changes(recipe.augment):
         return "their pictures are augmented (augment.spectrogram 0 leaves them)"
     if WaveAugmentation.changes(recipe.augment) and not data.corpus.is_pictures:

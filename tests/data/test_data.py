@@ -230,19 +230,22 @@ def test_a_genre_that_is_left_out_moves_no_other_song(quick):
         ready(quick("--data.leave_out", *GENRES[:9]))
 
 
-@pytest.mark.parametrize(("windows", "same"), [("once", True), ("random", False), ("pieces", None)])
-def test_windows_are_drawn_anew_once_or_never(quick, windows, same):
-    data = ready(quick("--data.windows", windows))
+@pytest.mark.parametrize("windows", ["once", "random", "pieces"])
+def test_windows_are_drawn_anew_once_or_never(quick, windows):
+    data = ready(quick("--data.windows", windows, "--data.clips_per_song", "2"))
     data.trainer = SimpleNamespace(current_epoch=0, global_rank=0, world_size=1)
-    starts = []
-    for epoch in (0, 1):
-        data.trainer.current_epoch = epoch
+    epochs = []
+    for data.trainer.current_epoch in range(12):
         batches = data.train_dataloader().batch_sampler
-        starts.append(sorted((row, start) for batch in batches for row, start, _ in batch))
-    if windows != "pieces":  # all are there in each epoch, less those of the last, short batch
-        assert (starts[0] == starts[1]) == same
+        epochs.append([(row, start) for batch in batches for row, start, _ in batch])
+    assert len({tuple(clips) for clips in epochs}) == 12  # each in an order of its own
+    # all are seen, though each epoch leaves those of its last, short batch out
+    seen = {clip for clips in epochs for clip in clips}
+    drawn = 2 * len(data.split.songs("train"))
     pieces = {(row, start) for row, start, _ in data.grid("train")}
-    assert (set(starts[0]) <= pieces) == (windows == "pieces")
+    assert (len(seen) == drawn) == (windows == "once")
+    assert (seen == pieces) == (windows == "pieces")
+    assert (len(seen) > 2 * drawn) == (windows == "random")
 
 
 @pytest.mark.parametrize(
