@@ -20,7 +20,7 @@ def main(argv: list[str]) -> None:
             "a sweep never opens the test part: train the best recipe anew with run.py --open-test"
         )
     from gtzan_lightning.tracking.moved import refuse_moved
-    from gtzan_lightning.tuning.space import read_space
+    from gtzan_lightning.tuning.space import Corner, read_space
 
     space = read_space(Path(own.space), model, layers, flags)
     refuse_moved(space.track)
@@ -29,6 +29,7 @@ def main(argv: list[str]) -> None:
     trials = own.trials or (6 if quick else 30)
     first_word(f"opening study {name}")
     from gtzan_lightning.training.hardware import keep_freed_memory
+    from gtzan_lightning.training.series import check_one_process
     from gtzan_lightning.tuning.storage import told
     from gtzan_lightning.tuning.study import Search
     from gtzan_lightning.tuning.sweep import join, sweep
@@ -36,6 +37,8 @@ def main(argv: list[str]) -> None:
     keep_freed_memory()
     search = Search(own.sampler, own.sampler_seed, own.startup, prune=not own.no_prune)
     command = [sys.executable, "-m", "gtzan_lightning", "sweep", *argv, "--worker"]
+    if own.worker or own.workers == 1:
+        check_one_process(space.draw(Corner(0)))
     with told(own.storage):
         if own.worker:
             join(space, name, trials, own.storage, search)

@@ -207,8 +207,10 @@ def _coin(probability: float, picture: Tensor) -> Tensor:
 
 
 def _beta(alpha: float, picture: Tensor) -> Tensor:
-    shape = torch.full((len(picture),), alpha, device=picture.device)
-    return torch.distributions.Beta(shape, shape).sample()
+    # PyTorch draws it on processors and CUDA, not on Apple's GPUs
+    where = "cpu" if picture.device.type == "mps" else picture.device
+    shape = torch.full((len(picture),), alpha, device=where)
+    return torch.distributions.Beta(shape, shape).sample().to(picture.device)
 
 
 def _blend(first: Tensor, second: Tensor, keep: Tensor) -> Tensor:

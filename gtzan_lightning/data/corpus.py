@@ -110,6 +110,12 @@ class Corpus:
         lines = [f"{i} {n * step:.1f}" for i, n in zip(self.ids, self.lengths, strict=True)]
         return digest("\n".join([self.info.get("version", ""), *sorted(lines)]).encode())
 
+    @property
+    def sounds(self) -> str:
+        """Of which songs are here in which order, and of the files that they were packed from."""
+        lines = [f"{song['id']} {song.get('digest', '')}" for song in self.songs]
+        return digest("\n".join([self.fingerprint, *lines]).encode())
+
     def recording(self, song: int) -> np.ndarray:
         """A song as it is kept, from its start to its true end: (sample,) or (bin, frame).
 

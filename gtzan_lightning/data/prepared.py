@@ -11,6 +11,7 @@ from gtzan_lightning.data.features import FEATURES, MOST_PIXELS, PictureSpec
 from gtzan_lightning.data.pictures import Features
 from gtzan_lightning.data.protocols import Split, make_split
 from gtzan_lightning.errors import Untrainable, UserError
+from gtzan_lightning.recipe.predictions_csv import KEYS
 from gtzan_lightning.recipe.section import Shape
 from gtzan_lightning.recipe.settings import DataSettings
 
@@ -32,9 +33,10 @@ def prepare_clips(data: DataSettings, corpus: Corpus) -> Prepared:
     """Parts, clips and pictures of a corpus.
 
     Raises:
-        UserError: an empty part, a clip longer than every song, or pictures that the corpus can't
-            become.
+        UserError: a single genre, an empty part, a clip longer than every song, or pictures that
+            the corpus can't become.
     """
+    _check_genres(corpus)
     genre_of = {song["id"]: song["genre"] for song in corpus.songs}
     split = make_split(data, genre_of, corpus.universe, corpus.name, corpus.artists)
     spec = _spec(data, corpus)
@@ -73,6 +75,20 @@ def part_grid(corpus: Corpus, split: Split, steps: int, part: str) -> list[Clip]
         for number, start in enumerate(grid_starts(corpus.lengths[row], steps))
         if split.has(part, song, number)
     ]
+
+
+def _check_genres(corpus: Corpus) -> None:
+    """Raises UserError for a single genre, and for one whose name tables of predictions use."""
+    if len(corpus.genres) < 2:
+        raise UserError(
+            f"all songs of {corpus.name} are of genre {', '.join(corpus.genres)}: data.root is the "
+            "folder that holds a folder for each genre"
+        )
+    if taken := [genre for genre in corpus.genres if genre in KEYS]:
+        raise UserError(
+            f"a genre can't be called {taken[0]}, which is a column of predictions.csv: rename "
+            "that folder"
+        )
 
 
 def _spec(data: DataSettings, corpus: Corpus) -> PictureSpec:

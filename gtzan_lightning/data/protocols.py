@@ -139,7 +139,8 @@ def _varied(data: DataSettings, split: Split, genre_of: dict[str, str]) -> Split
         kept = some(training, genre_of, number, data.split_seed)
         cut = "train" if split.by_clip is None else "all"
         members = {i: "" if p == cut and i not in kept else p for i, p in split.members.items()}
-        split = replace(split, members=members, label=f"{split.label}, train {len(kept)}")
+        drawn = f" of seed {data.split_seed}" * (data.split_seed != 0)
+        split = replace(split, members=members, label=f"{split.label}, train {len(kept)}{drawn}")
     if data.control:
         label = f"{split.label}, CONTROL {data.control}"
         split = replace(split, label=label, warning=CONTROLS[data.control])
@@ -178,8 +179,7 @@ def _kfold(data: DataSettings, ids: list[str], closed: bool) -> Split:
     parts = dict.fromkeys(fold, "test")
     again = places(others, data.split_seed + 1, closed)
     parts |= {i: "valid" if x < data.valid_fraction - 1e-9 else "train" for i, x in again.items()}
-    label = f"kfold {data.folds} seed {data.split_seed} v{VERSION}"
-    return Split(label, together(parts))
+    return Split(f"kfold {_folds_label(data)}", together(parts))
 
 
 def _filtered(data: DataSettings, ids: list[str], closed: bool) -> Split:
@@ -216,7 +216,8 @@ def _first20(data: DataSettings, ids: list[str], closed: bool) -> Split:
     first: dict[str, str] = {}
     for song in sorted(later):
         parts[song] = parts[first.setdefault(recordings().get(song, song), song)]
-    return Split(f"first20 v{VERSION}", parts)
+    drawn = f" seed {data.split_seed}" * (data.split_seed != 0)  # of the valid part alone
+    return Split(f"first20{drawn}{_valid_label(data)} v{VERSION}", parts)
 
 
 def _artist(data: DataSettings, ids: list[str], closed: bool) -> Split:
@@ -234,7 +235,13 @@ def _artist_groups(data: DataSettings, ids: list[str], closed: bool) -> Split:
 
 
 def _folds_label(data: DataSettings) -> str:
-    return f"{data.folds} seed {data.split_seed} v{VERSION}"
+    return f"{data.folds} seed {data.split_seed}{_valid_label(data)} v{VERSION}"
+
+
+def _valid_label(data: DataSettings) -> str:
+    """The share of the training songs that validates, where it is not the usual one."""
+    usual = type(data).model_fields["valid_fraction"].default
+    return f" valid {data.valid_fraction:g}" * (data.valid_fraction != usual)
 
 
 def _clips(data: DataSettings, ids: list[str], closed: bool) -> Split:
@@ -278,4 +285,5 @@ def _three_shares(data: DataSettings) -> tuple[float, ...]:
 
 
 def _percents(data: DataSettings) -> str:
-    return "/".join(f"{100 * share:g}" for share in data.fractions)
+    shares = "/".join(f"{100 * share:g}" for share in data.fractions)
+    return shares + _valid_label(data) * (len(data.fractions) == 2)

@@ -64,7 +64,7 @@ def library(
     Args:
         told: is told after each song how many of how many are done.
     """
-    file = folder / f"likeness-{EMBEDDINGS}-{tagger.digest}-{corpus.fingerprint}.npz"
+    file = folder / f"likeness-{EMBEDDINGS}-{tagger.digest}-{corpus.sounds}.npz"
     if kept := read_arrays(file, "vectors"):
         return Library(corpus, kept[0])
     each = []

@@ -99,9 +99,11 @@ def watch_files(
             ready = {f: s for f, s in states.items() if seen is None or seen.get(f) == s}
             new = {file: s for file, s in ready.items() if in_table.get(file) != s}
             kept = {file: s for file, s in in_table.items() if file in states}
-            # all are gone where a disk is: the table keeps its rows
-            if states and (new or len(kept) < len(in_table)):
-                in_table = {**kept, **new}
+            merged = {**kept, **new}
+            # all are gone where a disk is, and the new ones may not be whole yet: the table keeps
+            # its rows
+            if merged and (new or len(kept) < len(in_table)):
+                in_table = merged
                 files = [file for file in states if file in in_table]
                 yield _tagged(journal, files, list(new), out, columns, make)
             seen = states

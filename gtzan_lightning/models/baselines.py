@@ -122,8 +122,9 @@ def _of_clips(settings: ClassicalSettings, data: GenreData) -> Vectors:
 def _of_table(settings: ClassicalSettings, data: GenreData) -> Vectors:
     if data.split.by_clip:
         raise UserError("model.table has no clips that data.split clips could cut")
-    table = read_table(settings)
     ids, genres = data.corpus.ids, data.genre_numbers.numpy()
+    # songs of a folder of your own have a suffix
+    table = read_table(settings).rename(index={_bare(song): song for song in ids})
     lacking = [song for song in ids if song not in table.index]
     if lacking:
         raise UserError(
@@ -203,6 +204,10 @@ def summarise(picture: torch.Tensor, how: str) -> np.ndarray:
     return torch.cat([mean, covariance[:, rows, columns]], dim=1).numpy()
 
 
+def _bare(song: str) -> str:
+    return song.removesuffix(".wav").removesuffix(".au")
+
+
 def read_table(settings: ClassicalSettings) -> pd.DataFrame:
     """A feature table: a row for each song by its id, in the file's order; a column a number.
 
@@ -223,7 +228,7 @@ def read_table(settings: ClassicalSettings) -> pd.DataFrame:
         raise UserError(f"model.table {path} has no column {', '.join(lacking)}")
     table: dict[str, list[float]] = {}
     for line, row in enumerate(rows, 2):
-        song = row[key].removesuffix(".wav").removesuffix(".au")
+        song = _bare(row[key])
         cells = {name: row[name] for name in columns}
         bad = [n for n, c in cells.items() if not (_is_number(c) and abs(float(c)) < LARGEST)]
         if bad or song in table:

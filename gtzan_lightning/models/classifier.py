@@ -140,8 +140,10 @@ class GenreClassifier(lightning.LightningModule):
                 optimizer = torch.optim.RMSprop(groups, fit.learning_rate, alpha=0.9, eps=1e-7)
         steps = int(self.trainer.estimated_stepping_batches)
         if fit.schedule == "one_cycle":
+            # a warm-up of exactly one step would divide by its length less one
+            warm_up = fit.warm_up if fit.warm_up * steps != 1 else 0.999 * fit.warm_up
             schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, [group["lr"] for group in groups], steps, pct_start=fit.warm_up
+                optimizer, [group["lr"] for group in groups], steps, pct_start=warm_up
             )
         elif fit.schedule == "cosine":
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

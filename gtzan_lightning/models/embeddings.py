@@ -18,9 +18,7 @@ def embeddings(data: GenreData) -> Kept:
     network = embedding_network(data.recipe.data, data.shape)
     check_rate(network, data.spec)
     weights = weights_digest(network, network.new_layer)
-    key = (
-        f"embedding {EMBEDDINGS} {weights} {data.spec} {data.corpus.fingerprint} {data.clip_steps}"
-    )
+    key = f"embedding {EMBEDDINGS} {weights} {data.spec} {data.corpus.sounds} {data.clip_steps}"
     return Kept(data.recipe.data.packed, key, lambda clips: network.embed(data.features(clips)))
 
 

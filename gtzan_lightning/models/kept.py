@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from gtzan_lightning.data.arrays import read_arrays, write_arrays
@@ -53,7 +54,9 @@ class Kept:
         if len(self.numbers) == self.written:
             return
         song, start = np.array(list(self.row)).T
-        write_arrays(self.file, song=song, start=start, numbers=np.stack(self.numbers))
+        # runs at the same time may keep the same numbers
+        with FileLock(self.file.with_suffix(".lock")):
+            write_arrays(self.file, song=song, start=start, numbers=np.stack(self.numbers))
         self.written = len(self.numbers)
 
 

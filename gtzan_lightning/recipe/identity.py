@@ -26,7 +26,10 @@ def recipe_key(recipe: Recipe) -> str:
     keys of older recipes as they are. Tables never mix the code of two versions.
     """
     values, plain = flat(recipe), defaults(recipe)
-    fixed_lists = recipe.data.split == "filtered"
+    data = recipe.data
+    # nothing is drawn of its songs, unless some are left out or get other genres
+    whole = data.train_share == 1 and not data.train_songs and not data.control
+    fixed_lists = data.split == "filtered" and whole
     kept = {"model.name": recipe.model.name}
     for name, identity in identities(recipe).items():
         if name in plain and values[name] == plain[name]:

@@ -139,10 +139,16 @@ def marker(warning: str) -> str:
 
 
 def code(runs: pd.DataFrame) -> pd.Series:
-    """The state of the code of each run, such as ``1a2b3c4`` or ``1a2b3c4 dirty``."""
+    """The state of the code of each run, such as ``1a2b3c4`` or ``1a2b3c4 dirty 9f8e``.
+
+    The last word is of the modules themselves, where the commit does not say what they are.
+    """
     commit = column(runs, "commit", "").fillna("").astype(str).str[:7]
     changed = column(runs, "dirty", "").fillna("").astype(str).str.lower().isin(["true", "1"])
-    return (commit + changed.map({True: " dirty", False: ""})).str.strip()
+    source = column(runs, "source", "").fillna("").astype(str).str[:4]
+    unsaid = source.where(changed | (commit == "unknown"), "")
+    words = commit + changed.map({True: " dirty ", False: " "}) + unsaid
+    return words.str.strip()
 
 
 def states(runs: pd.DataFrame) -> list[pd.Series]:

@@ -98,7 +98,7 @@ def class_of(system: str) -> str:
 def _trained(lines: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
     """Systems, numbers of training songs in order, and the lines of both."""
     protocol = lines["protocol"]
-    own = lines[(protocol == PROTOCOL) | protocol.str.startswith(f"{PROTOCOL}, train ")]
+    own = lines[protocol.str.fullmatch(rf"{PROTOCOL}(, train \d+)?")]
     own = own[own["songs"].str.startswith("train ")]  # lines of lost runs do not say
     sizes = own["songs"].str.extract(r"train (\d+)")[0].astype(int)
     named = own["model"] + ": " + own["features"]

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+from gtzan_lightning.files import digest, file_sha256
+
+CODE = ("commit", "dirty", "source")  # what tells the code of two runs apart
 PACKAGES = ["torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "timm", "mlflow"]
 PACKAGES += ["audiomentations", "numpy", "soundfile", "soxr", "scikit-learn", "gtzan-lightning"]
 
@@ -23,9 +26,25 @@ def environment() -> dict[str, str]:
         "version.torch": torch.__version__,  # with its build, such as +cu130
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}",
-        "commit": _git(here, "rev-parse", "HEAD") or "unknown",
-        "dirty": str(is_dirty(here)).lower(),
+        **checkout(Path(__file__)),
+        "source": source(here.parent),
     }
+
+
+def checkout(file: Path) -> dict[str, str]:
+    """Commit of the repository that has a file, and whether it was changed since."""
+    # a package that pip installed into a folder of somebody's repository is not in it
+    if not _git(file.parent, "ls-files", "--", file.name):
+        return {"commit": "unknown", "dirty": "false"}
+    commit = _git(file.parent, "rev-parse", "HEAD") or "unknown"
+    return {"commit": commit, "dirty": str(is_dirty(file.parent)).lower()}
+
+
+def source(package: Path) -> str:
+    """Of the content of a package's modules: other where they were changed without a commit."""
+    files = sorted(package.rglob("*.py"))
+    words = [f"{file.relative_to(package).as_posix()} {file_sha256(file)}" for file in files]
+    return digest("\n".join(words).encode())
 
 
 def is_dirty(folder: Path) -> bool:

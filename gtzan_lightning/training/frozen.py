@@ -43,7 +43,7 @@ class KeptMaps(Callback):
 def _maps(data: GenreData, module: Any) -> Kept:
     network = module.network
     weights = weights_digest(nn.ModuleList(chain(*network.stages())))
-    key = f"maps {weights} {data.spec} {data.corpus.fingerprint} {data.clip_steps}"
+    key = f"maps {weights} {data.spec} {data.corpus.sounds} {data.clip_steps}"
     return Kept(
         data.recipe.data.packed,
         key,
@@ -54,6 +54,8 @@ def _maps(data: GenreData, module: Any) -> Kept:
 def _unsteady(data: GenreData, module: Any) -> str:
     """Why maps can't be kept; empty where they can."""
     recipe = data.recipe
+    if module.trainer.world_size > 1:
+        return "several processes share the clips, each time others"
     if recipe.data.windows != "pieces":
         return "clips are drawn at random (data.windows pieces cuts the same ones)"
     if PictureAugmentation.changes(recipe.augment):

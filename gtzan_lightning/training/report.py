@@ -12,7 +12,7 @@ from gtzan_lightning.data.augment import WaveAugmentation
 from gtzan_lightning.data.catalogue import filtered_songs, gtzan_ids, known_fault, summary
 from gtzan_lightning.data.module import GenreData
 from gtzan_lightning.data.protocols import PARTS
-from gtzan_lightning.files import digest, replacing
+from gtzan_lightning.files import replacing
 from gtzan_lightning.recipe.baseline_settings import ClassicalSettings
 from gtzan_lightning.recipe.fit_settings import LAST
 from gtzan_lightning.recipe.identity import flat
@@ -26,7 +26,7 @@ from gtzan_lightning.results.rows import marker
 from gtzan_lightning.results.screen import shown
 from gtzan_lightning.results.summary import headline, markdown, more_sentences, scored_part
 from gtzan_lightning.results.tables import table_of
-from gtzan_lightning.tracking.environment import environment
+from gtzan_lightning.tracking.environment import CODE, environment
 from gtzan_lightning.tracking.reading import openings, predictions_if_any, runs_table
 from gtzan_lightning.tracking.tracker import Tracker
 from gtzan_lightning.tracking.view import page_of_runs
@@ -49,14 +49,14 @@ def tags(recipe: Recipe, data: GenreData) -> dict[str, str]:
         "features": _features(recipe, data),
         "songs": data.split.counts(),
         **{f"leak_{part}": leak.sentence for part, leak in data.split.leaks.items()},
-        "split_fingerprint": data.split.fingerprint,
+        **membership(data),
         "warning": data.warning,
         "tuned_on": recipe.tuned_on,
         "kept": "last epoch" if recipe.fit.monitor == LAST else "",
         "precision": "" if isinstance(recipe.model, ClassicalSettings) else recipe.fit.precision,
         "mlflow.source.name": "experiments/run.py",
         "mlflow.source.git.commit": made_with["commit"],
-        **{k: made_with[k] for k in ("commit", "dirty", "machine", "python")},
+        **{k: made_with[k] for k in (*CODE, "machine", "python")},
     }
 
 
@@ -106,10 +106,14 @@ def remarks(recipe: Recipe, data: GenreData) -> list[str]:
     return lines
 
 
+def membership(data: GenreData) -> dict[str, str]:
+    """Tags that are equal where the same songs, with the same sound, are in the same parts."""
+    return {"split_fingerprint": data.split.fingerprint, "sounds": data.corpus.sounds}
+
+
 def membership_digest(data: GenreData) -> str:
-    """Equal where the same songs, with the same sound, are in the same parts."""
-    sounds = "\n".join(song.get("digest", "") for song in data.corpus.songs)
-    return f"{data.split.fingerprint} {data.corpus.fingerprint} {digest(sounds.encode())}"
+    """``membership`` in a line."""
+    return " ".join(membership(data).values())
 
 
 @rank_zero_only

@@ -14,12 +14,13 @@ from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.command_line import LAST
 from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.results.rows import column
-from gtzan_lightning.tracking.environment import environment
+from gtzan_lightning.tracking.environment import CODE, environment
 from gtzan_lightning.tracking.reading import has_store, runs_table
 from gtzan_lightning.tracking.run_folder import folder_of
 from gtzan_lightning.training.callbacks import say
 from gtzan_lightning.training.hardware import gpus
 from gtzan_lightning.training.isolation import isolated
+from gtzan_lightning.training.report import membership
 from gtzan_lightning.training.train import train
 from gtzan_lightning.training.trainer import checked_trainer
 
@@ -46,12 +47,14 @@ class Member:
 
 def members(recipes: Sequence[Recipe]) -> list[Member]:
     """The runs that recipes ask for."""
-    code = {name: environment()[name] for name in ("commit", "dirty")}
+    code = {name: environment()[name] for name in CODE}
     of_recipes = []
     for recipe in recipes:
         data = GenreData(recipe)
         data.setup()
-        of_recipes.append(Member(data.recipe, {**data.measured_by(data.recipe), **code}, data))
+        of_recipes.append(
+            Member(data.recipe, {**data.measured_by(data.recipe), **membership(data), **code}, data)
+        )
     return of_recipes
 
 
@@ -70,8 +73,7 @@ def run_series(
         UserError: as ``train`` does; or one training would start several processes itself.
     """
     series, said = members(recipes), set[str]()
-    with isolated(recipes[0].seed, recipes[0].fit.matmul_precision):
-        _check_one_process(recipes[0])
+    check_one_process(recipes[0])
     for number, member in enumerate(series, 1):
         what = f"run {number} of {len(series)}: {describe(member.recipe)}"
         if number - 1 not in own_share(len(series)):
@@ -165,8 +167,10 @@ def _must_open(member: Member, run_id: str) -> bool:
     return here and not tested.any()
 
 
-def _check_one_process(recipe: Recipe) -> None:
-    trainer = checked_trainer(recipe)
+def check_one_process(recipe: Recipe) -> None:
+    """Raises UserError where a training of the recipe would start several processes itself."""
+    with isolated(recipe.seed, recipe.fit.matmul_precision):
+        trainer = checked_trainer(recipe)
     if trainer.world_size > 1 and not os.environ.get("SLURM_NTASKS"):
         raise UserError(
             f"several runs one after another take one device each, not {trainer.world_size}: add "

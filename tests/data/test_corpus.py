@@ -18,6 +18,7 @@ from gtzan_lightning.data.catalogue import find_gtzan, folder_songs, gtzan_songs
 from gtzan_lightning.data.corpora import CORPORA
 from gtzan_lightning.data.corpus import open_corpus
 from gtzan_lightning.data.packing import prepare, resolve
+from gtzan_lightning.data.prepared import prepare_clips
 from gtzan_lightning.data.sound_files import SoundFile
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.recipe.settings import DataSettings
@@ -168,6 +169,7 @@ def test_a_warm_start_decodes_nothing_and_a_changed_source_is_noticed(
     row = second.ids.index("pop.00002")
     assert not np.array_equal(first.recording(row), second.recording(row))
     assert second.fingerprint == first.fingerprint  # of the songs, not of their bytes
+    assert second.sounds != first.sounds
     assert [s["digest"] for s in second.songs] != [s["digest"] for s in first.songs]
 
 
@@ -265,6 +267,17 @@ def test_folders_that_can_not_be_a_corpus_are_one_line(tmp_path, tone):
     write(tmp_path / "lonely" / "one.wav", tone)
     with pytest.raises(UserError, match=r"lonely has 1 song: a genre needs at least three"):
         folder_songs(tmp_path)
+    for genres, said in (
+        (["jazz"], "are of genre jazz: data.root is the folder that holds"),
+        (["jazz", "song"], "a genre can't be called song"),
+    ):
+        root = tmp_path / said[:5]
+        for genre in genres:
+            for n in range(3):
+                write(root / genre / f"{n}.wav", tone * (0.5 + 0.1 * n + 0.01 * genres.index(genre)))
+        own = ask(root, tmp_path / "packed", "folder")
+        with pytest.raises(UserError, match=said):
+            prepare_clips(own, prepare(own))
 
 
 def test_real_songs_in_every_format_and_length(real_data, tmp_path):

@@ -266,6 +266,19 @@ def test_another_split_seed_is_another_split(name):
         assert len(clips[0] & clips[1]) < 0.9 * len(clips[0])
 
 
+@pytest.mark.parametrize("name", sorted(set(PROTOCOLS) - {"auto"}))
+@pytest.mark.parametrize(
+    "settings",
+    [{"split_seed": 1}, {"valid_fraction": 0.3}, {"train_share": 0.5, "split_seed": 1}],
+    ids=str,
+)
+def test_other_songs_in_a_part_are_another_protocol(name, settings):
+    plain = {"split": name, "fractions": (0.8, 0.2), "train_share": settings.get("train_share", 1)}
+    one, other = split(**plain), split(**plain | settings)
+    clips = [{(s, c): made.part(s, c) for s in IDS for c in range(3)} for made in (one, other)]
+    assert (one.label == other.label) == (clips[0] == clips[1])
+
+
 @pytest.mark.parametrize("name", ["kfold", "artist"])
 def test_valid_is_cut_from_the_songs_that_are_not_tested(name):
     for fold in range(3):

@@ -79,6 +79,23 @@ def test_a_table_follows_its_folder(checkpoint, folder, tone, tmp_path, capsys, 
     assert made == [[]]
 
 
+def test_the_only_file_is_renamed(checkpoint, tone, tmp_path, monkeypatch):
+    out, inbox = tmp_path / "genres.csv", tmp_path / "in"
+    inbox.mkdir()
+    soundfile.write(inbox / "a.wav", tone, RATE)
+    tables = []
+
+    def names():
+        tables.append([Path(row["path"]).name for row in read_csv(out)])
+
+    watch(
+        monkeypatch, [str(inbox), "--run", checkpoint, "--out", str(out)],
+        lambda: (inbox / "a.wav").rename(inbox / "b.wav"),
+        names, names,
+    )  # fmt: skip
+    assert tables == [["a.wav"], ["b.wav"]]
+
+
 def test_watch_goes_with_few_flags(folder, tmp_path, checkpoint):
     command = [str(folder), "--run", checkpoint, "--out", str(tmp_path / "g.csv")]
     for flags, said in (

@@ -1,13 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
+from conftest import RATE
 
 from gtzan_lightning.data.telltale import tell_tale_columns
 from gtzan_lightning.errors import UserError
 from gtzan_lightning.models import BASELINES
 from gtzan_lightning.models.baselines import log_probabilities, pipeline, summarise
 from gtzan_lightning.recipe.baseline_settings import KnnSettings, SvmSettings
+from gtzan_lightning.recipe.recipes import Recipe
 from gtzan_lightning.results import predictions as metrics
 from gtzan_lightning.tracking.reading import openings, runs_table
 from gtzan_lightning.training.train import train
@@ -123,6 +126,24 @@ def test_columns_that_tell_the_genre_are_refused_or_marked(tmp_path, quick):
     assert outcome.scores["final/valid/song_accuracy"] >= 0.4  # of noise; chance is 0.1
     assert (outcome.folder / "LEAKY_predictions.csv").exists()
     assert "LEAKY FEATURE" in runs_table(asked.track)["warning"].iloc[0]
+
+
+def test_a_table_of_songs_of_ones_own_names_them_with_their_suffix(tmp_path, tone):
+    rows = ["filename,a,b"]
+    for song in range(20):
+        genre = ("speech", "birds")[song % 2]
+        (tmp_path / "songs" / genre).mkdir(parents=True, exist_ok=True)
+        name = f"{genre}/take{song}.wav"
+        soundfile.write(tmp_path / "songs" / name, np.roll(tone, song), RATE)
+        rows.append(f"{name},{song % 2 + song % 5},{song % 5}")
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    recipe = Recipe.load("logistic_regression", {
+        "data.corpus": "folder", "data.root": str(tmp_path / "songs"), "data.clip_seconds": 1,
+        "data.packed": str(tmp_path / "packed"), "track.folder": str(tmp_path / "runs"),
+        "model.table": str(tmp_path / "own.csv"),
+    })  # fmt: skip
+    predicted = pd.read_csv(train(recipe).folder / "predictions.csv")
+    assert predicted["song"].str.fullmatch(r"(speech|birds)/take\d+.wav").all()
 
 
 def test_no_column_of_the_published_table_is_refused(real_data):

@@ -106,6 +106,20 @@ def test_a_plateau_lowers_the_rate_as_the_recipe_says(quick):
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
 
 
+def test_a_warm_up_of_exactly_one_step_is_one(quick):
+    data = GenreData(quick("--fit.schedule", "one_cycle", "--fit.warm_up", "0.2"))
+    data.setup()
+    model = make_model(data.recipe, data)
+    model._trainer = SimpleNamespace(estimated_stepping_batches=5, accumulate_grad_batches=1)
+    (optimizer,), (schedule,) = model.configure_optimizers()
+    rates = []
+    for _ in range(5):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule["scheduler"].step()
+    assert rates == sorted(rates, reverse=True)
+
+
 def test_gradients_of_a_fused_optimiser_are_clipped_under_a_gpus_mixed_precision(
     quick, monkeypatch
 ):

@@ -47,6 +47,8 @@ def test_the_key_knows_parts_and_no_places():
     assert key(data__split_seed=1) != plain
     filtered = key(data__split="filtered")
     assert key(data__split="filtered", data__split_seed=1) == filtered != plain
+    half = {"data__split": "filtered", "data__train_share": 0.5}
+    assert key(**half) != key(**half, data__split_seed=1)
     assert key(model__table="a/t.csv") == key(model__table="b/t.csv") != plain
 
 

@@ -254,6 +254,9 @@ def test_bad_input_is_one_line(flags, tmp_path):
         bad.write_text(text)
         with pytest.raises(UserError, match=said):
             command.main(flags)
+    bad.write_text("space: {model.dropout: [0.1]}")
+    with pytest.raises(UserError, match="take one device each, not 2: add --workers 2"):
+        command.main([*flags, "--fit.devices", "2"])
     bad.unlink()
     with pytest.raises(UserError, match="can't be read"):
         command.main(flags)
