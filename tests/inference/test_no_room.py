@@ -60,7 +60,7 @@ def test_a_table_of_genres(checkpoint, gtzan_copy, tmp_path, suffix):
 
 def test_songs_are_compared_though_the_library_can_not_be_kept(checkpoint, quick, tmp_path, capsys):
     tagger, corpus = Tagger.load(checkpoint), prepare(quick().data)
-    file = tmp_path / f"likeness-{EMBEDDINGS}-{tagger.digest}-{corpus.fingerprint}.npz"
+    file = tmp_path / f"likeness-{EMBEDDINGS}-{tagger.digest}-{corpus.sounds}.npz"
     no_room_for(file)
     songs = library(tagger, corpus, tmp_path, lambda done, count: None)
     assert len(songs.vectors) == len(corpus.songs)
