@@ -1,5 +1,6 @@
 """The settings of networks that may start from weights learnt elsewhere."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -36,6 +37,11 @@ class Pretrained(FromWeights):
     preprocessing: Literal["expected", "published", "none"] = part("expected")
     """of colour pictures: as the weights expect, as navas published (a division by 255 too many),
     or none (0 to 1, as zhang published)"""
+
+    @property
+    def saw(self) -> str:
+        """The pictures that its weights learnt from; or nothing."""
+        return "ImageNet" if self.starts_from_weights else ""
 
 
 class ImageBackbone(Pretrained):
@@ -121,6 +127,13 @@ class TimmSettings(ImageBackbone):
     name: Literal["timm"] = part("timm")
     network: Annotated[str, Field(pattern=r"^[\w.]+$")] = part("tf_efficientnet_lite0")
     """its name in timm"""
+
+    @property
+    def saw(self) -> str:
+        """As ``Pretrained``; of other weights than ImageNet's timm's name of them, as CLIP's."""
+        of_weights = self.network.partition(".")[2]
+        is_imagenet = not of_weights or re.search(r"in(1|12|21|22)k", of_weights)
+        return super().saw if is_imagenet else of_weights * self.starts_from_weights
 
 
 class HeardSettings(FromWeights):

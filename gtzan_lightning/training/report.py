@@ -66,9 +66,9 @@ def _features(recipe: Recipe, data: GenreData) -> str:
         return f"table {Path(table).name}"
     label, heard = data.spec.label(recipe.data.clip_seconds), heard_before(recipe)
     embedding = f"embedding {recipe.data.embedding} of " if recipe.data.embedding else ""
-    is_image = isinstance(recipe.model, Pretrained) and recipe.model.starts_from_weights
-    seen = "; saw ImageNet" if is_image else ""
-    return f"{embedding}{label}" + (f"; heard {heard}" if heard else seen)
+    saw = recipe.model.saw if isinstance(recipe.model, Pretrained) else ""
+    before = f"; heard {heard}" if heard else f"; saw {saw}" * bool(saw)
+    return f"{embedding}{label}{before}"
 
 
 def heard_before(recipe: Recipe) -> str:

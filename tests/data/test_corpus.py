@@ -274,7 +274,9 @@ def test_folders_that_can_not_be_a_corpus_are_one_line(tmp_path, tone):
         root = tmp_path / said[:5]
         for genre in genres:
             for n in range(3):
-                write(root / genre / f"{n}.wav", tone * (0.5 + 0.1 * n + 0.01 * genres.index(genre)))
+                write(
+                    root / genre / f"{n}.wav", tone * (0.5 + 0.1 * n + 0.01 * genres.index(genre))
+                )
         own = ask(root, tmp_path / "packed", "folder")
         with pytest.raises(UserError, match=said):
             prepare_clips(own, prepare(own))

@@ -233,6 +233,14 @@ def test_a_recipe_holds_the_picture_that_its_weights_expect():
     assert Recipe.load("svm", embedding).data.sample_rate == 16000
     of_tags = Recipe.load("svm", {**embedding, "data.embedding_learnt_from": "mtat"})
     assert heard_before(of_tags) == "MagnaTagATune"
+    for name, saw in (
+        ("tf_efficientnet_lite0", "ImageNet"),
+        ("resnet50.a1_in1k", "ImageNet"),
+        ("convnext_base.clip_laion2b", "clip_laion2b"),
+    ):
+        image = {"model.network": name, "model.pretrained": True}
+        assert Recipe.load("timm", image).model.saw == saw
+    assert Recipe.load("timm").model.saw == ""
     for model, settings, said in (
         ("mn", {"data.sample_rate": 22050}, r"data.sample_rate 22050: .* expect 32000"),
         ("svm", {**embedding, "data.bins": 128}, r"data.bins 128: .* expect 96"),
