@@ -80,6 +80,17 @@ def test_two_processes_equal_one_and_are_one_run(tmp_path):
     assert not found[2][0].duplicated(["song", "start"]).any()
 
 
+def test_a_frozen_trunk_listens_anew_where_processes_share_the_clips(tmp_path, packed):
+    """Each epoch deals them otherwise, so none has kept the maps of all that it is dealt."""
+    flags = [*quick_flags(packed, tmp_path, "mn"), *EQUAL, "--model.pretrained", "false"]
+    flags += ["--fit.trunk", "frozen", "--data.windows", "pieces", "--fit.batch_size", "4"]
+    flags += ["--fit.devices", "2", "--fit.strategy", "ddp"]
+    said = finish(start(RUN, *flags))
+    assert "several processes share the clips" in said
+    runs = runs_table(TrackSettings(uri="local", folder=str(tmp_path / "mlruns")))
+    assert list(runs["status"]) == ["FINISHED"], said
+
+
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_dies_ends_the_run_within_a_minute(tmp_path, packed, victim):
     flags = [*quick_flags(packed, tmp_path), "--fit.max_epochs", "500"]
