@@ -12,7 +12,7 @@ def tell_tale(table: pd.DataFrame, genres: Sequence[str]) -> list[Finding]:
     """Columns that number the rows, have no name, repeat the label, or tell it alone.
 
     Args:
-        table: a row for each song.
+        table: a row for each song or clip.
         genres: the genre of each row.
     """
     reasons = tell_tale_columns(table, genres)

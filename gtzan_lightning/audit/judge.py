@@ -19,8 +19,8 @@ def judge(subject: Subject) -> list[Finding]:
     else:
         findings += _known_twice(subject)
     if subject.table:
-        genres = [song.genre for song in subject.songs]
-        findings += columns.tell_tale(table_columns(subject.table), genres)
+        table, songs = table_columns(subject.table)
+        findings += columns.tell_tale(table, [subject.genre_of[song] for song in songs])
     if subject.sounds:
         findings += flaws.faults(subject.sounds)
         findings += flaws.told_by_flaws(subject.sounds, subject.genre_of)

@@ -12,7 +12,7 @@ import torch
 from rich.progress import Progress
 
 from gtzan_lightning.audit.songs import Sound
-from gtzan_lightning.data.audio import in_blocks, resample
+from gtzan_lightning.data.audio import BrokenSong, in_blocks, resample
 from gtzan_lightning.data.corpus import Corpus
 from gtzan_lightning.data.decoding import decode
 from gtzan_lightning.data.features import PictureSpec
@@ -40,9 +40,12 @@ def of_file(id_: str, path: Path, mel: Features) -> Sound:
     """Decode and measure a file.
 
     Raises:
-        BrokenSong: it can't be read.
+        BrokenSong: it can't be read, its end is missing, or it is no longer than a moment.
     """
     song = decode(path, longest=LONGEST)
+    song.check_whole()
+    if song.decoded < BLOCK_SECONDS:
+        raise BrokenSong("too short", f"{1000 * song.decoded:.1f} ms")
     many = song.channels
     kind = f"{path.suffix.lower()[1:]} {song.rate} Hz {many} channel{'s' * (many > 1)}"
     return of_wave(id_, song.wave, song.rate, mel, kind, path)

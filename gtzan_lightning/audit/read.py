@@ -30,7 +30,13 @@ from gtzan_lightning.recipe.settings import DataSettings
 from gtzan_lightning.terminal import printable
 
 KEYS = ("song", "filename", "id")  # columns that name songs
+GTZAN = frozenset(gtzan_ids())
 SUFFIXES = (".wav", ".au", ".mp3", ".flac")
+PARTS = {
+    "": "", "train": "train", "training": "train", "test": "test", "testing": "test",
+    "valid": "valid", "validation": "valid", "validate": "valid", "val": "valid", "dev": "valid",
+    "all": "train valid test",  # of the leaky protocol, which deals a song's clips
+}  # fmt: skip
 FAULTS = ("unreadable", "truncated", "silent", "too short", "duplicate")
 
 
@@ -66,8 +72,13 @@ def with_parts(subject: Subject, protocol: str) -> Subject:
         rows = _csv(Path(protocol))
         if not {"song", "part"} <= set(rows):
             raise UserError(f"{protocol}: a protocol needs the columns song and part")
-        words = rows["part"].astype(object).fillna("").astype(str)
-        parts = {str(song): set(own) for song, own in words.groupby(rows["song"])}
+        words = _parts(rows["part"], protocol)
+        known = {song.id for song in subject.songs}
+        ids = rows["song"].astype(str).map(lambda name: name if name in known else _bare(name))
+        parts = {
+            str(song): {part for word in own for part in word.split()} or {""}
+            for song, own in words.groupby(ids)
+        }
     else:
         raise UserError(f"protocol {protocol}: no such file, and not one of {', '.join(PROTOCOLS)}")
     songs = [
@@ -98,10 +109,16 @@ def _of_csv(path: Path) -> Subject:
     blank = pd.Series([""] * len(table))
     fields = [column[key].map(_bare)]
     names = ("genre", "part", "artist", "title", "digest")
+    if "part" in column:
+        column["part"] = _parts(column["part"], str(path))
     fields += [column.get(name, blank) for name in names]
     if "genre" not in column and "label" in column:
         fields[1] = column["label"]
-    songs = [named(*words) for words in zip(*fields, strict=True)]
+    songs = [
+        named(id_, genre, part, *others)
+        for id_, genre, parts, *others in zip(*fields, strict=True)
+        for part in parts.split() or [""]
+    ]
     is_table = "part" not in column
     twice = [song for song, count in Counter(song.id for song in songs).items() if count > 1]
     findings = []
@@ -110,14 +127,26 @@ def _of_csv(path: Path) -> Subject:
         findings.append(Finding(
             "rows", "warning", f"{len(twice)} songs have several rows", examples, len(twice),
         ))  # fmt: skip
+    songs = list({(song.id, song.part): song for song in songs}.values())  # clips of one are one
     return Subject(str(path), songs, findings=findings, table=path if is_table else None)
 
 
-def table_columns(path: Path) -> pd.DataFrame:
-    """The columns of a feature table that could be features."""
+def _parts(words: pd.Series, where: str) -> pd.Series:
+    """The names of parts as we write them, several with spaces. Raises UserError for others."""
+    plain = words.astype(object).fillna("").astype(str).str.strip().str.casefold()
+    if unknown := sorted(set(plain) - set(PARTS)):
+        raise UserError(
+            f"{where}: part {printable(unknown[0])!r} is none of train, valid and test: call the "
+            "parts so"
+        )
+    return plain.map(PARTS)
+
+
+def table_columns(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The columns of a feature table that could be features, and the song of each row."""
     table = _csv(path)
     key = next(name for name in KEYS if name in table and _names_songs(table[name]))
-    return table.drop(columns=key)
+    return table.drop(columns=key), [_bare(name) for name in table[key].fillna("").astype(str)]
 
 
 def _names_songs(column: pd.Series) -> bool:
@@ -125,7 +154,10 @@ def _names_songs(column: pd.Series) -> bool:
 
 
 def _bare(name: str) -> str:
-    return name.removesuffix(next((s for s in SUFFIXES if name.endswith(s)), ""))
+    """The song of a file, or of one of its clips as Kaggle's copy names them: blues.00000.3.wav."""
+    name = name.removesuffix(next((s for s in SUFFIXES if name.endswith(s)), ""))
+    song, _, clip = name.rpartition(".")
+    return song if clip.isdigit() and song in GTZAN else name
 
 
 def _csv(path: Path) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def to_mono(wave: np.ndarray) -> np.ndarray:
     mono = wave.mean(axis=1) if wave.shape[1] > 1 else wave[:, 0]
     if not len(mono):
         raise BrokenSong("too short", "no samples")
-    peak = float(np.abs(mono).max())  # NaN if any is
+    peak = float(max(mono.max(), -mono.min()))  # NaN if any is
     if not np.isfinite(peak):
         raise BrokenSong("unreadable", "samples that are not numbers")
     if peak > LOUDEST:

@@ -139,7 +139,7 @@ class SoundFile:
         """
         log, frames = self._file.extra_info, self._file.frames
         found = re.search(r"(?:data|SSND)\s*(?:size)?\s*: (\d+) \(should be (\d+)\)", log, re.I)
-        if found and int(found[2]) < int(found[1]) < 0xFFFFFF00:
+        if found and int(found[2]) < int(found[1]) and not _is_unknown(int(found[1])):
             return f"{found[2]} of {found[1]} bytes are there"
         found = re.search(r"ds64.*\n\s*Frames\s*: (\d+)", log, re.S)
         if found and frames < int(found[1]):
@@ -148,6 +148,11 @@ class SoundFile:
         if found and not frames and int(found[1]) > self._bytes:
             return f"{self._bytes} of {found[1]} bytes are there"
         return ""
+
+
+def _is_unknown(size: int) -> bool:
+    """Whether a size is what programs write that can't go back: ffmpeg's, or sox's and others'."""
+    return size >= 0xFFFFFF00 or 0x7FFFF000 - 64 <= size <= 0x80000000
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows

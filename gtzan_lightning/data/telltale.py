@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 TOO_GOOD = 0.4  # points above chance that one number can't know of music: GTZAN's best has 0.2
+LARGEST = 1e38  # a tree takes float32, and the logarithm of 0 is infinite
 FOLDS = 5
 LABELS = ("genre", "label")  # columns that may name the genre
 
@@ -36,7 +37,7 @@ def _reason(column: pd.Series, name: str, target: np.ndarray) -> str:
             set(zip(column, target, strict=True))
         )
         return "repeats the label" if is_label and column.nunique() <= len(set(target)) else ""
-    values = column.fillna(0).to_numpy(float)
+    values = np.nan_to_num(column.to_numpy(float), nan=0).clip(-LARGEST, LARGEST)
     steps = np.diff(values)
     if len(values) > 2 and steps.any() and np.ptp(steps) == 0:
         return "numbers the rows"

@@ -55,7 +55,20 @@ def sounds_of(
         except BrokenSong as broken:
             raise UserError(f"{path}: {broken}") from None
     ids = [name for name in names if not Path(name).is_file()]
-    return sounds + _corpus_sounds(tagger, ids, genres, data) if ids or genres else sounds
+    if ids or genres:
+        sounds += _corpus_sounds(tagger, ids, genres, data)
+    return _numbered(sounds)
+
+
+def _numbered(sounds: list[tuple[str, Sound]]) -> list[tuple[str, Sound]]:
+    """With ``01-2`` for the second one called 01: what is written of them is named after them."""
+    own: list[tuple[str, Sound]] = []
+    for name, sound in sounds:
+        taken, number, free = {other for other, _ in own}, 2, name
+        while free in taken:
+            free, number = f"{name}-{number}", number + 1
+        own.append((free, sound))
+    return own
 
 
 def _corpus_sounds(

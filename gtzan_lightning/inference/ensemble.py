@@ -47,9 +47,13 @@ class Ensemble:
             BrokenSong: a member gives no number for it.
         """
         made = [
-            tagger.predict_sound(wave_to_sound(sound.wave, sound.rate, tagger.sample_rate), every)
+            tagger.predict_sound(
+                sound if tagger.sample_rate == sound.rate
+                else wave_to_sound(sound.wave, sound.rate, tagger.sample_rate),
+                every,
+            )
             for tagger in self.taggers
-        ]
+        ]  # fmt: skip
         # a probability may be too small for its type, and no member alone rules a genre out
         logs = np.mean([np.log(one.probabilities.clip(LEAST)) for one in made], axis=0)
         shares = np.exp(logs - logs.max())
@@ -59,7 +63,7 @@ class Ensemble:
             starts=made[0].starts,
             clip_probabilities=made[0].clip_probabilities,
             seconds=sound.seconds,
-            remarks=sound.remarks,
+            remarks=tuple(dict.fromkeys(remark for one in made for remark in one.remarks)),
         )
 
 

@@ -257,9 +257,11 @@ def _plot(
 
 def _marked(spec: PictureSpec, clip: np.ndarray, heat: np.ndarray) -> np.ndarray | None:
     """What a map over the picture marks of a clip; None where nothing could be heard of it."""
-    if FEATURES[spec.picture].hertz is None or len(clip) <= spec.kept.n_fft // 2:
+    kept = spec.kept
+    is_apart = 2 * kept.hop_length > kept.window  # windows that no sound can be made of again
+    if FEATURES[spec.picture].hertz is None or is_apart or len(clip) <= kept.n_fft // 2:
         return None
-    return render(clip, spec.kept, _on_kept_rows(heat, spec))
+    return render(clip, kept, _on_kept_rows(heat, spec))
 
 
 def _on_kept_rows(heat: np.ndarray, spec: PictureSpec) -> np.ndarray:

@@ -40,7 +40,7 @@ def wave_to_sound(wave: np.ndarray, rate: int, wanted: int) -> Sound:
         remarks.append(f"resampled from {rate} to {wanted} Hz")
         mono = resample(mono, rate, wanted)
     check_song(mono, wanted, min_seconds=0.0)
-    return Sound(mono.astype(np.float32), wanted, tuple(remarks))
+    return Sound(mono.astype(np.float32, copy=False), wanted, tuple(remarks))
 
 
 def file_to_sound(path: Path, wanted: int, longest: float | None = None) -> Sound:

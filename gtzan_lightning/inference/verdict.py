@@ -21,6 +21,7 @@ QUIET = -60.0  # dBFS; a microphone's own noise
 STEADY, RESTLESS = 2.0, 14.0  # dB, spread of a band's level over time
 PAUSES = 0.25  # share of the moments
 BASS, THIN = 150.0, 0.35  # Hz, and share of the power below it
+LONGEST = 600  # seconds of a song that are looked at
 BANDS = np.geomspace(250, 6000, 9)  # Hz, edges of half octaves
 SHORTEST = 1.0  # second that can be judged
 
@@ -78,10 +79,12 @@ def _spectrum(sound: Sound) -> tuple[float, float]:
     """Spread of the half octaves' levels over time in dB, and the share of the power in the bass.
 
     The spread is that of the middle half of the moments, as a normal distribution's standard
-    deviation, so that a pause before or after does not count.
+    deviation, so that a pause before or after does not count. Of long songs it is that of the
+    beginning.
     """
     size = round(0.032 * sound.rate)
-    moments = np.lib.stride_tricks.sliding_window_view(sound.wave, size)[:: size // 2]
+    wave = sound.wave[: round(LONGEST * sound.rate)]
+    moments = np.lib.stride_tricks.sliding_window_view(wave, size)[:: size // 2]
     power = np.abs(np.fft.rfft(moments * np.hanning(size), axis=1)) ** 2
     hertz = np.fft.rfftfreq(size, 1 / sound.rate)
     inside = [(hertz >= a) & (hertz < b) for a, b in pairwise(BANDS)]

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
@@ -19,6 +20,7 @@ from fastapi import FastAPI
 from gtzan_lightning.data.audio import BrokenSong
 from gtzan_lightning.data.sound_files import write
 from gtzan_lightning.data.synthetic import render
+from gtzan_lightning.errors import UserError
 from gtzan_lightning.inference.explain import explain_sound
 from gtzan_lightning.inference.similar import Index
 from gtzan_lightning.inference.sound import Sound, file_to_sound
@@ -128,9 +130,18 @@ def _audio(examples: list[Path]) -> gr.Audio:
     with gr.Row():
         for file in examples:
             button = gr.Button(f"synthetic {file.stem}", size="sm", min_width=100)
-            button.click(str(file).__str__, None, audio, api_visibility="private")
+            button.click(partial(_example, file), None, audio, api_visibility="private")
     gr.Markdown("The examples are synthetic: a program composed and played them.")
     return audio
+
+
+def _example(file: Path) -> str:
+    """A synthetic song of the genre that the file is named after, as young as an upload."""
+    try:
+        os.utime(file)
+    except FileNotFoundError:  # it was removed with old uploads
+        write(file, render(file.stem, EXAMPLES[file.stem], 0, SECONDS, RATE), RATE)
+    return str(file)
 
 
 def _answer(model: Served, file: str | None) -> Iterator[tuple[Any, ...]]:
@@ -153,7 +164,12 @@ def _answer(model: Served, file: str | None) -> Iterator[tuple[Any, ...]]:
     vector = None if model.index is None else (model.name, tagger.embed(sound.wave, sound.rate))
     near = model.alike(vector)
     yield said, scores, "", near, "", vector
-    explained = explain_sound(tagger, "song", sound, steps=STEPS)
+    try:
+        explained = explain_sound(tagger, "song", sound, steps=STEPS)
+    except UserError as error:  # a model of pictures that no map can be drawn over
+        why = heading("No reasons", [f"{error}."])
+        yield said, scores, why, near, "", vector
+        return
     yield said, scores, reasons(explained), near, details(explained, sound, model.name), vector
 
 
@@ -181,10 +197,7 @@ def serve(
     """
     share_memory()
     with listen(host, port) as at:
-        examples = []
-        for genre, number in EXAMPLES.items():
-            examples.append(folder / f"{genre}.wav")
-            write(examples[-1], render(genre, number, 0, SECONDS, RATE), RATE)
+        examples = [folder / f"{genre}.wav" for genre in EXAMPLES]
         answers = Answers({model.name: model for model in models})
         app = _application(page(answers, examples), password)
         place = f"{f'[{host}]' if ':' in host else host}:{at.getsockname()[1]}"
@@ -198,9 +211,15 @@ def serve(
         run(Guard(app, own_names(host), names, folder, Guesses()), at)
 
 
+async def _fetch_nothing(url: str) -> NoReturn:
+    raise gr.Error("upload the sound: the page fetches nothing")
+
+
 def _application(blocks: gr.Blocks, password: str | None) -> FastAPI:
     """The page as an application; gradio's own server would ask a proxy whether it is there."""
     blocks.state_session_capacity = SESSIONS
+    # a request may name a song by an address of the web, which gradio would fetch, of any size
+    gr.processing_utils.async_ssrf_protected_get = _fetch_nothing
     return gr.mount_gradio_app(
         FastAPI(openapi_url=None, docs_url=None, redoc_url=None), blocks, path="/",
         auth=checker(password) if password is not None else None,

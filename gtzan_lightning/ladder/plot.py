@@ -11,7 +11,6 @@ from gtzan_lightning.ladder.table import NAMES, Measured
 SHARE_NAMES = {"song": "another clip of the song", "recording": "the recording",
                "artist": "the artist"}  # fmt: skip
 GREYS = ("0.15", "0.5", "0.75")
-CHANCE = 0.1  # of ten genres
 
 
 def ladder_plot(rows: Sequence[Measured]) -> Figure:
@@ -28,7 +27,9 @@ def ladder_plot(rows: Sequence[Measured]) -> Figure:
         own = [row for row in rows if row.model == model]
         shift = 0.8 * ((number + 0.5) / len(models) - 0.5)
         _points(scores, [names.index(row.rung) + shift for row in own], own, model)
-    scores.axhline(CHANCE, color="0.6", linestyle="--", linewidth=1)
+    genres = {row.genres for row in rows}
+    if len(genres) == 1 and (number_of := genres.pop()):
+        scores.axhline(1 / number_of, color="0.6", linestyle="--", linewidth=1)  # chance
     scores.set(ylim=(0, 1.09), yticks=np.arange(0, 1.1, 0.2), ylabel="song accuracy, 95 % interval")
     scores.grid(axis="y", alpha=0.3)
     scores.legend(loc="lower left", ncols=len(models), bbox_to_anchor=(0, 1), frameon=False)
@@ -53,9 +54,13 @@ def _points(axes: Axes, places: Sequence[float], rows: Sequence[Measured], model
 def _shares(axes: Axes, names: Sequence[str], rows: Sequence[Measured]) -> None:
     first = [next(row for row in rows if row.rung == name) for name in names]
     for number, (share, label) in enumerate(SHARE_NAMES.items()):
-        values = [getattr(row, share) or 0.0 for row in first]
+        values = [getattr(row, share) for row in first]
         places = np.arange(len(names)) + 0.27 * (number - 1)
-        axes.bar(places, values, 0.25, label=label, color=GREYS[number])
+        known = [np.nan if value is None else value for value in values]
+        axes.bar(places, known, 0.25, label=label, color=GREYS[number])
+        for place, value in zip(places, values, strict=True):
+            if value is None:
+                axes.annotate("?", (place, 0), ha="center", fontsize=8, color=GREYS[number])
     axes.set(ylim=(0, 1.05), ylabel="in training too")
     axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
     axes.grid(axis="y", alpha=0.3)

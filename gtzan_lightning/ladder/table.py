@@ -35,6 +35,7 @@ class Measured:
         song, recording, artist: share of the measured songs of which another clip, the same
             recording under another id, or the artist is in training too; None where unknown.
         recipe: six digits.
+        genres: number of them; None of older tables.
         run: beginning of the newest one's id, and how many others there are; "" is unknown.
     """
 
@@ -59,6 +60,7 @@ class Measured:
     commit: str
     corpus: str
     run: Annotated[str, BeforeValidator(lambda text: text or "")] = ""
+    genres: Whole | None = None
 
     @property
     def is_control(self) -> bool:
@@ -130,7 +132,7 @@ def measure(rung: Rung, runs: pd.DataFrame, read: Reader) -> Measured | None:
         recording=sum(leak.recordings for leak in leaks) / songs if is_named else None,
         artist=sum(leak.artists for leak in leaks) / songs if is_named else None,
         recipe=row.recipe, commit=row.commit, corpus=str(own["corpus"].iloc[0]),
-        run=row.short_runs(),
+        run=row.short_runs(), genres=rung.members[0].data.genres,
     )  # fmt: skip
 
 

@@ -167,6 +167,63 @@ def test_what_is_in_two_parts_is_found(rule, rows, tmp_path, capsys):
     assert rule is None or re.search(rf"^LEAK +{rule}: 1 of 1 test songs", printed, re.M)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "a,Train,bob\na,Test,bob\nc,Train,al",
+        "a,training,bob\na, validation,bob\nc,train,al",
+        "blues.00000.0.wav,train,\nblues.00000.1.wav,test,\nblues.00000.2,test,",
+    ],
+)
+def test_parts_and_clips_by_other_names_are_known(rows, tmp_path, capsys):
+    (tmp_path / "p.csv").write_text(f"song,part,artist\n{rows}\n")
+    assert audit.main([str(tmp_path / "p.csv")]) == 1
+    assert re.search(
+        r"1 of 1 (test|valid) songs \(100.0 %\) are in train too", capsys.readouterr().out
+    )
+
+
+def test_a_part_by_an_unknown_name_is_one_line(tmp_path):
+    (tmp_path / "p.csv").write_text("song,part\na,fold1\n")
+    with pytest.raises(UserError, match="part 'fold1' is none of train, valid and test"):
+        audit.main([str(tmp_path / "p.csv")])
+
+
+def test_clips_of_kaggles_table_are_songs(tmp_path, capsys):
+    names = [
+        f"{genre}.{n:05}.{c}.wav" for genre in ("blues", "rock") for n in range(9) for c in range(3)
+    ]
+    (tmp_path / "f.csv").write_text(
+        "filename,label,a\n" + "\n".join(f"{n},{n.split('.')[0]},1" for n in names)
+    )
+    audit.main([str(tmp_path / "f.csv"), "--protocol", "stratified"])
+    assert "18 songs" in capsys.readouterr().out
+
+
+def test_a_genre_that_no_training_song_has_is_found(tmp_path, capsys):
+    (tmp_path / "p.csv").write_text("song,part,genre\na,train,rock\nb,test,jazz\nc,test,rock\n")
+    audit.main([str(tmp_path / "p.csv")])
+    assert "train has no song of jazz" in capsys.readouterr().out
+
+
+def test_cut_files_and_single_samples_are_named(songs, capsys):
+    cut = songs / "jazz" / "1.wav"
+    cut.write_bytes(cut.read_bytes()[: int(0.7 * cut.stat().st_size)])
+    write(songs / "jazz" / "2.wav", np.array([0.5]))
+    audit.main([str(songs)])
+    said = capsys.readouterr().out
+    assert "truncated" in said
+    assert "too short" in said
+
+
+def test_infinite_cells_hide_no_column(tmp_path):
+    rows = [f"s{n},{('jazz', 'pop')[n % 2]},{10 * (n % 2) + n / 50}" for n in range(40)]
+    rows[3] = "s3,pop,-inf"
+    (tmp_path / "t.csv").write_text("filename,genre,level\n" + "\n".join(rows))
+    found = of_rule(judge(read(str(tmp_path / "t.csv"))), "column")
+    assert "level" in found.sentence + found.examples[0].text + str(found.examples)
+
+
 def test_equal_sound_in_two_parts_is_found(tmp_path, capsys):
     rows = [("a", "train", "12ab"), ("b", "test", "12ab"), ("c", "test", "34cd")]
     assert audit.main([protocol(tmp_path, rows, "song,part,digest")]) == 1
@@ -248,8 +305,8 @@ def test_the_songs_of_a_run_are_judged(quick, capsys):
     run = train(recipe).run_id
     folder = ["--track.uri", "local", "--track.folder", recipe.track.folder]
     capsys.readouterr()
-    assert audit.main([str(run), *folder]) in (0, 1)
-    assert "60 songs" in capsys.readouterr().out
+    assert audit.main([str(run), *folder]) == 1
+    assert "60 of 60 test songs (100.0 %) are in train or valid too" in capsys.readouterr().out
 
 
 def test_filtered_passes_and_first20_and_a_random_split_do_not(real_data, tmp_path):

@@ -132,6 +132,19 @@ def test_a_file_that_is_no_sound_says_why(tmp_path, monkeypatch, name, content, 
         SoundFile(file)
 
 
+@pytest.mark.parametrize(
+    ("stated", "whole"), [(0x7FFFF000, True), (0xFFFFFFFF, True), (0x7000_0000, False)]
+)
+def test_a_length_that_a_pipe_could_not_know_is_no_fault(tmp_path, tone, stated, whole):
+    write(tmp_path / "a.wav", tone)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = stated.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    with SoundFile(tmp_path / "a.wav") as sound:
+        assert (not sound.header.cut) is whole
+
+
 def test_a_genre_without_a_usable_song_is_one_line(tmp_path, tone):
     for n in range(3):
         write(tmp_path / "songs" / "a" / f"{n}.wav", tone * (0.5 + 0.1 * n))

@@ -11,6 +11,7 @@ from torch import nn
 from experiments import explain as command
 from gtzan_lightning.data.features import PictureSpec
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.inference import corpus_songs, explain
 from gtzan_lightning.inference.explain import (
     METHODS,
     examine,
@@ -163,6 +164,23 @@ def test_a_song_shorter_than_a_fourier_window_is_explained(trained, tone, sample
     sound = wave_to_sound(tone[-samples:], RATE, tagger.sample_rate)
     explained = explain_sound(tagger, "short", sound, steps=2)
     assert (explained.marked is None) == (samples <= tagger.spec.n_fft // 2)
+
+
+@pytest.mark.parametrize("windows", [{"hop_length": 512}, {"window": 128, "hop_length": 128}])
+def test_a_picture_of_windows_that_do_not_overlap_is_drawn_and_not_heard(windows):
+    settings = DataSettings(**{"sample_rate": RATE, "n_fft": 512, "bins": 32, **windows})
+    clip, heat = np.zeros(RATE, np.float32), np.ones((32, 9), np.float32)
+    assert explain._marked(PictureSpec.of(settings), clip, heat) is None
+
+
+def test_songs_of_one_name_are_told_apart(trained, tmp_path, tone):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "01.wav", tone, RATE)
+    files = [str(tmp_path / folder / "01.wav") for folder in "ab"]
+    tagger = Tagger.load(trained[1].folder / "best.ckpt")
+    made = corpus_songs.sounds_of(tagger, files, [], corpus_songs.corpus_of(tagger, None))
+    assert [name for name, _ in made] == ["01", "01-2"]
 
 
 def test_bad_input_is_one_line(trained, tmp_path):

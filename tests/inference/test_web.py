@@ -1,3 +1,5 @@
+import asyncio
+import os
 import re
 import time
 from dataclasses import replace
@@ -86,6 +88,50 @@ def _wait(condition, seconds=30):
     while not condition() and time.time() < end:
         time.sleep(0.01)
     return condition()
+
+
+@pytest.fixture
+def web(tmp_path, monkeypatch):
+    """The page's module; gradio takes its folder when it is imported, once for all tests."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    from gtzan_lightning.inference import web
+
+    return web
+
+
+def test_an_address_in_place_of_a_sound_is_not_fetched(web, trained, tmp_path, monkeypatch):
+    gradio, asked = web.gr, []
+
+    async def get(url, *args, **named):
+        asked.append(url)
+        raise RuntimeError
+
+    monkeypatch.setattr(gradio.processing_utils.sh, "get", get)
+    served = web.Served("own", Tagger.load(trained[1].folder / "best.ckpt"), None)
+    web._application(web.page(web.Answers({"own": served}), []), None)
+    fetched = gradio.processing_utils.async_ssrf_protected_download
+    with pytest.raises(gradio.Error, match="the page fetches nothing"):
+        asyncio.run(fetched("http://example.com/song.wav", str(tmp_path)))
+    assert asked == []
+
+
+def test_an_example_outlives_the_uploads(web, tmp_path):
+    file = tmp_path / "jazz.wav"
+    first = soundfile.read(web._example(file))[0]
+    os.utime(file, (0, 0))
+    web._example(file)
+    assert time.time() - file.stat().st_mtime < 60
+    file.unlink()
+    assert np.array_equal(soundfile.read(web._example(file))[0], first)
+
+
+def test_a_genre_is_shown_where_no_reasons_can_be(web, trained, tmp_path):
+    tagger = Tagger.load(trained[1].folder / "best.ckpt")
+    tagger.spec = replace(tagger.spec, figure_aspect=1.5)
+    soundfile.write(tmp_path / "song.wav", render("metal", 1, 9, 4.0, 22_050), 22_050)
+    first, last = web._answer(web.Served("own", tagger, None), str(tmp_path / "song.wav"))
+    assert first[0] == last[0]
+    assert "data.figure_aspect" in last[2]
 
 
 @pytest.fixture(scope="module")

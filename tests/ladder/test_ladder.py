@@ -8,8 +8,9 @@ from conftest import quick_flags
 
 from gtzan_lightning.commands import ladder as command
 from gtzan_lightning.errors import UserError
+from gtzan_lightning.ladder.plot import ladder_plot
 from gtzan_lightning.ladder.steps import Request, rungs
-from gtzan_lightning.ladder.table import read_csv, to_csv
+from gtzan_lightning.ladder.table import Measured, read_csv, to_csv
 from gtzan_lightning.recipe.command_line import parse_run
 from gtzan_lightning.tracking.reading import openings, runs_table
 
@@ -20,6 +21,19 @@ def flags(packed, tmp_path, gtzan_copy):
     more += ["--model.neighbours", "1", "--model.summary", "mean", "--data.split", "auto"]
     more += ["--data.folds", "3", "--data.valid_fraction", "0.4"]
     return [*quick_flags(packed, tmp_path, "knn"), *more]
+
+
+def test_what_is_unknown_is_not_drawn_as_none():
+    rows = [
+        Measured(
+            model="knn", rung=rung, protocol=rung, part="test", train_songs=9, n=9, artists=None,
+            seeds=1, folds=1, accuracy=0.5, low=0.3, high=0.7, song=0.0, recording=None,
+            artist=None, recipe="a", commit="b", corpus="folder", genres=genres,
+        ) for rung, genres in (("clips", 4), ("stratified", 4))
+    ]  # fmt: skip
+    scores, shares = ladder_plot(rows).axes
+    assert [text.get_text() for text in shares.texts] == ["?"] * 4
+    assert [list(line.get_ydata()) for line in scores.lines][-1] == [0.25, 0.25]
 
 
 SOME = ["--rungs", "stratified", "clips", "artist", "--equal"]
