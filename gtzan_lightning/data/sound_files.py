@@ -151,8 +151,9 @@ class SoundFile:
 
 
 def _is_unknown(size: int) -> bool:
-    """Whether a size is what programs write that can't go back: ffmpeg's, or sox's and others'."""
-    return size >= 0xFFFFFF00 or 0x7FFFF000 - 64 <= size <= 0x80000000
+    """Whether a size is what programs write that can't go back to it: ffmpeg's or sox's."""
+    # sox takes whole samples of all channels
+    return size >= 0xFFFFFF00 or 0x7FFFF000 - 64 <= size <= 0x7FFFF000
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
