@@ -74,7 +74,7 @@ def with_parts(subject: Subject, protocol: str) -> Subject:
             raise UserError(f"{protocol}: a protocol needs the columns song and part")
         words = _parts(rows["part"], protocol)
         known = {song.id for song in subject.songs}
-        ids = rows["song"].astype(str).map(lambda name: name if name in known else _bare(name))
+        ids = _words(rows["song"]).map(lambda name: name if name in known else _bare(name))
         parts = {
             str(song): {part for word in own for part in word.split()} or {""}
             for song, own in words.groupby(ids)
@@ -105,7 +105,7 @@ def _of_csv(path: Path) -> Subject:
     key = next((name for name in KEYS if name in table and _names_songs(table[name])), None)
     if key is None:
         raise UserError(f"{path}: no column {', '.join(KEYS)} names songs: add one")
-    column = {n: table[n].astype(object).fillna("").astype(str) for n in table.columns}
+    column = {n: _words(table[n]) for n in table.columns}
     blank = pd.Series([""] * len(table))
     fields = [column[key].map(_bare)]
     names = ("genre", "part", "artist", "title", "digest")
@@ -133,7 +133,7 @@ def _of_csv(path: Path) -> Subject:
 
 def _parts(words: pd.Series, where: str) -> pd.Series:
     """The names of parts as we write them, several with spaces. Raises UserError for others."""
-    plain = words.astype(object).fillna("").astype(str).str.strip().str.casefold()
+    plain = _words(words).str.strip().str.casefold()
     if unknown := sorted(set(plain) - set(PARTS)):
         raise UserError(
             f"{where}: part {printable(unknown[0])!r} is none of train, valid and test: call the "
@@ -146,11 +146,15 @@ def table_columns(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """The columns of a feature table that could be features, and the song of each row."""
     table = _csv(path)
     key = next(name for name in KEYS if name in table and _names_songs(table[name]))
-    return table.drop(columns=key), [_bare(name) for name in table[key].fillna("").astype(str)]
+    return table.drop(columns=key), [_bare(name) for name in _words(table[key])]
 
 
 def _names_songs(column: pd.Series) -> bool:
     return not pd.api.types.is_numeric_dtype(column)
+
+
+def _words(column: pd.Series) -> pd.Series:
+    return column.astype(object).fillna("").astype(str)
 
 
 def _bare(name: str) -> str:
