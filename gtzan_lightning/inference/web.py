@@ -212,7 +212,7 @@ def serve(
 
 
 async def _fetch_nothing(url: str) -> NoReturn:
-    raise gr.Error("upload the sound: the page fetches nothing")
+    raise gr.Error("upload the sound: the page fetches nothing", print_exception=False)
 
 
 def _application(blocks: gr.Blocks, password: str | None) -> FastAPI:
