@@ -11,7 +11,7 @@ import pandas as pd
 
 from gtzan_lightning.audit.findings import Example, Finding, Severity
 from gtzan_lightning.audit.measure import SECONDS_PER_FRAME, of_corpus, of_files, shown
-from gtzan_lightning.audit.songs import Named, Sound, Subject, named
+from gtzan_lightning.audit.songs import GTZAN, Named, Sound, Subject, named
 from gtzan_lightning.data.catalogue import (
     KNOWN_FAULTS,
     Problem,
@@ -30,7 +30,6 @@ from gtzan_lightning.recipe.settings import DataSettings
 from gtzan_lightning.terminal import printable
 
 KEYS = ("song", "filename", "id")  # columns that name songs
-GTZAN = frozenset(gtzan_ids())
 SUFFIXES = (".wav", ".au", ".mp3", ".flac")
 PARTS = {
     "": "", "train": "train", "training": "train", "test": "test", "testing": "test",

@@ -9,6 +9,8 @@ from gtzan_lightning.audit.findings import Finding
 from gtzan_lightning.data.artists import credits, recordings, titles
 from gtzan_lightning.data.catalogue import gtzan_ids
 
+GTZAN = frozenset(gtzan_ids())  # ids of its 1,000 songs
+
 
 @dataclass(frozen=True)
 class Named:
@@ -75,7 +77,7 @@ def named(
     id_: str, genre: str = "", part: str = "", artist: str = "", title: str = "", digest: str = ""
 ) -> Named:
     """A song with what published facts say of it; GTZAN's ids are known by them."""
-    if id_ not in _gtzan:
+    if id_ not in GTZAN:
         return Named(id_, genre, part, "" if artist == id_ else artist, title, digest=digest)
     return Named(
         id=id_,
@@ -86,6 +88,3 @@ def named(
         recording=recordings().get(id_, id_),
         digest=digest,
     )
-
-
-_gtzan = frozenset(gtzan_ids())

@@ -62,13 +62,13 @@ def sounds_of(
 
 def _numbered(sounds: list[tuple[str, Sound]]) -> list[tuple[str, Sound]]:
     """With ``01-2`` for the second one called 01: what is written of them is named after them."""
-    own: list[tuple[str, Sound]] = []
+    own: dict[str, Sound] = {}
     for name, sound in sounds:
-        taken, number, free = {other for other, _ in own}, 2, name
-        while free in taken:
+        free, number = name, 2
+        while free in own:
             free, number = f"{name}-{number}", number + 1
-        own.append((free, sound))
-    return own
+        own[free] = sound
+    return list(own.items())
 
 
 def _corpus_sounds(

@@ -70,8 +70,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 def _without_denormals(tensor: Tensor) -> Tensor:
     """Zero for numbers below 1e-38, which processors compute with a hundred times more slowly.
 
-    Channels that a training's weight decay let die are full of them: a fifth to a half of what Won
-    et al. published.
+    Channels that a training's weight decay let die are full of them: 12 to 58 % of the numbers in
+    four files of Won et al.
     """
     if not tensor.is_floating_point():
         return tensor

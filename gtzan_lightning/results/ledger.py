@@ -108,8 +108,8 @@ def check(run: pd.Series) -> None:
         raise UserError(f"{name} has not finished ({run['status']}): gtzan run --resume ends it")
     if "QUICK" in _words(run, "warning"):
         raise UserError(f"{name} was quick, which is no measurement: run it without --quick")
-    of_code = code(run.to_frame().T).iloc[0]
-    if "dirty" in of_code or of_code.split()[:1] in ([], ["unknown"]):
+    is_changed = "dirty" in code(run.to_frame().T).iloc[0]
+    if is_changed or _words(run, "commit") in ("", "unknown"):
         raise UserError(f"{name} is of code that no commit has: commit it, and run it again")
     leak = _words(run, f"leak_{_part(run)}")
     if not leak:
